@@ -1,0 +1,75 @@
+"""Errors of the room.
+
+DeidentificationError            → the instance is held, with the reason in ``reason``
+├─ UnreadableInstanceError
+├─ UnsupportedSOPClassError
+├─ UnsupportedTransferSyntaxError
+├─ InvalidResultError
+├─ ResidualIdentifierError
+├─ ProfileError                  → a profile text that cannot be used
+└─ PixelScreenError
+   ├─ PixelDecodeError
+   └─ DetectorUnavailableError
+"""
+
+from deidentify.results import HoldReason
+
+
+class DeidentificationError(Exception):
+    """An instance cannot be passed on. The text never holds a value of the data set."""
+
+    reason = HoldReason.INTERNAL_ERROR
+
+
+class UnreadableInstanceError(DeidentificationError):
+    """The data set cannot be parsed to its end."""
+
+    reason = HoldReason.UNREADABLE
+
+
+class UnsupportedSOPClassError(DeidentificationError):
+    """The SOP Class is not one whose attributes are known."""
+
+    reason = HoldReason.UNSUPPORTED_SOP_CLASS
+
+
+class UnsupportedTransferSyntaxError(DeidentificationError):
+    """The transfer syntax is unknown, so the data set cannot be rewritten."""
+
+    reason = HoldReason.TRANSFER_SYNTAX
+
+
+class InvalidResultError(DeidentificationError):
+    """Our own change would make the instance invalid."""
+
+    reason = HoldReason.INVALID_AFTER_CHANGE
+
+
+class ResidualIdentifierError(DeidentificationError):
+    """An identifier of the original was found in the written bytes."""
+
+    reason = HoldReason.RESIDUAL_IDENTIFIER
+
+
+class ProfileError(DeidentificationError):
+    """A profile text cannot be used; the message names line, rule and mend."""
+
+    reason = HoldReason.PROFILE
+
+
+class PixelScreenError(DeidentificationError):
+    """The pixel screen could not finish."""
+
+    reason = HoldReason.SCREEN_UNAVAILABLE
+
+
+class PixelDecodeError(PixelScreenError):
+    """A frame cannot be decoded."""
+
+    reason = HoldReason.PIXELS_UNDECODABLE
+
+
+class DetectorUnavailableError(PixelScreenError):
+    """The models of the detector cannot be loaded."""
+
+    reason = HoldReason.SCREEN_UNAVAILABLE

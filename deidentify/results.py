@@ -1,0 +1,183 @@
+"""What de-identification hands on: never a value of the original, only what was done and what is now known to be clean."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+AgeBand = NewType("AgeBand", str)
+"""Rounded patient age, for example "neonate", "7 months", "12 years", "45 years", "90+ years"; empty when unknown."""
+
+
+class PixelVerdict(StrEnum):
+    """What the pixel screen says of an instance as a whole."""
+
+    CLEAR = "clear"
+    """Every frame was read, nothing but safe text was found."""
+    REDACT = "redact"
+    """Boxes have to be blanked before the instance may be passed on."""
+    SUSPECT = "suspect"
+    """A person has to look."""
+    NOT_EVALUATED = "not-evaluated"
+    """At least one frame was not read: it never counts as clear."""
+    NO_PIXELS = "no-pixels"
+    """The instance has no pixel data by its definition, so there was nothing to read."""
+
+
+class TextClass(StrEnum):
+    """What a piece of text found in pixels is taken for."""
+
+    IDENTIFYING = "identifying"
+    SAFE = "safe"
+    UNREADABLE = "unreadable"
+
+
+class HoldReason(StrEnum):
+    """Why an instance waits for a person."""
+
+    UNREADABLE = "unreadable"
+    """The data set cannot be parsed to its end."""
+    UNSUPPORTED_SOP_CLASS = "unsupported-sop-class"
+    TRANSFER_SYNTAX = "transfer-syntax"
+    """The transfer syntax is unknown, so that the data set cannot be rewritten."""
+    INVALID_AFTER_CHANGE = "invalid-after-change"
+    """Our own change made a required attribute missing or a value invalid."""
+    RESIDUAL_IDENTIFIER = "residual-identifier"
+    """An identifier of the original was found in the written bytes."""
+    BURNED_IN_TEXT = "burned-in-text"
+    UNREADABLE_TEXT = "unreadable-text"
+    PIXELS_MISSING = "pixels-missing"
+    PIXELS_UNDECODABLE = "pixels-undecodable"
+    SCREEN_UNAVAILABLE = "screen-unavailable"
+    """The pixel screen could not run here."""
+    TWO_PATIENTS = "two-patients"
+    """Instances of one study name different patients."""
+    SAME_UID_DIFFERENT_PIXELS = "same-uid-different-pixels"
+    PROFILE = "profile"
+    """The profile asks for a person's decision on this kind of object."""
+    PROCESS_DIED = "process-died"
+    """The process working on it was killed, more than once (for example for memory)."""
+    INTERNAL_ERROR = "internal-error"
+
+
+class DropReason(StrEnum):
+    """Why the profile leaves an instance out (listed in the receipt, restorable while retained)."""
+
+    PRIVATE_SOP_CLASS = "private-sop-class"
+    RAW_DATA = "raw-data"
+    DOSE_REPORT = "dose-report"
+    PRESENTATION_STATE = "presentation-state"
+    ENCAPSULATED_DOCUMENT = "encapsulated-document"
+    SCREEN_CAPTURE = "screen-capture"
+    VIDEO = "video"
+    SLIDE_LABEL = "slide-label"
+    MEDIA_DIRECTORY = "media-directory"
+    PROFILE = "profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelFinding:
+    """One region of text in one frame: where it is and what it is taken for, never what it says.
+
+    ``x``, ``y``, ``width`` and ``height`` are in pixels of the stored frame, from the top left corner; ``frame`` counts
+    from 0; ``score`` is the recogniser's confidence, 0 to 1.
+    """
+
+    frame: int
+    x: int
+    y: int
+    width: int
+    height: int
+    text_class: TextClass
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenReport:
+    """What the pixel screen saw. ``frames_read`` equals ``frames`` whenever the verdict is CLEAR or REDACT."""
+
+    verdict: PixelVerdict
+    frames: int
+    frames_read: int
+    findings: tuple[PixelFinding, ...] = ()
+    hold: HoldReason | None = None
+    """Set when the verdict does not let the instance pass."""
+    detector: str = ""
+    """Name and version of the models that read the frames."""
+    identified_texts: tuple[str, ...] = field(default=(), repr=False)
+    """Recognised text of each finding, in the same order: kept beside the original only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """An instance that waits for a person, and why. ``detail`` is a sentence without any value of the data set."""
+
+    reason: HoldReason
+    detail: str
+    findings: tuple[PixelFinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """An instance that the profile leaves out, and by which rule."""
+
+    reason: DropReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was done to the header: counts by action code and the options executed, never values."""
+
+    profile: str
+    profile_revision: str
+    actions: tuple[tuple[str, int], ...]
+    """(action, number of elements), for example ("X", 31)."""
+    options: tuple[str, ...]
+    """Code values of CID 7050 that were really executed, for example "113100"."""
+    notes: tuple[str, ...] = ()
+    """What a reviewer should know, by tag and path, for example "(0008,103E): 2 words removed"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What the case shows of an instance: clean attributes only, with the new UIDs."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    series_number: int | None
+    instance_number: int | None
+    frames: int
+    rows: int
+    columns: int
+    has_pixels: bool
+    age_band: AgeBand
+    sex: str
+    """"M", "F", "O" or empty."""
+    study_day: str
+    """Shifted Study Date (0008,0020) as YYYYMMDD, or empty."""
+    study_description: str
+    series_description: str
+    body_part: str
+    laterality: str
+    position: tuple[float, float, float] | None
+    """Image Position (Patient) (0020,0032) in mm, for sorting."""
+    orientation: tuple[float, float, float, float, float, float] | None
+    """Image Orientation (Patient) (0020,0037)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeidentifiedInstance:
+    """A written, verified instance: the only thing that ``cases`` accepts."""
+
+    description: Description
+    report: Report
+    screen: ScreenReport
+    sha256: str
+    size_bytes: int
+
+
+Outcome = DeidentifiedInstance | Hold | Dropped
