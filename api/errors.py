@@ -1,0 +1,37 @@
+"""Errors of the room.
+
+ApiError
+├─ UnauthenticatedError          → 401
+├─ ForbiddenError                → 403
+├─ PartNotFoundError             → 404
+├─ PreconditionFailedError       → 412
+├─ InvalidRequestError           → 422
+└─ NotRenderableError            → 422
+"""
+
+
+class ApiError(Exception):
+    """A request that cannot be answered. The text is shown to the caller and never holds a value of the request."""
+
+
+class UnauthenticatedError(ApiError):
+    """There is no token, or it is unknown, expired or revoked."""
+
+
+class ForbiddenError(ApiError):
+    """The caller's role does not include this call."""
+
+
+class PartNotFoundError(ApiError):
+    """A thing does not exist, or not for this caller."""
+
+
+class PreconditionFailedError(ApiError):
+    """The case has changed since the version that the caller holds."""
+
+class InvalidRequestError(ApiError):
+    """The request is well-formed, but its parts do not fit together."""
+
+
+class NotRenderableError(ApiError):
+    """The object has no pixels, or they cannot be decoded."""

@@ -1,0 +1,36 @@
+"""What the API needs to know but does not own; ``bridge`` implements it and passes it in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Readiness(Protocol):
+    """What keeps this installation from doing its work: database, blobs, spool, workers."""
+
+    def faults(self) -> Sequence[str]:
+        """Return a sentence for each fault, without paths, addresses or identifiers; none when all is well."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """
+    One figure for ``/metrics``.
+
+    ``name`` is snake case, begins with ``casebridge_`` and ends with its unit; label names and values are plain lower-case
+    words (a figure with any other is left out, and so are more than 64 label sets of one name).
+    """
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class MetricsSource(Protocol):
+    """Figures of the installation, for example objects by outcome and free bytes; the requests are counted by us."""
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return the present figures; every call gives the same names and label sets."""
+        ...
