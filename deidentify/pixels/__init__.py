@@ -1,0 +1,1 @@
+"""The pixel screen: every frame of an image is read for burned-in text."""

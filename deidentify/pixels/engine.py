@@ -1,0 +1,72 @@
+"""The vendored models, checked and loaded once for each process."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Protocol
+
+import cv2
+import onnxruntime
+
+from deidentify.errors import DetectorUnavailableError
+from deidentify.pixels.detector import Detector, TextDetector
+from deidentify.pixels.recognizer import Recognizer, TextRecognizer
+
+_SILENT = 4  # ONNX Runtime's severity "fatal": its warnings go to stderr, past our logs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcrEngine:
+    """What finds and reads text, and its name for the report."""
+
+    name: str
+    detector: Detector
+    recognizer: Recognizer
+
+
+class EngineSource(Protocol):
+    """Gives the engine when the first frame has to be read."""
+
+    def __call__(self) -> OcrEngine:
+        """Return the engine, or raise DetectorUnavailableError."""
+
+
+@cache
+def load_engine() -> OcrEngine:
+    """Load the vendored models on one thread: the work is spread over processes, one for each core.
+
+    Raises
+    ------
+    DetectorUnavailableError
+        A model file is absent, differs from its recorded sha256, or cannot be loaded.
+    """
+    cv2.setNumThreads(1)
+    try:
+        folder = resources.files("deidentify.pixels") / "models"
+        origin = json.loads((folder / "models.json").read_text(encoding="utf-8"))
+        sessions = {}
+        for part in ("detector", "recognizer"):
+            content = (folder / origin[part]["file"]).read_bytes()
+            if hashlib.sha256(content).hexdigest() != origin[part]["sha256"]:
+                raise DetectorUnavailableError(f"The model file of the {part} is not the recorded one.")
+            sessions[part] = _session(content)
+        characters = sessions["recognizer"].get_modelmeta().custom_metadata_map["character"].splitlines()
+    except DetectorUnavailableError:
+        raise
+    except Exception as fault:
+        raise DetectorUnavailableError("The models of the pixel screen cannot be loaded.") from fault
+    return OcrEngine(
+        name=origin["name"],
+        detector=TextDetector(sessions["detector"]),
+        recognizer=TextRecognizer(sessions["recognizer"], characters),
+    )
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _SILENT
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

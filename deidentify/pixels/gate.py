@@ -1,0 +1,23 @@
+"""The recogniser's say over what the detector found: detection alone fires on anatomy."""
+
+from deidentify.pixels.classify import HeaderWords, classify
+from deidentify.pixels.detector import Candidate
+from deidentify.pixels.recognizer import Reading
+from deidentify.results import TextClass
+
+_LEGIBLE_FROM = 0.5
+_TALLEST_LINE_PX = 40.0
+_LINE_ASPECT = 2.5
+
+
+def judge(candidate: Candidate, reading: Reading, header: HeaderWords, *, scale: float) -> TextClass | None:
+    """Class a candidate, or return None where it is no text: illegible, and not shaped like a line.
+
+    ``scale`` is that of the view over the stored frame, so that shapes are measured in stored pixels.
+    """
+    if reading.score >= _LEGIBLE_FROM:
+        return classify(reading.identified_text, header)
+    short, long = sorted((candidate.width / scale, candidate.height / scale))
+    if short > _TALLEST_LINE_PX or long < _LINE_ASPECT * short:
+        return None
+    return TextClass.UNREADABLE

@@ -1,0 +1,101 @@
+"""One view of a frame read for text: cropped, tiled, scaled, detected, recognised, judged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from deidentify.pixels.classify import HeaderWords
+from deidentify.pixels.detector import Candidate, Image
+from deidentify.pixels.engine import OcrEngine
+from deidentify.pixels.gate import judge
+from deidentify.results import TextClass
+
+_CROP_MARGIN_PX = 32
+_TILED_FROM_PIXELS = 3_000_000
+_TILE_PX = 1024
+_TILE_OVERLAP_PX = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Text, or what may be text, at a rotated rectangle of the stored frame."""
+
+    outline: Candidate
+    text_class: TextClass
+    score: float
+    identified_text: str = field(repr=False)
+
+    def box(self, columns: int, rows: int, *, margin: float = 0.0) -> tuple[int, int, int, int]:
+        """Return the upright box (left, top, right, bottom) inside the frame; the margin is a share of the height."""
+        corners = self.outline.corners()
+        grown = margin * min(self.outline.width, self.outline.height)
+        left, top = np.floor(corners.min(axis=0) - grown)
+        right, bottom = np.ceil(corners.max(axis=0) + grown)
+        clipped_left, clipped_top = min(max(0, int(left)), columns - 1), min(max(0, int(top)), rows - 1)
+        return (
+            clipped_left,
+            clipped_top,
+            max(clipped_left + 1, min(columns, int(right))),
+            max(clipped_top + 1, min(rows, int(bottom))),
+        )
+
+
+def read_view(engine: OcrEngine, view: Image, header: HeaderWords, *, scale: float) -> list[Region]:
+    """Return the regions of one view at one scale, in pixels of the stored frame."""
+    found: list[Region] = []
+    for left, top, part in _parts(view):
+        shown = part
+        if scale != 1:
+            shown = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        candidates = engine.detector.find(shown)
+        readings = engine.recognizer.read(shown, candidates)
+        for candidate, reading in zip(candidates, readings, strict=True):
+            text_class = judge(candidate, reading, header, scale=scale)
+            if text_class is not None:
+                found.append(
+                    Region(
+                        outline=candidate.moved(scale=scale, dx=left, dy=top),
+                        text_class=text_class,
+                        score=reading.score,
+                        identified_text=reading.identified_text,
+                    )
+                )
+    return found
+
+
+def _parts(view: Image) -> Iterator[tuple[int, int, Image]]:
+    """Cut off exactly constant borders, then cut large views into overlapping tiles; constant tiles are skipped."""
+    left, top, right, bottom = content_box(view)
+    rows, columns = bottom - top, right - left
+    if rows * columns <= _TILED_FROM_PIXELS:
+        yield left, top, view[top:bottom, left:right]
+        return
+    for y in _starts(top, bottom):
+        for x in _starts(left, right):
+            part = view[y : min(bottom, y + _TILE_PX), x : min(right, x + _TILE_PX)]
+            if part.min() != part.max():
+                yield x, y, part
+
+
+def _starts(first: int, last: int) -> list[int]:
+    step = _TILE_PX - _TILE_OVERLAP_PX
+    return list(range(first, max(first + 1, last - _TILE_OVERLAP_PX), step))
+
+
+def content_box(view: Image) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) of what differs from the corner's value, with a margin."""
+    differs = view != view[0, 0]
+    if differs.ndim == 3:  # noqa: PLR2004 - colour
+        differs = differs.any(axis=2)
+    rows = np.flatnonzero(differs.any(axis=1))
+    columns = np.flatnonzero(differs.any(axis=0))
+    if rows.size == 0:
+        return 0, 0, view.shape[1], view.shape[0]
+    return (
+        max(0, int(columns[0]) - _CROP_MARGIN_PX),
+        max(0, int(rows[0]) - _CROP_MARGIN_PX),
+        min(view.shape[1], int(columns[-1]) + 1 + _CROP_MARGIN_PX),
+        min(view.shape[0], int(rows[-1]) + 1 + _CROP_MARGIN_PX),
+    )

@@ -1,0 +1,102 @@
+"""What a line of text says: the PP-OCRv4 recognition model with CTC decoding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deidentify.pixels.detector import Candidate, Image
+
+_HEIGHT = 48
+_SHORTEST_WIDTH = 320
+_LONGEST_WIDTH = 48 * 40
+_BATCH = 6
+_UPRIGHT_FROM = 1.5
+"""Height over width from which a rectangle is also read turned by a quarter, both ways."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the recogniser saw in one rectangle; ``score`` is its mean confidence per character, 0 to 1."""
+
+    identified_text: str = field(repr=False)
+    score: float
+
+
+class Recognizer(Protocol):
+    """Reads lines of text."""
+
+    def read(self, image: Image, candidates: Sequence[Candidate]) -> list[Reading]:
+        """Return one reading for each candidate, in order."""
+
+
+class TextRecognizer:
+    """PP-OCRv4 recognition on ONNX Runtime."""
+
+    def __init__(self, session: Any, characters: Sequence[str]) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._characters = ("", *characters, " ")
+
+    def read(self, image: Image, candidates: Sequence[Candidate]) -> list[Reading]:
+        """Read each candidate in every rotation that its shape allows and keep the surest reading."""
+        strips: list[Image] = []
+        owners: list[int] = []
+        for index, candidate in enumerate(candidates):
+            for strip in _strips(image, candidate):
+                strips.append(strip)
+                owners.append(index)
+        best = [Reading(identified_text="", score=0.0)] * len(candidates)
+        for position, reading in zip(owners, self._read_strips(strips), strict=True):
+            if reading.score > best[position].score:
+                best[position] = reading
+        return best
+
+    def _read_strips(self, strips: Sequence[Image]) -> list[Reading]:
+        order = sorted(range(len(strips)), key=lambda index: strips[index].shape[1] / strips[index].shape[0])
+        readings = [Reading(identified_text="", score=0.0)] * len(strips)
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            widths = [_width(strips[index]) for index in batch]
+            blob = np.zeros((len(batch), 3, _HEIGHT, max(_SHORTEST_WIDTH, *widths)), dtype=np.float32)
+            for row, (index, width) in enumerate(zip(batch, widths, strict=True)):
+                strip = cv2.resize(strips[index], (width, _HEIGHT))
+                blob[row, :, :, :width] = (strip.transpose(2, 0, 1)[::-1].astype(np.float32) / 127.5) - 1
+            for index, steps in zip(batch, self._session.run(None, {self._input: blob})[0], strict=True):
+                readings[index] = self._decode(steps)
+        return readings
+
+    def _decode(self, steps: NDArray[np.float32]) -> Reading:
+        best = steps.argmax(axis=1)
+        # CTC: repeats collapse, the blank (index 0) separates.
+        kept = (best != 0) & np.concatenate(([True], best[1:] != best[:-1]))
+        if not kept.any():
+            return Reading(identified_text="", score=0.0)
+        text = "".join(self._characters[index] for index in best[kept])
+        return Reading(identified_text=text, score=float(steps.max(axis=1)[kept].mean()))
+
+
+def _width(strip: Image) -> int:
+    return int(min(_LONGEST_WIDTH, max(1, np.ceil(_HEIGHT * strip.shape[1] / strip.shape[0]))))
+
+
+def _strips(image: Image, candidate: Candidate) -> list[Image]:
+    """Cut the rectangle out, straightened; tall ones also turned by a quarter, both ways."""
+    corners = candidate.corners()
+    by_x = corners[np.argsort(corners[:, 0], kind="stable")]
+    left, right = by_x[:2], by_x[2:]
+    top_left, bottom_left = left[np.argsort(left[:, 1])]
+    top_right, bottom_right = right[np.argsort(right[:, 1])]
+    width = int(max(np.linalg.norm(top_right - top_left), np.linalg.norm(bottom_right - bottom_left), 1))
+    height = int(max(np.linalg.norm(bottom_left - top_left), np.linalg.norm(bottom_right - top_right), 1))
+    source = np.array([top_left, top_right, bottom_right, bottom_left], dtype=np.float32)
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    warp = cv2.getPerspectiveTransform(source, target)
+    strip = cv2.warpPerspective(image, warp, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    strip = strip if strip.ndim == 3 else cv2.cvtColor(strip, cv2.COLOR_GRAY2RGB)  # noqa: PLR2004
+    if height < _UPRIGHT_FROM * width:
+        return [strip]
+    return [strip, np.rot90(strip, 1).copy(), np.rot90(strip, 3).copy()]
