@@ -1,0 +1,40 @@
+"""The data dictionary as plain dictionaries: tag number to VR and keyword, from pydicom's tables."""
+
+from functools import cache
+
+from pydicom._dicom_dict import DicomDictionary
+from pydicom._uid_dict import UID_dictionary
+
+# Which of several VRs an element gets when nothing else tells. The first of the dictionary's alternatives is
+# right for what we do (all are copied as they are) except where a word VR carries bytes as well.
+_AMBIGUOUS = {"US or SS": "US", "OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW", "NONE": "UN"}
+
+# Attributes of Table E.1-1 2026d with a date option that are newer than the dictionary.
+_SUPPLEMENT = {0x0040B034: "DT", 0x0040A034: "DT", 0x0040A035: "DT", 0x0040B036: "DT"}
+
+TEXT_VRS = frozenset(("LO", "SH", "ST", "LT", "UT", "UC"))
+"""Free text: what a person or a device may have typed."""
+CHARSET_VRS = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "PN"))
+"""VRs whose values are in the Specific Character Set."""
+SWAP_SIZES = {"US": 2, "SS": 2, "OW": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "OF": 4, "OL": 4}
+SWAP_SIZES |= {"FD": 8, "OD": 8, "OV": 8, "SV": 8, "UV": 8}
+"""Bytes per word of the VRs that depend on the byte order."""
+
+
+@cache
+def vr_table() -> dict[int, str]:
+    """Return tag number → VR of every public attribute known."""
+    table = {tag: _AMBIGUOUS.get(entry[0], entry[0]) for tag, entry in DicomDictionary.items()}
+    return {**_SUPPLEMENT, **table}
+
+
+@cache
+def keyword_tags() -> dict[str, int]:
+    """Return keyword → tag number."""
+    return {entry[4]: tag for tag, entry in DicomDictionary.items() if entry[4]}
+
+
+@cache
+def registered_uids() -> dict[str, str]:
+    """Return UID → type (SOP Class, Transfer Syntax …) of what the Standard itself has registered."""
+    return {uid: entry[1] for uid, entry in UID_dictionary.items()}
