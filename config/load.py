@@ -146,8 +146,9 @@ def _from_environment(environ: Mapping[str, str], faults: list[str]) -> Iterator
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in Settings.model_fields or variable != variable.upper():
-            known = [PREFIX + field.upper() for field in Settings.model_fields] + sorted(_OTHER_VARIABLES)
-            faults.append(f"{variable}: there is no such setting{_did_you_mean(variable.upper(), known)}")
+            known = [field.upper() for field in Settings.model_fields] + [CONFIG_FILE_VARIABLE.removeprefix(PREFIX)]
+            mend = _did_you_mean(name.upper(), known, PREFIX)
+            faults.append(f"{variable}: there is no such setting{mend}")
         elif text and name in _TABLES:
             try:
                 yield name, json.loads(text)
@@ -176,9 +177,9 @@ def _from_file(path: Path, faults: list[str]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name in Settings.model_fields}
 
 
-def _did_you_mean(name: str, known: list[str]) -> str:
+def _did_you_mean(name: str, known: list[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else "; take it out (docs/settings.md lists them all)."
+    return f"; did you mean {prefix}{close[0]}?" if close else "; take it out (docs/settings.md lists them all)."
 
 
 def _sentence(given: _Given, detail: ErrorDetails) -> str:
