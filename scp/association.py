@@ -1,0 +1,244 @@
+"""One accepted association: admission, negotiation, and how it ended.
+
+Subclasses of pynetdicom's association and ACSE that decide by our rules instead of its lists.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom.acse import ACSE
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
+from pynetdicom.presentation import PresentationContext
+
+from scp.arrival import new_arrival_id
+from scp.contexts import ContextAnswer, ProposedContext, answer_contexts
+from scp.handlers import RequestHandler
+from scp.journal import AssociationFacts, AssociationJournal, ContextRecord, Outcome
+from scp.peers import PeerRulesFile, Refusal, judge
+from scp.receive import MessageAssembler, ReceivingDUL
+from scp.rejections import Rejections
+from scp.spool import Spool
+
+__all__ = ["Admission", "ReceivingAssociation"]
+
+_log = logging.getLogger("casebridge.scp")
+
+_WAIT_S = 0.25
+_END_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What decides over an association request, and where its traces go."""
+
+    spool: Spool
+    peers: PeerRulesFile
+    rejections: Rejections
+    own_ae: str
+    max_pdu_bytes: int
+    pdu_timeout_s: float
+    places: threading.Semaphore
+    """One place for each association that may be open."""
+    is_stopping: Callable[[], bool]
+
+    def refusal(self, facts: AssociationFacts) -> Refusal | None:
+        """Return why a request is refused, None where it is not."""
+        if self.is_stopping():
+            return Refusal.STOPPING
+        refusal = judge(
+            self.peers.rules(),
+            calling_ae=facts.calling_ae,
+            called_ae=facts.called_ae,
+            address=facts.peer_address,
+            own_ae=self.own_ae,
+        )
+        if refusal is not None:
+            return refusal
+        try:
+            return None if self.spool.has_room() else Refusal.DISK_RESERVE
+        except OSError:
+            return Refusal.DISK_RESERVE
+
+
+class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
+    """Answers an A-ASSOCIATE request."""
+
+    def _negotiate_as_acceptor(self) -> None:
+        association: ReceivingAssociation = self.assoc
+        request = self.requestor.primitive
+        self.requestor.ae_title = request.calling_ae_title
+        answers = answer_contexts(_proposed(request))
+        association.facts = replace(
+            association.facts,
+            calling_ae=request.calling_ae_title.strip(),
+            called_ae=request.called_ae_title.strip(),
+            contexts=tuple(_context_record(answer) for answer in answers),
+        )
+        refusal = association.admission.refusal(association.facts)
+        refusal = refusal or association.take_place()
+        if refusal is not None:
+            self._reject(association, refusal)
+            return
+        results = [_negotiated(answer) for answer in answers]
+        association.set_contexts(results)
+        association.serve({answer.proposed.context_id: answer for answer in answers})
+        self.send_accept()
+        association.is_established = True
+
+    def _reject(self, association: "ReceivingAssociation", refusal: Refusal) -> None:
+        self.send_reject(*refusal.answer)
+        association.admission.rejections.note(association.facts, refusal)
+        _log.warning(
+            "An association was rejected.",
+            extra={
+                "rule": refusal.value,
+                "calling_ae": association.facts.calling_ae,
+                "called_ae": association.facts.called_ae,
+                "peer": association.facts.peer_address,
+            },
+        )
+        evt.trigger(association, evt.EVT_REJECTED, {})
+        association.kill()
+
+
+class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has no types
+    """An association that a peer asked us for."""
+
+    def __init__(self, ae: AE, admission: Admission, *, peer_address: str) -> None:
+        super().__init__(ae, "acceptor")
+        self.admission = admission
+        self.association_id = new_arrival_id()
+        self.facts = AssociationFacts(
+            association_id=self.association_id,
+            calling_ae="",
+            called_ae="",
+            peer_address=peer_address,
+            started_at=datetime.now(UTC),
+        )
+        self.abort_reason = ""
+        self._journal: AssociationJournal | None = None
+        self._kill: bool = False
+        self.acse = _Acceptance(self)
+        self.dul = ReceivingDUL(self, max_pdu_bytes=admission.max_pdu_bytes, pdu_timeout_s=admission.pdu_timeout_s)
+        # The timers live in the service provider, which has just been replaced.
+        self.acse_timeout = ae.acse_timeout
+        self.network_timeout = ae.network_timeout
+
+    def take_place(self) -> Refusal | None:
+        """Take one of the places and start the journal; return why that cannot be."""
+        if not self.admission.places.acquire(blocking=False):
+            return Refusal.TOO_MANY_ASSOCIATIONS
+        try:
+            self._journal = self.admission.spool.journal.open(self.facts)
+        except OSError:
+            self.admission.places.release()
+            return Refusal.DISK_RESERVE
+        return None
+
+    def set_contexts(self, results: list[PresentationContext]) -> None:
+        """Set what the A-ASSOCIATE-AC will say."""
+        self._accepted_cx = {context.context_id: context for context in results if context.result == 0}
+        self._rejected_cx = [context for context in results if context.result != 0]
+
+    def serve(self, contexts: dict[int, ContextAnswer]) -> None:
+        """Let data in as soon as the acceptance is sent."""
+        assert self._journal is not None
+        handler = RequestHandler(self.admission.spool, self.facts, self._journal, contexts)
+        self.dul.messages = MessageAssembler(handler, self.requestor.maximum_length or 0)
+
+    def run_reactor(self) -> None:
+        """Serve the association from its request to its end, and leave nothing half done behind."""
+        try:
+            super().run_reactor()
+        except Exception as error:  # noqa: BLE001 - the text of pynetdicom's errors can hold what was sent
+            _log.warning("An association broke off.", extra={"error": type(error).__name__})
+            self.abort_reason = self.abort_reason or Refusal.UNREADABLE_REQUEST.value
+        finally:
+            self.close_transport(wait_s=_END_S)
+            if self._journal is not None:
+                if self.is_released:
+                    self._journal.end(Outcome.RELEASED)
+                else:
+                    self._journal.end(Outcome.ABORTED, self.abort_reason or "connection-lost")
+                self.admission.places.release()
+
+    def _run_reactor(self) -> None:
+        """Wait for the end of the association; objects are served by the other thread."""
+        self._is_paused = False
+        while not self._kill:
+            primitive = self.dul.receive_pdu(wait=True, timeout=_WAIT_S)
+            if isinstance(primitive, A_RELEASE) and primitive.result is None:
+                self.acse.send_release(is_response=True)
+                self.is_released, self.is_established = True, False
+                self.kill()
+            elif isinstance(primitive, A_ABORT | A_P_ABORT):
+                if isinstance(primitive, A_ABORT):
+                    self.abort_reason = self.abort_reason or "aborted-by-peer"
+                self.is_aborted, self.is_established = True, False
+                self.kill()
+            elif not self.dul.is_alive():
+                self._kill = True
+            elif self.dul.idle_timer_expired() and not self.dul.is_busy:
+                self.abort_reason = "silent-too-long"
+                self.abort()
+
+    def kill(self) -> None:
+        """End both threads; a service provider that does not end by itself loses its connection."""
+        self._reactor_checkpoint.set()
+        self._kill = True
+        self.is_established = False
+        self._is_paused = True
+        deadline = time.monotonic() + _END_S
+        while self.dul.is_alive() and not self.dul.stop_dul() and time.monotonic() < deadline:
+            self.dul.join(timeout=0.01)
+
+    def close_transport(self, *, wait_s: float) -> None:
+        """Close the connection and wait for the thread that reads it."""
+        sock = self.dul.socket
+        if self.dul.is_alive():
+            self.dul.kill_dul()
+            self.dul.join(timeout=0.2)
+        if sock is not None and sock.socket is not None:
+            with suppress(Exception):
+                self._server.shutdown_request(sock.socket)
+        if self.dul.is_alive():
+            self.dul.join(timeout=wait_s)
+
+
+def _proposed(request: A_ASSOCIATE) -> tuple[ProposedContext, ...]:
+    return tuple(
+        ProposedContext(
+            context_id=context.context_id,
+            abstract_syntax=str(context.abstract_syntax or ""),
+            transfer_syntaxes=tuple(str(uid) for uid in context.transfer_syntax),
+        )
+        for context in request.presentation_context_definition_list
+    )
+
+
+def _context_record(answer: ContextAnswer) -> ContextRecord:
+    return ContextRecord(
+        abstract_syntax=answer.proposed.abstract_syntax,
+        transfer_syntaxes=answer.proposed.transfer_syntaxes,
+        accepted=answer.transfer_syntax if answer.is_accepted else None,
+    )
+
+
+def _negotiated(answer: ContextAnswer) -> Any:
+    context = PresentationContext()
+    context.context_id = answer.proposed.context_id
+    context.abstract_syntax = answer.proposed.abstract_syntax
+    # PS3.8 Table 9-18: a transfer syntax is there, but means nothing, where the context is declined.
+    first = answer.proposed.transfer_syntaxes[:1]
+    context.transfer_syntax = [answer.transfer_syntax or (first[0] if first else "1.2.840.10008.1.2")]
+    context.result = answer.result
+    context._as_scp, context._as_scu = True, False  # noqa: SLF001
+    return context

@@ -1,0 +1,223 @@
+"""From a request to its status: what is stored, what is refused and why.
+
+One :class:`RequestHandler` serves one association, on the thread that reads its socket. It touches nothing but the
+spool and the association's journal.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from scp.arrival import ArrivalFacts
+from scp.command import Command, Operation
+from scp.contexts import VERIFICATION, ContextAnswer, is_uid
+from scp.errors import (
+    CannotUnderstandError,
+    DatasetMismatchError,
+    ScpError,
+    UnsupportedSOPClassError,
+)
+from scp.identity import HEAD_LIMITS, DataSetIdentity, HeadTooShortError, read_identity
+from scp.journal import AssociationFacts, AssociationJournal
+from scp.spool import Incoming, Spool
+from scp.status import Status, status_of
+
+__all__ = ["Answer", "RequestHandler"]
+
+_log = logging.getLogger("casebridge.scp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A status and its Error Comment."""
+
+    status: Status
+    comment: str = ""
+
+
+class RequestHandler:
+    """Answers the requests of one association.
+
+    Parameters
+    ----------
+    spool
+        Where objects go.
+    facts
+        Who sends.
+    journal
+        Where each answer is counted.
+    contexts
+        The answered presentation contexts, by id.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        facts: AssociationFacts,
+        journal: AssociationJournal,
+        contexts: dict[int, ContextAnswer],
+    ) -> None:
+        self._spool = spool
+        self._facts = facts
+        self._journal = journal
+        self._contexts = contexts
+
+    def knows(self, context_id: int) -> bool:
+        """Tell whether the peer proposed this context; if not, it breaks the protocol."""
+        return context_id in self._contexts
+
+    def begin(self, context_id: int, command: Command) -> "Reception":
+        """Start to serve a request; its data set, if any, goes into the returned reception."""
+        return Reception(self, self._contexts[context_id], command)
+
+    def open_file(self, context: ContextAnswer, command: Command) -> Incoming:
+        """Check an announced object and open its file.
+
+        Raises
+        ------
+        ScpError
+            If the object is refused before its data set arrives.
+        """
+        if not context.is_accepted or context.proposed.abstract_syntax == VERIFICATION:
+            raise UnsupportedSOPClassError("This presentation context was not accepted for storage")
+        sop_class, sop_instance = _text(command.sop_class), _text(command.identified_sop_instance)
+        if sop_class != context.proposed.abstract_syntax:
+            raise DatasetMismatchError(
+                "The announced SOP Class is not that of the context", reason="class-not-of-context"
+            )
+        if not is_uid(sop_instance):
+            raise CannotUnderstandError(
+                "The announced SOP Instance UID is malformed", reason="malformed-announced-instance"
+            )
+        if not command.has_data_set:
+            raise CannotUnderstandError("No data set was announced; send the object again", reason="no-data-set")
+        return self._spool.begin(
+            ArrivalFacts(
+                sop_class_uid=sop_class,
+                identified_sop_instance_uid=sop_instance,
+                transfer_syntax_uid=context.transfer_syntax,
+                calling_ae=self._facts.calling_ae,
+                called_ae=self._facts.called_ae,
+                peer_address=self._facts.peer_address,
+                association_id=self._facts.association_id,
+            )
+        )
+
+    def stored(self, context: ContextAnswer, size_bytes: int) -> Answer:
+        """Count a durable object."""
+        self._journal.stored()
+        _log.debug(
+            "An object was stored.",
+            extra={
+                "association": self._facts.association_id,
+                "sop_class": context.proposed.abstract_syntax,
+                "bytes": size_bytes,
+            },
+        )
+        return Answer(status=Status.SUCCESS)
+
+    def refused(self, context: ContextAnswer, error: ScpError) -> Answer:
+        """Count a refused object."""
+        status = status_of(error)
+        sop_class = context.proposed.abstract_syntax
+        self._journal.refused(sop_class_uid=sop_class, status=status, reason=error.reason)
+        _log.warning(
+            "An object was refused.",
+            extra={
+                "association": self._facts.association_id,
+                "sop_class": sop_class,
+                "status": f"0x{status:04X}",
+                "reason": error.reason,
+            },
+        )
+        return Answer(status=status, comment=error.comment)
+
+    def echoed(self) -> Answer:
+        """Count a verification."""
+        self._journal.echoed()
+        return Answer(status=Status.SUCCESS)
+
+
+class Reception:
+    """One request, its data set, and its answer."""
+
+    def __init__(self, handler: RequestHandler, context: ContextAnswer, command: Command) -> None:
+        self._handler = handler
+        self._context = context
+        self._command = command
+        self._incoming: Incoming | None = None
+        self._error: ScpError | None = None
+        self._identity: DataSetIdentity | None = None
+        self._looks = list(HEAD_LIMITS)
+        if command.operation == Operation.C_STORE:
+            try:
+                self._incoming = handler.open_file(context, command)
+            except ScpError as error:
+                self._error = error
+
+    @property
+    def command(self) -> Command:
+        """The request."""
+        return self._command
+
+    def write(self, data: memoryview) -> None:
+        """Take bytes of the data set; those of a refused object are read and dropped."""
+        if self._incoming is None:
+            return
+        try:
+            self._incoming.write(data)
+            if self._looks and self._incoming.data_bytes >= self._looks[0]:
+                self._look(is_whole=False)
+        except ScpError as error:
+            self._refuse(error)
+
+    def finish(self) -> Answer:
+        """Make the object durable, or say why not. Success is returned after the last sync."""
+        if self._command.operation == Operation.C_ECHO:
+            return self._handler.echoed()
+        if self._command.operation != Operation.C_STORE:
+            return Answer(status=Status.UNRECOGNIZED_OPERATION, comment="Only C-STORE and C-ECHO are served here")
+        if self._incoming is not None:
+            try:
+                while self._identity is None:
+                    self._look(is_whole=True)
+                arrival = self._incoming.commit(self._identity.identified_study_uid)
+            except ScpError as error:
+                self._refuse(error)
+            else:
+                return self._handler.stored(self._context, arrival.size_bytes)
+        assert self._error is not None
+        return self._handler.refused(self._context, self._error)
+
+    def abandon(self) -> None:
+        """Drop what has arrived: the association ended in the middle of it."""
+        if self._incoming is not None:
+            self._incoming.abandon()
+            self._incoming = None
+
+    def _refuse(self, error: ScpError) -> None:
+        self._error = error
+        self.abandon()
+
+    def _look(self, *, is_whole: bool) -> None:
+        assert self._incoming is not None
+        limit = self._looks.pop(0)
+        head = self._incoming.read_head(limit)
+        is_all = is_whole and self._incoming.data_bytes <= limit
+        try:
+            identity = read_identity(head, self._context.transfer_syntax, is_whole=is_all)
+        except HeadTooShortError:
+            if is_all or not self._looks:
+                raise CannotUnderstandError(
+                    "The data set does not show its UIDs at its beginning", reason="uids-not-at-beginning"
+                ) from None
+            return
+        if identity.sop_class_uid != _text(self._command.sop_class):
+            raise DatasetMismatchError("The data set is of another SOP Class than announced", reason="other-class")
+        if identity.identified_sop_instance_uid != _text(self._command.identified_sop_instance):
+            raise DatasetMismatchError("The data set is another SOP Instance than announced", reason="other-instance")
+        self._identity = identity
+        self._looks.clear()
+
+
+def _text(uid: bytes) -> str:
+    return uid.decode("latin-1").strip(" \0")

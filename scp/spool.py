@@ -1,0 +1,436 @@
+"""The spool: one folder where each received instance is made durable, and found again.
+
+Files are the truth. Several receivers and workers may use the same spool from several hosts; names say nothing about
+a patient, and nothing in here is ever changed after its rename.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from scp.arrival import (
+    Arrival,
+    ArrivalFacts,
+    MalformedArrivalError,
+    decode_arrival,
+    encode_file_meta,
+    is_key,
+    keyed_name,
+    new_arrival_id,
+    parse_name,
+)
+from scp.disk import LONG_SILENT_S, Disk, spool_error
+from scp.errors import SpoolFullError
+from scp.journal import AssociationRecord, Journals
+
+__all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
+
+_log = logging.getLogger("casebridge.scp")
+
+_ROOM_CHECK_BYTES = 4 * 1024 * 1024
+_EARLY_SYNC_BYTES = 64 * 1024 * 1024
+_SETTLED_NS = 2_000_000_000
+_FOLDER_KNOWN_S = 1800
+_FOLDER_EMPTY_S = 3600
+_SUFFIX = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanMark:
+    """How far a scan came: the study folders, as they were then."""
+
+    folders: Mapping[str, int] = field(repr=False)
+    """Modification time in ns of each folder that had settled."""
+
+
+class Spool:
+    """The receiving folder.
+
+    Parameters
+    ----------
+    root
+        The folder; it is made by :meth:`prepare`.
+    name_key
+        Secret that turns UIDs into names.
+    reserve_bytes
+        What must stay free on the file system; an object that would touch it is refused.
+    disk
+        The file operations to use.
+    """
+
+    def __init__(self, root: Path, *, name_key: bytes, reserve_bytes: int, disk: Disk | None = None) -> None:
+        self.root = root
+        self._name_key = name_key
+        self._reserve_bytes = reserve_bytes
+        self._disk = disk or Disk()
+        self._studies = root / "studies"
+        self._incoming = root / "incoming"
+        self._quarantine = root / "quarantine"
+        self._host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+        self._durable_folders: dict[str, float] = {}
+        self._durable_lock = threading.Lock()
+        self.journal = Journals(root / "journal", host=self._host, disk=self._disk)
+
+    @property
+    def peer_rules_path(self) -> Path:
+        """The file of the peer rules."""
+        return self.root / "peers.json"
+
+    def prepare(self) -> None:
+        """Make the folders, and clear what a killed receiver of this host left behind."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._studies, self._incoming, self._quarantine):
+            self._disk.make_folder(folder)
+        self.journal.prepare()
+        self._disk.sync_folder(self.root)
+        now = time.time()
+        for path in self._incoming.glob("*.part"):
+            with suppress(FileNotFoundError):
+                own = path.name.startswith(self._host)
+                old = now - path.stat().st_mtime > LONG_SILENT_S
+                if (own or old) and self._disk.is_abandoned(path):
+                    path.unlink()
+
+    def begin(self, facts: ArrivalFacts) -> "Incoming":
+        """Open a file for an instance that starts to arrive.
+
+        Raises
+        ------
+        SpoolFullError
+            If the disk reserve is reached.
+        SpoolUnavailableError
+            If the file cannot be made.
+        """
+        return Incoming(self, self._disk, facts, host=self._host)
+
+    def study_key(self, identified_study_uid: str) -> str:
+        """Return the name of a study."""
+        return keyed_name(self._name_key, "study", identified_study_uid)
+
+    def sop_key(self, identified_sop_instance_uid: str) -> str:
+        """Return the name of an instance."""
+        return keyed_name(self._name_key, "sop", identified_sop_instance_uid)
+
+    def place(self, part: Path, study_key: str, name: str) -> Path:
+        """Move a synced file to its study and make its name durable; return where it lies."""
+        folder = self._studies / study_key
+        target = folder / name
+        known = self._is_folder_durable(study_key)
+        if not known:
+            self._disk.make_folder(folder)
+        try:
+            self._disk.rename(part, target)
+        except FileNotFoundError:
+            # An empty study folder was cleared by another process in this very moment.
+            known = False
+            self._disk.make_folder(folder)
+            self._disk.rename(part, target)
+        try:
+            self._disk.sync_folder(folder)
+            if not known:
+                # Also where another process made the folder: it may not have synced its name yet.
+                self._disk.sync_folder(self._studies)
+        except OSError:
+            # No Success will be sent, so nothing may stay that looks received.
+            with suppress(OSError):
+                target.unlink()
+            raise
+        with self._durable_lock:
+            self._durable_folders.setdefault(study_key, time.monotonic())
+        return target
+
+    def _is_folder_durable(self, study_key: str) -> bool:
+        with self._durable_lock:
+            since = self._durable_folders.get(study_key)
+            if since is not None and time.monotonic() - since < _FOLDER_KNOWN_S:
+                return True
+            self._durable_folders = {
+                key: moment
+                for key, moment in self._durable_folders.items()
+                if time.monotonic() - moment < _FOLDER_KNOWN_S
+            }
+            return False
+
+    def scan(self, mark: ScanMark | None = None) -> tuple[list[Arrival], ScanMark]:
+        """List arrivals; with a mark only those of study folders that changed since.
+
+        Parameters
+        ----------
+        mark
+            What an earlier scan returned. None lists everything and clears study folders long empty.
+
+        Returns
+        -------
+        tuple of list of Arrival and ScanMark
+            The arrivals, oldest first, some of which may have been returned before; and the mark for the next scan.
+        """
+        arrivals: list[Arrival] = []
+        folders: dict[str, int] = {}
+        earlier = mark.folders if mark is not None else {}
+        now = time.time_ns()
+        for folder in self._study_folders():
+            with suppress(FileNotFoundError):
+                changed = folder.stat().st_mtime_ns
+                if earlier.get(folder.name) == changed:
+                    folders[folder.name] = changed
+                    continue
+                found, is_complete = self._read_folder(folder)
+                arrivals += found
+                # File systems keep time coarsely: a folder just touched may change again within one tick.
+                if is_complete and now - changed > _SETTLED_NS:
+                    folders[folder.name] = changed
+                if mark is None and now - changed > _FOLDER_EMPTY_S * 1_000_000_000:
+                    with suppress(OSError):  # it holds something, as nearly all do
+                        folder.rmdir()
+        arrivals.sort(key=lambda arrival: arrival.arrival_id)
+        return arrivals, ScanMark(folders=MappingProxyType(folders))
+
+    def _study_folders(self) -> Iterator[Path]:
+        with os.scandir(self._studies) as entries:
+            names = [entry.name for entry in entries if is_key(entry.name)]
+        return (self._studies / name for name in names)
+
+    def _read_folder(self, folder: Path) -> tuple[list[Arrival], bool]:
+        arrivals, is_complete = [], True
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".dcm"))
+        for name in names:
+            path = folder / name
+            try:
+                sop_key, arrival_id = parse_name(name)
+                with path.open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    arrivals.append(
+                        decode_arrival(
+                            file,
+                            study_key=folder.name,
+                            sop_key=sop_key,
+                            arrival_id=arrival_id,
+                            size_bytes=size,
+                        )
+                    )
+            except MalformedArrivalError:
+                self._quarantine_file(path)
+            except FileNotFoundError:
+                continue  # purged meanwhile
+            except OSError as error:
+                # Perhaps only now and here: the folder is looked at again.
+                is_complete = False
+                _log.warning("A file of the spool cannot be read.", extra={"errno": error.errno})
+        return arrivals, is_complete
+
+    def _quarantine_file(self, path: Path) -> None:
+        name = path.name if re.fullmatch(r"[0-9a-f-]{65}\.dcm", path.name) else f"{new_arrival_id()}.dcm"
+        with suppress(FileNotFoundError):
+            path.rename(self._quarantine / name)
+            _log.error("A file of the spool is not one that we wrote; it is in quarantine.")
+
+    def quarantined(self) -> int:
+        """Return the number of files in quarantine."""
+        return sum(1 for _ in self._quarantine.iterdir())
+
+    def path(self, study_key: str, sop_key: str, arrival_id: str) -> Path:
+        """Return where the original of an arrival lies.
+
+        Raises
+        ------
+        ValueError
+            If a key is not one of ours.
+        """
+        return self._studies / study_key / f"{self._stem(study_key, sop_key, arrival_id)}.dcm"
+
+    def beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str) -> Path:
+        """Return where something derived from an arrival lies, as `suffix` says (`screen.json`).
+
+        Raises
+        ------
+        ValueError
+            If a key is not one of ours, or the suffix is not a plain name or that of the original.
+        """
+        if _SUFFIX.fullmatch(suffix) is None or suffix == "dcm":
+            raise ValueError("a suffix is lower-case letters, digits, dots and dashes")
+        return self._studies / study_key / f"{self._stem(study_key, sop_key, arrival_id)}.{suffix}"
+
+    @staticmethod
+    def _stem(study_key: str, sop_key: str, arrival_id: str) -> str:
+        if not all(is_key(key) for key in (study_key, sop_key, arrival_id)):
+            raise ValueError("a key is 32 lower-case hex digits")
+        return f"{sop_key}-{arrival_id}"
+
+    def remove(self, study_key: str, sop_key: str, arrival_id: str) -> None:
+        """Delete an original and all that lies beside it, durably; what is gone already is no error."""
+        start = self._stem(study_key, sop_key, arrival_id) + "."
+        folder = self._studies / study_key
+        with suppress(FileNotFoundError):
+            with os.scandir(folder) as entries:
+                names = [entry.name for entry in entries if entry.name.startswith(start)]
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            if names:
+                self._disk.sync_folder(folder)
+
+    def journals(self) -> list[Path]:
+        """Return the journals of associations that have ended, oldest first."""
+        return self.journal.finished()
+
+    def read_journal(self, path: Path) -> AssociationRecord:
+        """Return what happened on an association.
+
+        Raises
+        ------
+        ValueError
+            If the file is not a journal.
+        """
+        return self.journal.read(path)
+
+    def remove_journal(self, path: Path) -> None:
+        """Delete a journal that was taken over; one that is gone already is no error."""
+        path.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Return the bytes free on the spool's file system."""
+        return self._disk.free_bytes(self.root)
+
+    def has_room(self, size: int = 0) -> bool:
+        """Tell whether `size` more bytes leave the reserve untouched."""
+        return self.free_bytes() - size >= self._reserve_bytes
+
+    def incoming_path(self, name: str) -> Path:
+        """Return where a file is written before it is whole."""
+        return self._incoming / name
+
+
+class Incoming:
+    """One instance on its way into the spool; made by :meth:`Spool.begin`, ended by commit or abandon."""
+
+    def __init__(self, spool: Spool, disk: Disk, facts: ArrivalFacts, *, host: str) -> None:
+        self._spool = spool
+        self._disk = disk
+        self._facts = facts
+        self._arrival_id = new_arrival_id()
+        self._received_at = datetime.now(UTC)
+        self._part = spool.incoming_path(f"{host}-{self._arrival_id}.part")
+        self._written = 0
+        self._next_room_check = 0
+        self._next_sync = _EARLY_SYNC_BYTES
+        self._require_room()
+        try:
+            self._descriptor: int | None = disk.create(self._part)
+        except OSError as error:
+            raise spool_error(error) from None
+        meta = encode_file_meta(facts, arrival_id=self._arrival_id, received_at=self._received_at)
+        self._meta_bytes = len(meta)
+        self.write(meta)
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of the data set written so far."""
+        return self._written - self._meta_bytes
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes of the data set.
+
+        Raises
+        ------
+        SpoolFullError
+            If the disk reserve is reached; the file is gone then.
+        SpoolUnavailableError
+            If the file cannot be written; the file is gone then.
+        """
+        assert self._descriptor is not None
+        try:
+            if self._written + len(data) >= self._next_room_check:
+                self._require_room()
+                self._next_room_check = self._written + _ROOM_CHECK_BYTES
+            self._disk.write(self._descriptor, data)
+            self._written += len(data)
+            if self._written >= self._next_sync:
+                # So that the last sync of a large object does not outlast its sender's patience.
+                os.fdatasync(self._descriptor)
+                self._next_sync = self._written + _EARLY_SYNC_BYTES
+        except OSError as error:
+            self.abandon()
+            raise spool_error(error) from None
+        except SpoolFullError:
+            self.abandon()
+            raise
+
+    def read_head(self, count: int) -> bytes:
+        """Return up to `count` first bytes of the data set written so far.
+
+        Raises
+        ------
+        SpoolUnavailableError
+            If they cannot be read; the file is gone then.
+        """
+        assert self._descriptor is not None
+        try:
+            return os.pread(self._descriptor, count, self._meta_bytes)
+        except OSError as error:
+            self.abandon()
+            raise spool_error(error) from None
+
+    def commit(self, identified_study_uid: str) -> Arrival:
+        """Make the instance durable under its study and return it. After this, Success is true.
+
+        Raises
+        ------
+        SpoolFullError
+            If the disk is full; the file is gone then.
+        SpoolUnavailableError
+            If any step failed; the file is gone then.
+        """
+        assert self._descriptor is not None
+        study_key = self._spool.study_key(identified_study_uid)
+        sop_key = self._spool.sop_key(self._facts.identified_sop_instance_uid)
+        try:
+            self._disk.sync(self._descriptor)
+            self._spool.place(self._part, study_key, f"{sop_key}-{self._arrival_id}.dcm")
+        except OSError as error:
+            self.abandon()
+            raise spool_error(error) from None
+        self._close()
+        return Arrival(
+            arrival_id=self._arrival_id,
+            study_key=study_key,
+            sop_key=sop_key,
+            sop_class_uid=self._facts.sop_class_uid,
+            transfer_syntax_uid=self._facts.transfer_syntax_uid,
+            calling_ae=self._facts.calling_ae,
+            called_ae=self._facts.called_ae,
+            peer_address=self._facts.peer_address,
+            association_id=self._facts.association_id,
+            received_at=self._received_at,
+            size_bytes=self._written,
+        )
+
+    def abandon(self) -> None:
+        """Drop the file; after commit or an earlier abandon this does nothing."""
+        if self._descriptor is not None:
+            self._close()
+            with suppress(OSError):
+                self._part.unlink()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+
+    def _require_room(self) -> None:
+        try:
+            has_room = self._spool.has_room(_ROOM_CHECK_BYTES)
+        except OSError as error:
+            raise spool_error(error) from None
+        if not has_room:
+            raise SpoolFullError("Out of disk space; free space, then send again")
