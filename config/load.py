@@ -13,12 +13,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.errors import ConfigError
-from config.settings import DATABASE_FILE, Peer, Route, Settings
+from config.settings import DATABASE_FILE, Peer, Route, Settings, has_profile, unknown_profile
 
 PREFIX = "CASEBRIDGE_"
 CONFIG_FILE_VARIABLE = "CASEBRIDGE_CONFIG_FILE"
 CONFIG_FILE_NAME = "casebridge.toml"
-SHIPPED_PROFILES = Path(__file__).parent / "profiles"
 
 # Variables that are ours but no settings: where the file lies, and where the tests find their corpus.
 _OTHER_VARIABLES = frozenset({CONFIG_FILE_VARIABLE, "CASEBRIDGE_CORPUS"})
@@ -87,24 +86,6 @@ def load_settings(environ: Mapping[str, str], config_file: Path | None = None) -
     if given.faults or settings is None:
         raise ConfigError(given.faults)
     return settings
-
-
-def profile_text(name: str, settings: Settings) -> str:
-    """Return the YAML text of a profile: the site's own where it has one of that name, else ours.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such profile, or it cannot be read.
-    """
-    for folder in _profile_folders(settings):
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            try:
-                return path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError([f"Profile file {path} cannot be read ({type(error).__name__}); mend it."]) from None
-    raise ConfigError([f"profile: {_unknown_profile(name, settings)}"])
 
 
 def _given(environ: Mapping[str, str], config_file: Path | None) -> _Given:
@@ -242,19 +223,10 @@ def _disagreements(settings: Settings, given: _Given) -> Iterator[str]:
         if pair in pairs[: number - 1]:
             yield f"{given.named('routes')}, table {number}: has the two AE titles of an earlier one; merge them."
     for name in dict.fromkeys([settings.profile, *(route.profile for route in settings.routes if route.profile)]):
-        if not any((folder / f"{name}.yaml").is_file() for folder in _profile_folders(settings)):
+        if not has_profile(name, settings):
             where = given.named("profile" if name == settings.profile else "routes")
-            yield f"{where}: {_unknown_profile(name, settings)}"
+            yield f"{where}: {unknown_profile(name, settings)}"
     for setting, folder in (("data_dir", settings.data_dir), ("spool_dir", settings.spool_dir)):
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             yield f"{given.named(setting)}: {nearest} cannot be written to; make it writable or name another folder."
-
-
-def _profile_folders(settings: Settings) -> list[Path]:
-    return [*([settings.profiles_dir] if settings.profiles_dir else []), SHIPPED_PROFILES]
-
-
-def _unknown_profile(name: str, settings: Settings) -> str:
-    known = sorted({path.stem for folder in _profile_folders(settings) for path in folder.glob("*.yaml")})
-    return f"there is no profile {name!r}; name one of: {', '.join(known) or 'none is there'}."
