@@ -10,12 +10,13 @@ forward. Each lane has worker slots of its own, so that a short study starts at 
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy.orm import Session
+
+from bridge.pool_child import place_of
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, DBOSConfig
@@ -258,7 +259,7 @@ class Engine:
                 body()
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it fails this study only
                 reason = type(error).__name__
-                _logger.warning("%s raised %s at %s", what, reason, _place_of(error))
+                _logger.warning("%s raised %s at %s", what, reason, place_of(error))
             else:
                 return ""
             if self._stopping.is_set() or (delay_s is not None and self._stopping.wait(delay_s)):
@@ -381,12 +382,12 @@ class EngineClient:
 
     def _lane_in_use(self, session: Session, study_key: str) -> str | None:
         """Return the lane of the study's unfinished jobs: partitions keep order inside one queue only."""
-        lanes = sqlalchemy.bindparam("lanes", _LANES, expanding=True)
         query = sqlalchemy.text(
-            f"SELECT queue_name FROM {_status_table(self._engine)} WHERE queue_name IN :lanes "  # noqa: S608
+            f"SELECT queue_name FROM {_status_table(self._engine)} WHERE queue_name IN (:short, :long) "  # noqa: S608
             "AND status IN ('ENQUEUED', 'PENDING') AND queue_partition_key = :study LIMIT 1"
-        ).bindparams(lanes)
-        lane = session.execute(query, {"study": study_key}).scalar()
+        )
+        values = {"short": SHORT_LANE, "long": LONG_LANE, "study": study_key}
+        lane = session.execute(query, values).scalar()
         return None if lane is None else str(lane)
 
     def _has_tables(self) -> bool:
@@ -409,14 +410,6 @@ def _key_of(job_id: str) -> tuple[str, int]:
 
 def _status_table(engine: sqlalchemy.Engine) -> str:
     return f"{_SCHEMA}.workflow_status" if engine.dialect.name == "postgresql" else "workflow_status"
-
-
-def _place_of(error: BaseException) -> str:
-    """Return file, line and function where the error arose, without its text, which may quote a value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return "?"
-    return f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno} in {frames[-1].name}"
 
 
 def _database_for_dbos(url: str, *, pool_size: int) -> sqlalchemy.Engine:
