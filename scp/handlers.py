@@ -17,8 +17,9 @@ from scp.errors import (
     UnsupportedSOPClassError,
 )
 from scp.identity import HEAD_LIMITS, DataSetIdentity, HeadTooShortError, read_identity
+from scp.incoming import Incoming
 from scp.journal import AssociationFacts, AssociationJournal
-from scp.spool import Incoming, Spool
+from scp.spool import Spool
 from scp.status import Status, status_of
 
 __all__ = ["Answer", "RequestHandler"]

@@ -21,6 +21,7 @@ that before its Study Instance UID; it is well formed and must not be refused, h
 """
 
 _SOP_CLASS, _SOP_INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
+_FIRST = 0x00030000
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
@@ -159,8 +160,9 @@ class _Walk:
             if self._position == len(self._data) and self._is_whole:
                 break
             tag, length = self._header(is_explicit=self._is_explicit)
-            if not 0x0008_0000 <= tag < _ITEM:
-                # Group 0002 means a whole file was sent, group 0000 zeros; neither is a data set.
+            if not _FIRST <= tag < _ITEM:
+                # Group 0002 means a whole file was sent, group 0000 zeros; neither is a data set. Odd groups below
+                # 0008, which PS3.5 §7.1 forbids, are passed by.
                 raise _malformed()
             if tag > _STUDY:
                 break

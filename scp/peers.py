@@ -187,9 +187,7 @@ class PeerRulesFile:
                 self._seen = None
                 _log.warning("The peer rules cannot be read now.", extra={"errno": error.errno})
             except (ValueError, PeerRulesError):
-                _log.error(  # noqa: TRY400 - the text of the cause could quote the file
-                    "The peer rules cannot be read; the last good ones stay in force. Write them again."
-                )
+                _log.error("The peer rules cannot be read; the last good ones stay in force. Write them again.")
             return self._rules
 
 

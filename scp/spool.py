@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,22 +22,19 @@ from scp.arrival import (
     ArrivalFacts,
     MalformedArrivalError,
     decode_arrival,
-    encode_file_meta,
     is_key,
     keyed_name,
     new_arrival_id,
     parse_name,
 )
-from scp.disk import LONG_SILENT_S, Disk, spool_error
-from scp.errors import SpoolFullError
+from scp.disk import LONG_SILENT_S, Disk
+from scp.incoming import Incoming
 from scp.journal import AssociationRecord, Journals
 
 __all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
 
 _log = logging.getLogger("casebridge.scp")
 
-_ROOM_CHECK_BYTES = 4 * 1024 * 1024
-_EARLY_SYNC_BYTES = 64 * 1024 * 1024
 _SETTLED_NS = 2_000_000_000
 _FOLDER_KNOWN_S = 1800
 _FOLDER_EMPTY_S = 3600
@@ -101,7 +97,7 @@ class Spool:
                 if (own or old) and self._disk.is_abandoned(path):
                     path.unlink()
 
-    def begin(self, facts: ArrivalFacts) -> "Incoming":
+    def begin(self, facts: ArrivalFacts) -> Incoming:
         """Open a file for an instance that starts to arrive.
 
         Raises
@@ -111,7 +107,7 @@ class Spool:
         SpoolUnavailableError
             If the file cannot be made.
         """
-        return Incoming(self, self._disk, facts, host=self._host)
+        return Incoming(self, self._disk, facts)
 
     def study_key(self, identified_study_uid: str) -> str:
         """Return the name of a study."""
@@ -305,132 +301,6 @@ class Spool:
         """Tell whether `size` more bytes leave the reserve untouched."""
         return self.free_bytes() - size >= self._reserve_bytes
 
-    def incoming_path(self, name: str) -> Path:
+    def incoming_path(self, arrival_id: str) -> Path:
         """Return where a file is written before it is whole."""
-        return self._incoming / name
-
-
-class Incoming:
-    """One instance on its way into the spool; made by :meth:`Spool.begin`, ended by commit or abandon."""
-
-    def __init__(self, spool: Spool, disk: Disk, facts: ArrivalFacts, *, host: str) -> None:
-        self._spool = spool
-        self._disk = disk
-        self._facts = facts
-        self._arrival_id = new_arrival_id()
-        self._received_at = datetime.now(UTC)
-        self._part = spool.incoming_path(f"{host}-{self._arrival_id}.part")
-        self._written = 0
-        self._next_room_check = 0
-        self._next_sync = _EARLY_SYNC_BYTES
-        self._require_room()
-        try:
-            self._descriptor: int | None = disk.create(self._part)
-        except OSError as error:
-            raise spool_error(error) from None
-        meta = encode_file_meta(facts, arrival_id=self._arrival_id, received_at=self._received_at)
-        self._meta_bytes = len(meta)
-        self.write(meta)
-
-    @property
-    def data_bytes(self) -> int:
-        """Bytes of the data set written so far."""
-        return self._written - self._meta_bytes
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes of the data set.
-
-        Raises
-        ------
-        SpoolFullError
-            If the disk reserve is reached; the file is gone then.
-        SpoolUnavailableError
-            If the file cannot be written; the file is gone then.
-        """
-        assert self._descriptor is not None
-        try:
-            if self._written + len(data) >= self._next_room_check:
-                self._require_room()
-                self._next_room_check = self._written + _ROOM_CHECK_BYTES
-            self._disk.write(self._descriptor, data)
-            self._written += len(data)
-            if self._written >= self._next_sync:
-                # So that the last sync of a large object does not outlast its sender's patience.
-                os.fdatasync(self._descriptor)
-                self._next_sync = self._written + _EARLY_SYNC_BYTES
-        except OSError as error:
-            self.abandon()
-            raise spool_error(error) from None
-        except SpoolFullError:
-            self.abandon()
-            raise
-
-    def read_head(self, count: int) -> bytes:
-        """Return up to `count` first bytes of the data set written so far.
-
-        Raises
-        ------
-        SpoolUnavailableError
-            If they cannot be read; the file is gone then.
-        """
-        assert self._descriptor is not None
-        try:
-            return os.pread(self._descriptor, count, self._meta_bytes)
-        except OSError as error:
-            self.abandon()
-            raise spool_error(error) from None
-
-    def commit(self, identified_study_uid: str) -> Arrival:
-        """Make the instance durable under its study and return it. After this, Success is true.
-
-        Raises
-        ------
-        SpoolFullError
-            If the disk is full; the file is gone then.
-        SpoolUnavailableError
-            If any step failed; the file is gone then.
-        """
-        assert self._descriptor is not None
-        study_key = self._spool.study_key(identified_study_uid)
-        sop_key = self._spool.sop_key(self._facts.identified_sop_instance_uid)
-        try:
-            self._disk.sync(self._descriptor)
-            self._spool.place(self._part, study_key, f"{sop_key}-{self._arrival_id}.dcm")
-        except OSError as error:
-            self.abandon()
-            raise spool_error(error) from None
-        self._close()
-        return Arrival(
-            arrival_id=self._arrival_id,
-            study_key=study_key,
-            sop_key=sop_key,
-            sop_class_uid=self._facts.sop_class_uid,
-            transfer_syntax_uid=self._facts.transfer_syntax_uid,
-            calling_ae=self._facts.calling_ae,
-            called_ae=self._facts.called_ae,
-            peer_address=self._facts.peer_address,
-            association_id=self._facts.association_id,
-            received_at=self._received_at,
-            size_bytes=self._written,
-        )
-
-    def abandon(self) -> None:
-        """Drop the file; after commit or an earlier abandon this does nothing."""
-        if self._descriptor is not None:
-            self._close()
-            with suppress(OSError):
-                self._part.unlink()
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            with suppress(OSError):
-                os.close(self._descriptor)
-            self._descriptor = None
-
-    def _require_room(self) -> None:
-        try:
-            has_room = self._spool.has_room(_ROOM_CHECK_BYTES)
-        except OSError as error:
-            raise spool_error(error) from None
-        if not has_room:
-            raise SpoolFullError("Out of disk space; free space, then send again")
+        return self._incoming / f"{self._host}-{arrival_id}.part"
