@@ -1,0 +1,174 @@
+"""The command line. Each command imports what it needs when it runs, so that ``--help`` and ``status`` answer at once."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_CONFIG = 2
+EXIT_FAILED = 1
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Settings file (TOML). Environment variables CASEBRIDGE_<NAME> win over it.",
+)
+open_option = click.option(
+    "--open",
+    "open_",
+    is_flag=True,
+    help="For trials: take images from any sender. Without it, senders elsewhere than on this machine need a rule.",
+)
+
+
+def child_options(command: F) -> F:
+    """Add the hidden options by which the supervisor knows its children."""
+    for name in ("--ready-fd", "--life-fd"):
+        command = click.option(name, type=int, hidden=True)(command)
+    return command
+
+
+def read_settings(config_file: Path | None, *, open_: bool = False) -> "Settings":
+    """Load the settings or end with exit status 2 and every fault in a sentence of its own."""
+    from config import ConfigError, load_settings  # noqa: PLC0415 - see the module's docstring
+
+    environ = dict(os.environ)
+    if open_:
+        environ["CASEBRIDGE_OPEN"] = "true"
+    try:
+        return load_settings(environ, config_file)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_CONFIG)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="casebridge")
+def main() -> None:
+    """Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
+
+    \b
+    casebridge serve    start everything on this machine
+    casebridge demo     send a few example images to it
+    casebridge status   what was received, what waits, what is held and why
+    """
+
+
+@main.command()
+@config_option
+@open_option
+def serve(config_file: Path | None, open_: bool) -> None:
+    """Start receiver, worker and HTTP API on this machine and keep them running.
+
+    The first start creates the data folder, the installation's secret and an administrator's token, which is shown once.
+    """
+    from bridge.serve import serve as run  # noqa: PLC0415
+
+    sys.exit(run(read_settings(config_file, open_=open_), config_file=config_file, open_=open_))
+
+
+@main.command()
+@config_option
+@open_option
+@child_options
+def scp(config_file: Path | None, open_: bool, ready_fd: int | None, life_fd: int | None) -> None:
+    """Run a receiver alone: it needs the spool and the secret, but no database."""
+    from bridge.processes import run_receiver  # noqa: PLC0415
+
+    run_receiver(read_settings(config_file, open_=open_), ready_fd=ready_fd, life_fd=life_fd)
+
+
+@main.command()
+@config_option
+@child_options
+def worker(config_file: Path | None, ready_fd: int | None, life_fd: int | None) -> None:
+    """Run a worker alone: it settles studies, de-identifies them and files them as drafts."""
+    from bridge.processes import run_worker  # noqa: PLC0415
+
+    run_worker(read_settings(config_file), ready_fd=ready_fd, life_fd=life_fd)
+
+
+@main.command()
+@config_option
+@child_options
+def api(config_file: Path | None, ready_fd: int | None, life_fd: int | None) -> None:
+    """Run the HTTP API alone."""
+    from bridge.processes import run_api  # noqa: PLC0415
+
+    run_api(read_settings(config_file), ready_fd=ready_fd, life_fd=life_fd)
+
+
+@main.command()
+@config_option
+def migrate(config_file: Path | None) -> None:
+    """Prepare data folder, secret and database, and show the administrator's token where it is new."""
+    from bridge.app import prepare  # noqa: PLC0415
+
+    token = prepare(read_settings(config_file))
+    click.echo("The database is up to date.")
+    if token:
+        click.echo(f"Administrator's token, shown this once: {token}")
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("host")
+@click.argument("port", type=click.IntRange(1, 65535))
+@click.option("--aec", "called_ae", default="CASEBRIDGE", show_default=True, help="AE title of the receiver.")
+@click.option("--aet", "calling_ae", default="CASEBRIDGE-SEND", show_default=True, help="AE title of this sender.")
+def send(path: Path, host: str, port: int, called_ae: str, calling_ae: str) -> None:
+    """Send the DICOM files in PATH (a file or a folder) to a receiver, for trying without a PACS."""
+    from bridge.sending import send_with_progress  # noqa: PLC0415
+
+    sys.exit(0 if send_with_progress([path], host, port, called_ae=called_ae, calling_ae=calling_ae) else EXIT_FAILED)
+
+
+@main.command()
+@config_option
+@click.option("--wait", "wait_s", default=120.0, show_default=True, help="Seconds to wait for the drafts.")
+def demo(config_file: Path | None, wait_s: float) -> None:
+    """Send a few example images that come with pydicom to the running bridge, and show where the drafts are."""
+    from bridge.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(0 if run_demo(read_settings(config_file), wait_s=wait_s) else EXIT_FAILED)
+
+
+@main.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(config_file: Path | None, as_json: bool) -> None:
+    """Show what was received, what waits, what is held and why; the sums add up."""
+    from bridge.status import show_status  # noqa: PLC0415
+
+    sys.exit(show_status(read_settings(config_file), as_json=as_json))
+
+
+@main.command()
+@config_option
+@click.argument("user")
+@click.option(
+    "--role",
+    type=click.Choice(["contributor", "editor", "reviewer", "admin"]),
+    default="contributor",
+    show_default=True,
+    help="Role of a user who does not exist yet.",
+)
+@click.option("--label", default="command line", show_default=True, help="What the token is for.")
+def token(config_file: Path | None, user: str, role: str, label: str) -> None:
+    """Issue a token for USER, who is created where absent. It is shown once and stored as a hash."""
+    from bridge.app import issue_token  # noqa: PLC0415
+
+    click.echo(issue_token(read_settings(config_file), user=user, role=role, label=label))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Hand-written wiring: from settings to the rooms' objects."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bridge.keys import Keys, create_secret, load_keys
+from config.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from cases.store import Database
+    from scp.server import Receiver
+    from scp.spool import Spool
+
+MEGABYTE = 1_000_000
+
+
+def prepare(settings: Settings) -> str | None:
+    """Create what a first start needs: folders, secret, database, administrator.
+
+    Returns
+    -------
+    str or None
+        The administrator's token in plain when it was just made, never again.
+    """
+    from cases.store import Accounts, Database  # noqa: PLC0415 - the receiver's process does without a database
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_secret(settings.secret_file)
+    open_spool(settings).prepare()
+    database = Database.open(settings.database_url)
+    try:
+        database.migrate()
+        given = settings.admin_token.get_secret_value() if settings.admin_token else None
+        with database.write() as session:
+            return Accounts(session).ensure_admin(given)
+    finally:
+        database.close()
+
+
+def check_ports(settings: Settings) -> None:
+    """Find out before anything starts whether the two ports can be had.
+
+    Raises
+    ------
+    OSError
+        With a sentence that names the setting.
+    """
+    for name, host, port in (
+        ("DICOM_PORT", settings.dicom_host, settings.dicom_port),
+        ("HTTP_PORT", settings.http_host, settings.http_port),
+    ):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+                raise OSError(error.errno, f"port {port} on {host} {why}; free it or set CASEBRIDGE_{name}") from None
+
+
+def keys_of(settings: Settings) -> Keys:
+    """Load the installation's keys."""
+    return load_keys(settings.secret_file)
+
+
+def open_spool(settings: Settings) -> "Spool":
+    """Return the spool of these settings; its folders are made by ``prepare``."""
+    from scp.spool import Spool  # noqa: PLC0415
+
+    return Spool(
+        settings.spool_dir,
+        name_key=keys_of(settings).name_key,
+        reserve_bytes=settings.disk_reserve_mb * MEGABYTE,
+    )
+
+
+def issue_token(settings: Settings, *, user: str, role: str, label: str) -> str:
+    """Issue a token for a user, who is created where absent; return it in plain."""
+    from cases.model import Role  # noqa: PLC0415
+    from cases.store import Accounts, Audit  # noqa: PLC0415
+
+    with open_database(settings) as database, database.write() as session:
+        accounts = Accounts(session)
+        found = accounts.user_named(user) or accounts.create_user(user, Role(role), draft_limit=settings.draft_limit)
+        Audit(session).append("command-line", "token.issue", found.id)
+        return accounts.issue_token(found.id, label)
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator["Database"]:
+    """Open the database, brought up to date."""
+    from cases.store import Database  # noqa: PLC0415
+
+    database = Database.open(settings.database_url)
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def open_receiver(settings: Settings) -> Iterator["Receiver"]:
+    """Open spool and port and accept associations."""
+    from scp.peers import PeerRule, PeerRules, write_peer_rules  # noqa: PLC0415
+    from scp.server import Receiver, ReceiverSettings  # noqa: PLC0415
+
+    create_secret(settings.secret_file)
+    spool = open_spool(settings)
+    spool.prepare()
+    rules = PeerRules(
+        rules=tuple(PeerRule(calling_ae=peer.calling_ae, addresses=peer.addresses) for peer in settings.peers),
+        is_open=settings.open,
+        called_aes=settings.called_ae_titles,
+    )
+    write_peer_rules(spool.peer_rules_path, rules)
+    receiver = Receiver(
+        ReceiverSettings(
+            ae_title=settings.ae_title,
+            host=settings.dicom_host,
+            port=settings.dicom_port,
+            max_associations=settings.max_associations,
+        ),
+        spool,
+    )
+    with receiver:
+        yield receiver
+
+
+@contextmanager
+def open_api(settings: Settings, *, version: str) -> Iterator["FastAPI"]:
+    """Build the HTTP application on the database and the blobs."""
+    from cases.blobs import open_blobs  # noqa: PLC0415
+
+    from api.app import create_app  # noqa: PLC0415
+    from bridge.engine import EngineClient  # noqa: PLC0415
+    from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
+
+    with open_database(settings) as database:
+        blobs = open_blobs(settings.blob_url)
+        spool = open_spool(settings)
+        yield create_app(
+            database=database,
+            blobs=blobs,
+            readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool),
+            metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine)),
+            version=version,
+        )

@@ -1,0 +1,39 @@
+"""From the receiver's journal of an association to the books that the case store keeps."""
+
+from collections import Counter
+
+from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
+from scp.journal import AssociationRecord, Outcome
+
+OUTCOMES = {
+    Outcome.RELEASED: AssociationOutcome.RELEASED,
+    Outcome.ABORTED: AssociationOutcome.ABORTED,
+    Outcome.INTERRUPTED: AssociationOutcome.LOST,
+    Outcome.REJECTED: AssociationOutcome.REJECTED,
+}
+
+
+def association_summary(record: AssociationRecord) -> AssociationSummary:
+    """Return what the store keeps of an association: who, when, how it ended, and what was refused and declined."""
+    refused = Counter[tuple[int, str]]()
+    for group in record.refused:
+        refused[group.status, group.reason] += group.count
+    return AssociationSummary(
+        association_id=record.association_id,
+        calling_ae=record.calling_ae,
+        called_ae=record.called_ae,
+        peer_address=record.peer_address,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        outcome=OUTCOMES[record.outcome],
+        rule=record.rule,
+        times=record.count,
+        stored=record.stored,
+        refusals=tuple(
+            Refusal(status=status, reason=reason, count=count) for (status, reason), count in sorted(refused.items())
+        ),
+        declined=tuple(
+            DeclinedContext(abstract_syntax=context.abstract_syntax, reason="not a storage service")
+            for context in record.declined
+        ),
+    )

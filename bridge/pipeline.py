@@ -1,0 +1,212 @@
+"""What happens to one instance, as the visible list of steps it is; runs in a child process of the worker.
+
+read → disposition → plan → screen → write → verify → keep the blob
+
+Everything that crosses to the parent process is a key or a result type of ``deidentify``: no path, pixel or value.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO
+
+from cases.blobs import BlobStore, open_blobs
+from deidentify.compare import Fingerprint, fingerprint
+from deidentify.deidentifier import Deidentifier
+
+from bridge.keys import Keys
+from bridge.logs import configure_logging
+from bridge.pool import send_progress
+from deidentify.errors import DeidentificationError
+from deidentify.pixels.screen import PixelScreener
+from deidentify.profile import Profile
+from deidentify.pseudonyms import PseudonymScope, patient_key
+from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, ScreenReport
+from scp.spool import Spool
+
+log = logging.getLogger("casebridge.pipeline")
+
+PROGRESS_FRAMES = 10
+"""Every how many frames the parent hears how far the screen is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a child process needs for its work, given once when it starts."""
+
+    keys: Keys = field(repr=False)
+    spool_root: Path
+    blob_url: str = field(repr=False)
+    profiles: dict[str, str]
+    """Profile name → YAML text."""
+    log_level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One instance, by its keys, and the case it belongs to."""
+
+    study_key: str
+    sop_key: str
+    arrival_id: str
+    profile: str
+    case_id: str
+    hospital: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What has to be known of an instance before its study is judged as a whole."""
+
+    arrival_id: str
+    fingerprint: Fingerprint | None
+    patient_key: str
+    """Internal patient key, empty where the data set names no patient."""
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A de-identified instance and the blob that holds it."""
+
+    instance: DeidentifiedInstance
+    blob_key: str
+
+
+Processed = Filed | Hold | Dropped
+
+_tools: Tools | None = None
+
+
+def start_child(tools: Tools) -> None:
+    """Keep the tools of this child process; called once by the pool."""
+    global _tools  # noqa: PLW0603 - a child process has one set of tools for its whole life
+    _tools = tools
+    configure_logging(tools.log_level, process="pool")
+
+
+def _have() -> Tools:
+    if _tools is None:
+        raise RuntimeError("the child process was not given its tools")
+    return _tools
+
+
+@cache
+def _deidentifier(profile: str) -> Deidentifier:
+    return Deidentifier(Profile.from_yaml(_have().profiles[profile]))
+
+
+@cache
+def _screener() -> PixelScreener:
+    return PixelScreener()
+
+
+@cache
+def _blobs() -> BlobStore:
+    return open_blobs(_have().blob_url)
+
+
+@cache
+def _spool() -> Spool:
+    return Spool(_have().spool_root, name_key=_have().keys.name_key, reserve_bytes=0)
+
+
+def inspect(task: Task) -> Inspection:
+    """Fingerprint an original and find out whose it is; nothing is written."""
+    try:
+        with _original(task) as identified_file:
+            found = fingerprint(identified_file, _have().keys.digest_key)
+            identified_file.seek(0)
+            header = _deidentifier(task.profile).read(identified_file)
+            whose = patient_key(header, _have().keys.patient_key, task.hospital)
+    except DeidentificationError as error:
+        hold = Hold(reason=error.reason, detail=str(error))
+        return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="", hold=hold)
+    return Inspection(arrival_id=task.arrival_id, fingerprint=found, patient_key=whose)
+
+
+def process(task: Task) -> Processed:
+    """Take one original through every step; a failure of a step is a hold with its reason.
+
+    Errors of the machine (full disk, store out of reach) are raised, so that the study is tried again.
+    """
+    with _original(task) as identified_file:
+        try:
+            return _steps(task, identified_file)
+        except DeidentificationError as error:
+            return Hold(reason=error.reason, detail=str(error))
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            # Whatever went wrong: nothing doubtful passes.
+            log.exception("an instance is held after an error of ours")
+            return Hold(
+                reason=HoldReason.INTERNAL_ERROR,
+                detail=f"{type(error).__name__} while the instance was worked on; the log has the place",
+            )
+
+
+def _steps(task: Task, identified_file: BinaryIO) -> Processed:
+    tools, deidentifier = _have(), _deidentifier(task.profile)
+    header = deidentifier.read(identified_file)
+    disposition = deidentifier.disposition(header)
+    if disposition is not None:
+        return disposition
+    plan = deidentifier.plan(header, PseudonymScope(key=tools.keys.pseudonym_key, case_key=task.case_id))
+    identified_file.seek(0)
+    screen = _screener().screen(identified_file, plan.identified_tokens, _report_frames)
+    if screen.hold is not None:
+        _keep_findings(task, screen)
+        return Hold(reason=screen.hold, detail=_screen_sentence(screen), findings=screen.findings)
+    with tempfile.TemporaryFile(dir=_work_folder()) as target:
+        instance = deidentifier.write(plan, screen, identified_file, target)
+        target.seek(0)
+        deidentifier.verify(plan, target)
+        target.seek(0)
+        blob_key = f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}.dcm"
+        _blobs().put(blob_key, target)
+    return Filed(instance=instance, blob_key=blob_key)
+
+
+def _report_frames(done: int, frames: int) -> None:
+    if done % PROGRESS_FRAMES == 0 or done == frames:
+        send_progress((done, frames))
+
+
+def _screen_sentence(screen: ScreenReport) -> str:
+    regions = len(screen.findings)
+    if regions:
+        frames = len({finding.frame for finding in screen.findings})
+        return f"{regions} region(s) of text in {frames} of {screen.frames} frame(s)"
+    return f"{screen.frames_read} of {screen.frames} frame(s) could be read"
+
+
+def _keep_findings(task: Task, screen: ScreenReport) -> None:
+    """Keep what the recogniser read beside the original: it is identified, and goes when the original goes."""
+    path = _spool().beside(task.study_key, task.sop_key, task.arrival_id, "findings.json")
+    found = [
+        {**asdict(finding), "text": text}
+        for finding, text in zip(screen.findings, screen.identified_texts, strict=True)
+    ]
+    draft = path.with_name(path.name + ".part")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"detector": screen.detector, "findings": found}, file)
+    draft.replace(path)
+
+
+def _work_folder() -> Path:
+    """Return the folder for unfinished output: the spool's, since what is not verified yet may identify somebody."""
+    return _have().spool_root / "incoming"
+
+
+@contextmanager
+def _original(task: Task) -> Iterator[BinaryIO]:
+    with _spool().path(task.study_key, task.sop_key, task.arrival_id).open("rb") as file:
+        yield file

@@ -1,0 +1,68 @@
+"""The three long-running processes: receiver, worker, API. Each starts, says that it is ready, and ends on SIGTERM."""
+
+import importlib.metadata
+import logging
+
+from bridge.child import Stop, follow_supervisor, say_ready
+from bridge.logs import configure_logging
+from config.settings import Settings
+
+log = logging.getLogger("casebridge.bridge")
+
+VERSION = importlib.metadata.version("casebridge")
+
+
+def run_receiver(settings: Settings, *, ready_fd: int | None, life_fd: int | None) -> None:
+    """Accept associations until told to stop."""
+    follow_supervisor(life_fd)
+    configure_logging(settings.log_level, process="scp")
+    from bridge.app import open_receiver  # noqa: PLC0415 - each process imports its own rooms only
+
+    stop = Stop()
+    with open_receiver(settings):
+        log.info("receiver ready", extra={"port": settings.dicom_port})
+        say_ready(ready_fd)
+        stop.wait()
+
+
+def run_worker(settings: Settings, *, ready_fd: int | None, life_fd: int | None) -> None:
+    """Settle, de-identify and file studies until told to stop."""
+    follow_supervisor(life_fd)
+    configure_logging(settings.log_level, process="worker")
+    from bridge.worker import Worker  # noqa: PLC0415
+
+    stop = Stop()
+    with Worker(settings):
+        log.info("worker ready", extra={"worker": settings.worker_id})
+        say_ready(ready_fd)
+        stop.wait()
+
+
+def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) -> None:
+    """Answer HTTP until told to stop."""
+    follow_supervisor(life_fd)
+    configure_logging(settings.log_level, process="api")
+    import uvicorn  # noqa: PLC0415
+
+    from bridge.app import open_api  # noqa: PLC0415
+
+    with open_api(settings, version=VERSION) as app:
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: object = None) -> None:
+                await super().startup(sockets)  # type: ignore[arg-type]
+                if self.started:
+                    log.info("api ready", extra={"port": settings.http_port})
+                    say_ready(ready_fd)
+
+        Server(
+            uvicorn.Config(
+                app,
+                host=settings.http_host,
+                port=settings.http_port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        ).run()

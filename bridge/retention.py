@@ -1,0 +1,41 @@
+"""What goes when: originals after their days, undecided holds after theirs, each with a line in the audit log."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cases.store import Audit, Database, Holds, Intake
+from config.settings import Settings
+from scp.spool import Spool
+
+log = logging.getLogger("casebridge.retention")
+
+ACTOR = "retention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Deletes originals whose time is over, counted from their arrival."""
+
+    database: Database
+    spool: Spool
+    settings: Settings
+
+    def tick(self) -> None:
+        """Purge what is due; files go first, so that a row never says "purged" of a file that is still there."""
+        now = datetime.now(UTC)
+        with self.database.read() as session:
+            due = Intake(session).purgeable(
+                now,
+                retention_days=self.settings.retention_days,
+                hold_retention_days=self.settings.hold_retention_days,
+            )
+        for instance in due:
+            self.spool.remove(instance.spool_study_key, instance.sop_key, instance.arrival_id)
+        with self.database.write() as session:
+            reminded = Holds(session).remind(now, after_days=self.settings.hold_reminder_days)
+            if due:
+                Intake(session).mark_purged([instance.arrival_id for instance in due], now)
+                Audit(session).append(ACTOR, "originals.purge", f"{len(due)} original(s)")
+        if due or reminded:
+            log.info("retention", extra={"purged": len(due), "holds_to_remind": reminded})

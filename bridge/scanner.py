@@ -1,0 +1,201 @@
+"""The settle scanner: finds what arrived, decides that a study has settled, and hands it to the job engine.
+
+It is a thread of whichever worker holds the ``scanner`` lease. Files in the spool are the truth; this keeps the database,
+their index, in step: every file without a row gets one, at the latest with the next full scan.
+"""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bridge.engine import EngineClient
+from bridge.journals import association_summary
+from bridge.retention import Retention
+from bridge.worker_leases import LEASE_PREFIX
+from cases.model import Destination, NewArrival
+from cases.store import Cases, Database, Intake, Leases
+from scp.spool import Arrival, ScanMark, Spool
+
+log = logging.getLogger("casebridge.scanner")
+
+LEASE = "scanner"
+LEASE_TTL_S = 15.0
+TICK_S = 0.4
+FULL_SCAN_S = 600.0
+SLOW_TICK_S = 5.0
+"""How often waiting cases and journals are looked at."""
+RETENTION_S = 60.0
+BATCH = 500
+"""Arrivals recorded in one transaction, so that a large spool does not keep the database from others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRules:
+    """When a study counts as complete enough to begin with."""
+
+    quiet_period_s: float
+    max_settle_s: float
+
+
+class Scanner:
+    """Scans, settles and enqueues while this worker holds the lease."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        spool: Spool,
+        client: EngineClient,
+        worker_id: str,
+        rules: SettleRules,
+        destination_for: Callable[[str, str], Destination],
+        retention: Retention,
+        reclaim: Callable[[str], int],
+    ) -> None:
+        self._database = database
+        self._spool = spool
+        self._client = client
+        self._worker_id = worker_id
+        self._rules = rules
+        self._destination_for = destination_for
+        self._retention = retention
+        self._reclaim = reclaim
+        self._mark: ScanMark | None = None
+        self._full_scan_at = 0.0
+        self._slow_at = 0.0
+        self._retention_at = 0.0
+        self._lease_at = 0.0
+        self._seen: set[str] = set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="scanner", daemon=True)
+
+    def start(self) -> None:
+        """Begin scanning in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop scanning and give the lease back."""
+        self._stopping.set()
+        self._thread.join()
+        with self._database.write() as session:
+            Leases(session).release(LEASE, self._worker_id)
+
+    def _loop(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                if self._has_lease():
+                    self.tick()
+            except Exception:
+                # The database may be away for a while: the spool keeps what arrives, the next tick tries again.
+                log.exception("a scan failed and is tried again")
+                self._mark = None
+                self._stopping.wait(5 * TICK_S)
+
+    def _has_lease(self) -> bool:
+        now = time.monotonic()
+        if now < self._lease_at:
+            return True
+        with self._database.write() as session:
+            held = Leases(session).claim(LEASE, self._worker_id, LEASE_TTL_S, datetime.now(UTC))
+        if held:
+            self._lease_at = now + LEASE_TTL_S / 3
+        else:
+            self._mark, self._lease_at = None, 0.0
+            self._stopping.wait(LEASE_TTL_S / 5)
+        return held
+
+    def tick(self) -> None:
+        """Do one round: record arrivals, enqueue settled studies, and now and then the slower duties."""
+        now = time.monotonic()
+        if now >= self._full_scan_at:
+            self._mark, self._full_scan_at = None, now + FULL_SCAN_S
+        self._record_arrivals()
+        self._enqueue_settled()
+        if now >= self._slow_at:
+            self._slow_at = now + SLOW_TICK_S
+            self._record_journals()
+            self._promote_waiting()
+            self._reclaim_dead_workers()
+        if now >= self._retention_at:
+            self._retention_at = now + RETENTION_S
+            self._retention.tick()
+
+    def _record_arrivals(self) -> None:
+        arrivals, mark = self._spool.scan(self._mark)
+        if self._mark is None:
+            self._seen.clear()
+        fresh = [arrival for arrival in arrivals if arrival.arrival_id not in self._seen]
+        fresh.sort(key=lambda arrival: arrival.arrival_id)
+        for start in range(0, len(fresh), BATCH):
+            self._record(fresh[start : start + BATCH])
+        self._mark = mark
+
+    def _record(self, arrivals: Sequence[Arrival]) -> None:
+        by_destination: dict[Destination, list[NewArrival]] = defaultdict(list)
+        for arrival in arrivals:
+            destination = self._destination_for(arrival.calling_ae, arrival.called_ae)
+            by_destination[destination].append(
+                NewArrival(
+                    arrival_id=arrival.arrival_id,
+                    study_key=arrival.study_key,
+                    sop_key=arrival.sop_key,
+                    sop_class_uid=arrival.sop_class_uid,
+                    transfer_syntax_uid=arrival.transfer_syntax_uid,
+                    calling_ae=arrival.calling_ae,
+                    called_ae=arrival.called_ae,
+                    peer_address=arrival.peer_address,
+                    association_id=arrival.association_id,
+                    received_at=arrival.received_at,
+                    size_bytes=arrival.size_bytes,
+                )
+            )
+        with self._database.write() as session:
+            for destination, batch in by_destination.items():
+                Intake(session).record(batch, destination=destination)
+        self._seen.update(arrival.arrival_id for arrival in arrivals)
+
+    def _enqueue_settled(self) -> None:
+        with self._database.read() as session:
+            settled = Intake(session).settled(
+                datetime.now(UTC), default_quiet_s=self._rules.quiet_period_s, max_s=self._rules.max_settle_s
+            )
+        for study in settled:
+            with self._database.write() as session:
+                generation, instances = Intake(session).assign_generation(study.key)
+                if instances:
+                    self._client.enqueue_study(session, study.key, generation, instances=instances)
+            log.info("study settled", extra={"generation": generation, "instances": instances})
+
+    def _record_journals(self) -> None:
+        for path in self._spool.journals():
+            record = self._spool.read_journal(path)
+            with self._database.write() as session:
+                Intake(session).record_association(association_summary(record))
+            self._spool.remove_journal(path)
+
+    def _promote_waiting(self) -> None:
+        with self._database.write() as session:
+            promoted = Cases(session).promote_waiting()
+        if promoted:
+            log.info("waiting studies found a free place", extra={"cases": len(promoted)})
+
+    def _reclaim_dead_workers(self) -> None:
+        """Take over the studies of workers whose lease ran out: the claim of the lease decides who does it."""
+        now = datetime.now(UTC)
+        with self._database.read() as session:
+            dead = Leases(session).expired(LEASE_PREFIX, now)
+        for name in dead:
+            worker_id = name.removeprefix(LEASE_PREFIX)
+            if worker_id == self._worker_id:
+                continue
+            with self._database.write() as session:
+                if not Leases(session).claim(name, self._worker_id, LEASE_TTL_S, datetime.now(UTC)):
+                    continue
+            taken = self._reclaim(worker_id)
+            with self._database.write() as session:
+                Leases(session).release(name, self._worker_id)
+            log.warning("a dead worker's studies were taken over", extra={"worker": worker_id, "studies": taken})

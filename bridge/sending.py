@@ -1,0 +1,53 @@
+"""``casebridge send``: files on disk to a receiver, with a progress bar."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from scp.errors import ScpError
+from scp.send import SendSummary, send
+
+
+def send_with_progress(
+    paths: Sequence[Path], host: str, port: int, *, called_ae: str, calling_ae: str, console: Console | None = None
+) -> bool:
+    """Send files and folders, showing the progress; return whether every DICOM file was stored."""
+    console = console or Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("Sending", total=None)
+
+        def on_progress(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        try:
+            summary = send(
+                paths, host=host, port=port, called_ae=called_ae, calling_ae=calling_ae, on_progress=on_progress
+            )
+        except ScpError as error:
+            progress.stop()
+            console.print(f"Nothing more could be sent: {error}", style="red", markup=False)
+            return False
+    _show(summary, console)
+    return summary.is_complete
+
+
+def _show(summary: SendSummary, console: Console) -> None:
+    table = Table(box=None, show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row(str(summary.stored), "stored")
+    for reason, count in sorted(summary.refused.items()):
+        table.add_row(str(count), f"refused: {reason}", style="yellow")
+    for reason, count in sorted(summary.skipped.items()):
+        table.add_row(str(count), f"not sent: {reason}", style="dim")
+    console.print(table)

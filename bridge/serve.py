@@ -1,0 +1,67 @@
+"""``casebridge serve``: prepare, start the three processes, and print what an operator needs."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from bridge.app import check_ports, prepare
+from bridge.keys import SecretError
+from bridge.logs import configure_logging
+from bridge.supervisor import Supervisor
+from config.settings import Settings
+
+EXIT_CONFIG = 2
+
+
+def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
+    """Run until stopped; return the exit status."""
+    configure_logging(settings.log_level, process="serve")
+    try:
+        check_ports(settings)
+        admin_token = prepare(settings)
+    except (SecretError, OSError) as error:
+        click.echo(f"Casebridge cannot start: {_sentence(error)}", err=True)
+        return EXIT_CONFIG
+    common = ["--config", str(config_file)] if config_file else []
+    children = [
+        ("scp", ["scp", *common, *(["--open"] if open_ else [])]),
+        ("api", ["api", *common]),
+        ("worker", ["worker", *common]),
+    ]
+    return Supervisor(children, on_ready=lambda: print_banner(settings, admin_token)).run()
+
+
+def print_banner(settings: Settings, admin_token: str | None) -> None:
+    """Print where everything is; the token only when it was just made."""
+    if settings.open:
+        senders = "any sender, since --open is set: for trials only"
+    elif settings.peers:
+        senders = f"this machine and {len(settings.peers)} peer rule(s) of the settings"
+    else:
+        senders = "this machine only; name others under [[peers]] in the settings, or try with --open"
+    where = "all interfaces" if settings.dicom_host == "0.0.0.0" else settings.dicom_host  # noqa: S104 - compared, not bound
+    lines = [
+        "Casebridge is ready.",
+        f"  AE title     {settings.ae_title}",
+        f"  DICOM        port {settings.dicom_port} on {where}",
+        f"  Accepts      {senders}",
+        f"  HTTP         http://{settings.http_host}:{settings.http_port}/api/v1",
+        f"  Data         {settings.data_dir}",
+        f"  A study is taken up {settings.quiet_period_s:g} s after its last image.",
+    ]
+    if admin_token:
+        lines += [
+            "",
+            "  Administrator's token, shown this once (it is stored as a hash only):",
+            f"  {admin_token}",
+        ]
+    lines += ["", "  Try it: casebridge demo    See it: casebridge status    Stop: Ctrl-C"]
+    click.echo("\n".join(lines))
+    sys.stdout.flush()
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, SecretError):
+        return f"{error.strerror or type(error).__name__}: {error.filename or ''}".rstrip(": ")
+    return str(error)

@@ -1,0 +1,236 @@
+"""The durable workflow of a settled study; every step may be replayed.
+
+open the draft shell → inspect what arrived → decide resends and patients → process each instance → close the books
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cases.blobs import BlobStore
+from deidentify.compare import Fingerprint
+
+from bridge import pipeline
+from bridge.pipeline import Filed, Inspection, Processed, Task
+from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
+from bridge.resends import Resends, decide
+from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
+from cases.store import Cases, Database, Holds, Intake
+from deidentify.results import Dropped, Hold, HoldReason
+
+log = logging.getLogger("casebridge.study")
+
+T = TypeVar("T")
+
+ATTEMPTS = 2
+"""How often an instance may cost the process that works on it its life before it is held."""
+
+TWO_PATIENTS = Hold(
+    reason=HoldReason.TWO_PATIENTS,
+    detail="instances under this Study Instance UID name different patients; decide which belong to the case",
+)
+CONFLICT = Hold(
+    reason=HoldReason.SAME_UID_DIFFERENT_PIXELS,
+    detail="different pixels arrived under one SOP Instance UID; decide which belong to the case",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRunner:
+    """Runs one generation of a study: what arrived between two settlements."""
+
+    database: Database
+    blobs: BlobStore
+    pool: Pool
+    threads: int
+    """Instances of one study in the pool at once."""
+    timeout_s: float
+    """How long one instance may take before its process is ended."""
+
+    def run(self, study_key: str, generation: int) -> None:
+        """Bring every instance of this generation to its end: filed, dropped, held or a resend.
+
+        Safe to run again after any crash: instances that are done are not touched.
+
+        Parameters
+        ----------
+        study_key
+            Row key of the received study.
+        """
+        with self.database.read() as session:
+            study = Intake(session).study(study_key)
+            pending = Intake(session).pending(study_key, generation)
+        if pending:
+            self._work(study, pending, is_first=generation == 1)
+        with self.database.write() as session:
+            Cases(session).close_books(study_key)
+        self._delete_condemned()
+        log.info("study done", extra={"generation": generation, "instances": len(pending)})
+
+    def give_up(self, study_key: str, generation: int, reason: str) -> None:
+        """Hold what is left of a generation that failed again and again; called by the job engine."""
+        hold = Hold(reason=HoldReason.INTERNAL_ERROR, detail=f"the study could not be worked on: {reason}")
+        with self.database.write() as session:
+            pending = Intake(session).pending(study_key, generation)
+            for instance in pending:
+                Holds(session).hold(None, instance.arrival_id, hold)
+            Cases(session).close_books(study_key)
+        log.error("a study was given up", extra={"reason": reason, "instances": len(pending)})
+
+    def _work(self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], *, is_first: bool) -> None:
+        # The contributor sees what is coming at once; what comes later may turn out to be a mere resend, which must
+        # not open a draft beside a case that was submitted since.
+        shell = self._open_shell(study) if is_first else None
+        resends, seen = self._inspect(study, pending)
+        with self.database.write() as session:
+            for instance, equal in resends.duplicates:
+                Intake(session).finish(instance.arrival_id, InstanceOutcome.DUPLICATE, duplicate_of=equal.arrival_id)
+        if not resends.fresh and not resends.conflicts:
+            return
+        shell = shell or self._open_shell(study)
+        self._hold_conflicts(shell, resends)
+        fresh = self._of_one_patient(study, shell, resends.fresh, seen)
+        tasks = [_task(study, instance, shell.case_id) for instance in fresh]
+        for task, processed in self._in_children(tasks, pipeline.process, _killed_processed):
+            self._record(shell, task, processed, resends)
+
+    def _open_shell(self, study: ReceivedStudy) -> CaseShell:
+        with self.database.write() as session:
+            shell = Cases(session).open_shell(study.key)
+        if shell.is_new:
+            log.info("draft shell opened", extra={"case": shell.case_id, "status": shell.status})
+        return shell
+
+    # -- deciding --------------------------------------------------------------------------------------------------
+
+    def _inspect(
+        self, study: ReceivedStudy, pending: Sequence[ReceivedInstance]
+    ) -> tuple[Resends, dict[str, Inspection]]:
+        tasks = [_task(study, instance, case_id="") for instance in pending]
+        seen = {
+            task.arrival_id: found for task, found in self._in_children(tasks, pipeline.inspect, _killed_inspection)
+        }
+        with self.database.write() as session:
+            intake = Intake(session)
+            for found in seen.values():
+                if found.fingerprint is not None:
+                    intake.set_fingerprint(
+                        found.arrival_id, dataset=found.fingerprint.dataset, pixels=found.fingerprint.pixels
+                    )
+        arrived = {instance.arrival_id for instance in pending}
+        with self.database.read() as session:
+            everything = Intake(session).instances(study.key)
+        names = {instance.sop_key for instance in pending}
+        earlier = [old for old in everything if old.sop_key in names and old.arrival_id not in arrived]
+        known = {old.arrival_id: _stored(old) for old in earlier if old.fingerprint_dataset}
+        known |= {key: found.fingerprint for key, found in seen.items() if found.fingerprint is not None}
+        return decide(pending, earlier, known), seen
+
+    def _of_one_patient(
+        self,
+        study: ReceivedStudy,
+        shell: CaseShell,
+        fresh: Sequence[ReceivedInstance],
+        seen: dict[str, Inspection],
+    ) -> list[ReceivedInstance]:
+        """Hold what names another patient than the study does; all of it where nobody can tell whose the study is."""
+        keys = {instance.arrival_id: seen[instance.arrival_id].patient_key for instance in fresh}
+        named = set(keys.values()) - {""}
+        whose = study.patient_key or (next(iter(named)) if len(named) == 1 else "")
+        if whose and not study.patient_key:
+            with self.database.write() as session:
+                Intake(session).set_patient_key(study.key, whose)
+        if whose:
+            strangers = [instance for instance in fresh if keys[instance.arrival_id] not in {"", whose}]
+        else:
+            strangers = list(fresh) if named else []
+        with self.database.write() as session:
+            for instance in strangers:
+                Holds(session).hold(shell.case_id, instance.arrival_id, TWO_PATIENTS)
+        held = {instance.arrival_id for instance in strangers}
+        return [instance for instance in fresh if instance.arrival_id not in held]
+
+    def _hold_conflicts(self, shell: CaseShell, resends: Resends) -> None:
+        with self.database.write() as session:
+            for instance in resends.conflicts:
+                if instance.outcome is InstanceOutcome.FILED:
+                    Cases(session).withdraw_image(instance.arrival_id)
+                if instance.outcome in {InstanceOutcome.FILED, InstanceOutcome.RECEIVED, InstanceOutcome.HELD}:
+                    Holds(session).hold(shell.case_id, instance.arrival_id, CONFLICT)
+
+    # -- working ---------------------------------------------------------------------------------------------------
+
+    def _in_children(
+        self, tasks: Sequence[Task], work: Callable[[Task], T], killed: Callable[[Task], T]
+    ) -> Iterator[tuple[Task, T]]:
+        """Yield each task with its result as they come; stops handing out work at the first error of the machine."""
+
+        def run(task: Task) -> T:
+            for _ in range(ATTEMPTS):
+                try:
+                    return self.pool.run(work, task, key=task.study_key, timeout_s=self.timeout_s)
+                except (ChildDiedError, TaskTimeoutError, MemoryError) as error:
+                    log.warning("a child process was lost", extra={"how": type(error).__name__})
+            return killed(task)
+
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="study") as executor:
+            futures = {executor.submit(run, task): task for task in tasks}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            finally:
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
+        with self.database.write() as session:
+            intake = Intake(session)
+            for old in resends.superseded.get(task.arrival_id, ()):
+                if old.outcome is InstanceOutcome.FILED:
+                    if not isinstance(processed, Filed) or old.case_id != shell.case_id:
+                        continue
+                    Cases(session).withdraw_image(old.arrival_id)
+                intake.finish(old.arrival_id, InstanceOutcome.SUPERSEDED, duplicate_of=task.arrival_id)
+            match processed:
+                case Filed(instance=instance, blob_key=blob_key):
+                    Cases(session).file(shell.case_id, task.arrival_id, instance, blob_key)
+                case Hold():
+                    Holds(session).hold(shell.case_id, task.arrival_id, processed)
+                case Dropped(reason=reason, detail=detail):
+                    intake.finish(task.arrival_id, InstanceOutcome.DROPPED, reason=reason.value, detail=detail)
+
+    def _delete_condemned(self) -> None:
+        """Delete blobs that no image refers to any more; the list of them survives a crash."""
+        with self.database.read() as session:
+            keys = Cases(session).condemned_blobs()
+        for key in keys:
+            self.blobs.delete(key)
+            with self.database.write() as session:
+                Cases(session).forget_blob(key)
+
+
+def _task(study: ReceivedStudy, instance: ReceivedInstance, case_id: str) -> Task:
+    return Task(
+        study_key=instance.study_key,
+        sop_key=instance.sop_key,
+        arrival_id=instance.arrival_id,
+        profile=study.destination.profile,
+        case_id=case_id,
+        hospital=study.destination.hospital,
+    )
+
+
+def _stored(instance: ReceivedInstance) -> Fingerprint:
+    return Fingerprint(dataset=instance.fingerprint_dataset, pixels=instance.fingerprint_pixels)
+
+
+def _killed_processed(_task: Task) -> Processed:
+    return Hold(
+        reason=HoldReason.PROCESS_DIED,
+        detail=f"the process working on it was lost {ATTEMPTS} times, for memory or time",
+    )
+
+
+def _killed_inspection(task: Task) -> Inspection:
+    return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="")

@@ -1,0 +1,151 @@
+"""A worker: job engine, process pool, and, while it holds the lease, the settle scanner."""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import IO, Self
+
+from cases.blobs import open_blobs
+
+from bridge.app import keys_of, open_spool
+from bridge.engine import Engine, EngineClient
+from bridge.pipeline import Tools, start_child
+from bridge.pool import Pool
+from bridge.retention import Retention
+from bridge.routes import destination_for
+from bridge.scanner import Scanner, SettleRules
+from bridge.study import StudyRunner
+from bridge.worker_leases import LEASE_PREFIX
+from cases.store import Database, Leases
+from config import Settings, profile_text
+
+log = logging.getLogger("casebridge.worker")
+
+HEARTBEAT_S = 10.0
+LEASE_TTL_S = 60.0
+INSTANCE_TIMEOUT_S = 3600.0
+EXIT_LEASE_LOST = 3
+
+
+class WorkerIdInUseError(Exception):
+    """Another process on this host runs under the same worker id."""
+
+
+class Worker:
+    """Runs from ``__enter__`` to ``__exit__``; ends its process when another worker took its lease."""
+
+    def __init__(self, settings: Settings, *, die: Callable[[int], None] = os._exit) -> None:
+        self._settings = settings
+        self._die = die
+        self._id = settings.worker_id
+        self._lock = self._lock_worker_id()
+        keys = keys_of(settings)
+        self._database = Database.open(settings.database_url)
+        self._database.migrate()
+        blobs = open_blobs(settings.blob_url)
+        spool = open_spool(settings)
+        names = {settings.profile, *(route.profile for route in settings.routes if route.profile)}
+        threads = settings.processes
+        tools = Tools(
+            keys=keys,
+            spool_root=settings.spool_dir,
+            blob_url=settings.blob_url,
+            profiles={name: profile_text(name, settings) for name in names},
+            log_level=settings.log_level,
+        )
+        self._pool = Pool(threads, initializer=start_child, initargs=(tools,), timeout_s=INSTANCE_TIMEOUT_S)
+        runner = StudyRunner(
+            database=self._database, blobs=blobs, pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S
+        )
+        self._engine = Engine(
+            database_url=settings.database_url,
+            worker_id=self._id,
+            concurrency=max(2, settings.study_workers),
+            run_study=runner.run,
+            on_failed=runner.give_up,
+        )
+        self._scanner = Scanner(
+            database=self._database,
+            spool=spool,
+            client=EngineClient(engine=self._database.engine),
+            worker_id=self._id,
+            rules=SettleRules(quiet_period_s=settings.quiet_period_s, max_settle_s=settings.max_settle_s),
+            destination_for=lambda calling, called: destination_for(settings, calling, called),
+            retention=Retention(database=self._database, spool=spool, settings=settings),
+            reclaim=self._engine.reclaim,
+        )
+        self._stopping = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Take the lease, start engine, heartbeat and scanner."""
+        self._claim_lease()
+        self._engine.start()
+        self._heartbeat.start()
+        self._scanner.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop in the reverse order; unfinished studies go on at the next start."""
+        self._stopping.set()
+        self._scanner.stop()
+        self._pool.close()
+        self._engine.stop()
+        self._heartbeat.join()
+        with self._database.write() as session:
+            Leases(session).release(self._lease, self._id)
+        self._database.close()
+        self._lock.close()
+
+    @property
+    def _lease(self) -> str:
+        return LEASE_PREFIX + self._id
+
+    def _claim_lease(self) -> None:
+        """Take this worker's lease; while another one takes over what we left behind, wait for it to finish."""
+        deadline = time.monotonic() + 2 * LEASE_TTL_S
+        while time.monotonic() < deadline:
+            with self._database.write() as session:
+                if Leases(session).claim(self._lease, self._id, LEASE_TTL_S, datetime.now(UTC)):
+                    return
+            self._stopping.wait(1.0)
+        raise WorkerIdInUseError(f"another worker holds the id {self._id}; set CASEBRIDGE_WORKER_ID to another one")
+
+    def _lock_worker_id(self) -> IO[bytes]:
+        """Hold a lock file for this id: two processes under one id would run one study twice."""
+        path = self._settings.data_dir / f"worker-{self._id}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise WorkerIdInUseError(
+                f"another worker runs under the id {self._id}; set CASEBRIDGE_WORKER_ID to another one"
+            ) from None
+        return file
+
+    def _beat(self) -> None:
+        """Renew the lease; a worker that cannot for as long as a lease lives is dead to the others, and ends."""
+        last = datetime.now(UTC)
+        while not self._stopping.wait(HEARTBEAT_S):
+            now = datetime.now(UTC)
+            try:
+                with self._database.write() as session:
+                    held = Leases(session).renew(self._lease, self._id, LEASE_TTL_S, now)
+            except Exception:
+                log.exception("the heartbeat could not be written")
+                held = (now - last).total_seconds() < LEASE_TTL_S
+            else:
+                last = now
+            if not held:
+                log.error("this worker lost its lease and ends")
+                # Another worker has begun on our studies: end at once, as after kill -9, before anything more is written.
+                self._die(EXIT_LEASE_LOST)

@@ -1,0 +1,3 @@
+"""The names under which workers are known to each other."""
+
+LEASE_PREFIX = "worker:"

@@ -1,0 +1,68 @@
+import stat
+import threading
+
+import pytest
+
+from bridge.keys import Keys, SecretError, create_secret, load_keys
+
+
+def test_a_secret_is_made_once_and_readable_by_its_owner_only(tmp_path):
+    path = tmp_path / "deep" / "secret"
+    create_secret(path)
+    first = path.read_text()
+    create_secret(path)
+    assert path.read_text() == first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret"]
+
+
+def test_processes_that_start_together_agree_on_one_secret(tmp_path):
+    path = tmp_path / "secret"
+    seen = set()
+
+    def start():
+        create_secret(path)
+        seen.add(path.read_text())
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 1
+
+
+def test_the_four_keys_differ_and_are_stable(tmp_path):
+    keys = Keys.derive(b"\x07" * 32)
+    values = {keys.name_key, keys.pseudonym_key, keys.digest_key, keys.patient_key}
+    assert len(values) == 4
+    assert keys == Keys.derive(b"\x07" * 32)
+
+
+def test_a_repr_of_the_keys_shows_none_of_them():
+    keys = Keys.derive(b"\x07" * 32)
+    assert keys.name_key.hex() not in repr(keys)
+    assert "key=" not in repr(keys)
+
+
+def test_a_missing_secret_is_not_replaced_by_a_new_one(tmp_path):
+    with pytest.raises(SecretError, match="backup"):
+        load_keys(tmp_path / "secret")
+    assert not (tmp_path / "secret").exists()
+
+
+def test_a_secret_open_to_others_is_refused_with_the_mend(tmp_path):
+    path = tmp_path / "secret"
+    create_secret(path)
+    path.chmod(0o644)
+    with pytest.raises(SecretError, match="chmod 600"):
+        load_keys(path)
+
+
+@pytest.mark.parametrize("text", ["", "00ff", "zz" * 32])
+def test_a_damaged_secret_is_refused(tmp_path, text):
+    path = tmp_path / "secret"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(SecretError, match="damaged"):
+        load_keys(path)
