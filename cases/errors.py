@@ -1,0 +1,65 @@
+"""What can go wrong with a case.
+
+::
+
+    CaseError
+    ├─ CaseNotFoundError        → 404
+    ├─ BlobNotFoundError        → 404
+    ├─ NotAllowedError          → 403
+    ├─ InvalidChangeError       → 422
+    ├─ InvalidTransitionError   → 409
+    │  ├─ AlreadyClaimedError
+    │  ├─ CaseClosedError
+    │  └─ DraftLimitError
+    ├─ VersionConflictError     → 412
+    └─ StoreUnavailableError    → 503
+       └─ SchemaMismatchError
+"""
+
+
+class CaseError(Exception):
+    """Root of everything that ``cases`` raises; the message is a sentence without case text."""
+
+
+class CaseNotFoundError(CaseError):
+    """There is no such case, hold or user, or the viewer may not know of it."""
+
+
+class BlobNotFoundError(CaseError):
+    """There is no blob under this key."""
+
+
+class NotAllowedError(CaseError):
+    """The viewer sees the case but may not do this to it."""
+
+
+class InvalidChangeError(CaseError):
+    """A change names an unknown study or a value that does not fit its field."""
+
+
+class InvalidTransitionError(CaseError):
+    """The state of the case does not allow this."""
+
+
+class AlreadyClaimedError(InvalidTransitionError):
+    """Somebody else owns the case by now."""
+
+
+class CaseClosedError(InvalidTransitionError):
+    """The case takes no more images: it was submitted, published or removed; a linked new draft has to be opened."""
+
+
+class DraftLimitError(InvalidTransitionError):
+    """The owner has as many drafts as the owner may have."""
+
+
+class VersionConflictError(CaseError):
+    """Somebody else changed the case since it was read."""
+
+
+class StoreUnavailableError(CaseError):
+    """The database or the blob store is out of reach; the same call may work later."""
+
+
+class SchemaMismatchError(StoreUnavailableError):
+    """The database was written by a newer version of this program."""

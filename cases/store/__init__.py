@@ -1,0 +1,12 @@
+"""The one database, one class for each aggregate, each on a session of ``Database``."""
+
+from cases.store.accounts import Accounts
+from cases.store.audit import Audit
+from cases.store.cases import Cases
+from cases.store.database import Database
+from cases.store.holds import Holds
+from cases.store.intake import Intake
+from cases.store.leases import Leases
+from cases.store.peers import Peers
+
+__all__ = ["Accounts", "Audit", "Cases", "Database", "Holds", "Intake", "Leases", "Peers"]

@@ -1,0 +1,254 @@
+"""Cases as people use them: list, read, edit, claim, remove. The machine's side is in ``filing``."""
+
+import builtins
+
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from cases import states
+from cases.errors import CaseNotFoundError, InvalidChangeError, VersionConflictError
+from cases.model import (
+    PRESENTATION_MAX,
+    TEXT_MAX,
+    TITLE_MAX,
+    CaseChanges,
+    CaseDetail,
+    CaseFilter,
+    CaseImage,
+    CaseScope,
+    CaseStatus,
+    CaseSummary,
+    HoldState,
+    InstanceOutcome,
+    Page,
+    StudyChange,
+    User,
+)
+from cases.store import views
+from cases.store.accounts import draft_count, lock_user
+from cases.store.clock import now as clock_now
+from cases.store.filing import Filing, lock_case
+from cases.store.paging import checked_limit, decode_cursor, encode_cursor
+from cases.store.rows import (
+    CaseImageRow,
+    CaseRow,
+    CaseSeriesRow,
+    CaseStudyRow,
+    HoldRow,
+    ReceivedInstanceRow,
+    UserRow,
+)
+
+_NO_FILTER = CaseFilter()
+
+
+class Cases(Filing):
+    """Teaching cases."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+
+    def list(
+        self, viewer: User, *, cursor: str | None = None, limit: int = 50, filters: CaseFilter = _NO_FILTER
+    ) -> Page[CaseSummary]:
+        """Return the cases that a viewer may see, the newest first; removed ones only when asked for."""
+        size = checked_limit(limit)
+        query = select(CaseRow).where(_in_scope(viewer, filters))
+        if cursor is not None:
+            at, row_id = decode_cursor(cursor)
+            query = query.where(or_(CaseRow.created_at < at, and_(CaseRow.created_at == at, CaseRow.id < row_id)))
+        rows = self._session.scalars(query.order_by(CaseRow.created_at.desc(), CaseRow.id.desc()).limit(size + 1)).all()
+        shown = rows[:size]
+        return Page(
+            items=views.summaries(self._session, shown),
+            next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > size else None,
+        )
+
+    def get(self, viewer: User, case_id: str) -> CaseDetail:
+        """Return a case with its studies, series and images.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none that the viewer may see.
+        """
+        return views.detail(self._session, self._visible(viewer, case_id))
+
+    def image(self, viewer: User, case_id: str, image_id: str) -> CaseImage:
+        """Return one image of a case.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such image in a case that the viewer may see.
+        """
+        self._visible(viewer, case_id)
+        row = self._session.get(CaseImageRow, image_id)
+        if row is None or row.case_id != case_id:
+            raise CaseNotFoundError("there is no such image")
+        return views.image_value(row)
+
+    def patch(self, viewer: User, case_id: str, changes: CaseChanges, version: int) -> CaseDetail:
+        """Change the fields of a draft.
+
+        Parameters
+        ----------
+        version : int
+            The version that the change was made on.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no case that the viewer may see.
+        NotAllowedError
+            When the viewer is neither the owner nor an editor.
+        InvalidTransitionError
+            When the case is not a draft.
+        VersionConflictError
+            When somebody changed the case since.
+        InvalidChangeError
+            When a text is too long, or a study is not of this case.
+        """
+        case = self._locked(viewer, case_id)
+        states.check_editable(viewer, case.owner_id, case.status)
+        if case.version != version:
+            raise VersionConflictError("the case was changed since it was read: read it again, then repeat the change")
+        case.title = _checked("title", changes.title, case.title, TITLE_MAX)
+        case.presentation = _checked("presentation", changes.presentation, case.presentation, PRESENTATION_MAX)
+        case.discussion = _checked("discussion", changes.discussion, case.discussion, TEXT_MAX)
+        for change in changes.studies:
+            self._change_study(case.id, change)
+        case.version += 1
+        case.updated_at = clock_now()
+        self._session.flush()
+        return views.detail(self._session, case)
+
+    def _change_study(self, case_id: str, change: StudyChange) -> None:
+        row = self._session.get(CaseStudyRow, change.id)
+        if row is None or row.case_id != case_id:
+            raise InvalidChangeError("a study of the change is not a study of this case")
+        row.findings = _checked("findings", change.findings, row.findings, TEXT_MAX)
+        row.caption = _checked("caption", change.caption, row.caption, TEXT_MAX)
+
+    def claim(self, viewer: User, case_id: str) -> CaseDetail:
+        """Give a draft of the inbox to the viewer.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no case that the viewer may see.
+        AlreadyClaimedError
+            When somebody was faster.
+        DraftLimitError
+            When the viewer's drafts are full.
+        """
+        self._visible(viewer, case_id, is_claim=True)
+        claimer = lock_user(self._session, viewer.id)
+        case = lock_case(self._session, case_id)
+        facts = states.Facts(
+            has_owner=case.owner_id is not None,
+            drafts=draft_count(self._session, claimer.id),
+            draft_limit=claimer.draft_limit,
+        )
+        case.status = states.decide(states.Action.CLAIM, case.status, states.actors_of(viewer, case.owner_id), facts)
+        case.owner_id = claimer.id
+        case.version += 1
+        case.updated_at = clock_now()
+        self._session.flush()
+        return views.detail(self._session, case)
+
+    def remove(self, viewer: User, case_id: str) -> builtins.list[str]:
+        """Remove a draft or waiting case: its images and holds go, a tombstone stays, its place is free.
+
+        Returns
+        -------
+        list of str
+            Keys of the blobs to delete after the commit; ``condemned_blobs`` lists them until they are forgotten.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no case that the viewer may see.
+        InvalidTransitionError
+            When the case is neither a draft nor waiting.
+        """
+        case = self._locked(viewer, case_id)
+        case.status = states.decide(
+            states.Action.REMOVE, case.status, states.actors_of(viewer, case.owner_id), states.Facts()
+        )
+        case.title = case.presentation = case.discussion = ""
+        case.version += 1
+        case.updated_at = clock_now()
+        keys = self._remove_images(case.id)
+        self._withdraw_holds(case.id)
+        self._session.flush()
+        return keys
+
+    def _remove_images(self, case_id: str) -> builtins.list[str]:
+        keys = [*self._session.scalars(select(CaseImageRow.blob_key).where(CaseImageRow.case_id == case_id))]
+        self._condemn(keys, case_id)
+        self._session.execute(delete(CaseImageRow).where(CaseImageRow.case_id == case_id))
+        studies = select(CaseStudyRow.id).where(CaseStudyRow.case_id == case_id)
+        self._session.execute(delete(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_(studies)))
+        self._session.execute(delete(CaseStudyRow).where(CaseStudyRow.case_id == case_id))
+        return keys
+
+    def _withdraw_holds(self, case_id: str) -> None:
+        held = self._session.scalars(
+            update(HoldRow)
+            .where(HoldRow.case_id == case_id, HoldRow.state == HoldState.OPEN)
+            .values(state=HoldState.WITHDRAWN, decided_at=clock_now())
+            .returning(HoldRow.arrival_id)
+        ).all()
+        self._session.execute(
+            update(ReceivedInstanceRow)
+            .where(ReceivedInstanceRow.arrival_id.in_(held), ReceivedInstanceRow.outcome == InstanceOutcome.HELD)
+            .values(
+                outcome=InstanceOutcome.DROPPED, reason="case-removed", detail="its case was removed while it was held"
+            )
+        )
+
+    def _visible(self, viewer: User, case_id: str, *, is_claim: bool = False) -> CaseRow:
+        row = self._session.get(CaseRow, case_id)
+        if row is None:
+            raise CaseNotFoundError("there is no such case")
+        # Whoever lost the race for a draft of the inbox is told so, and learns nothing else.
+        lost_race = is_claim and row.status == CaseStatus.DRAFT and row.sender != ""
+        if not states.may_see(viewer, row.owner_id, row.status) and not lost_race:
+            raise CaseNotFoundError("there is no such case")
+        return row
+
+    def _locked(self, viewer: User, case_id: str) -> CaseRow:
+        self._visible(viewer, case_id)
+        row = lock_case(self._session, case_id)
+        if not states.may_see(viewer, row.owner_id, row.status):
+            raise CaseNotFoundError("there is no such case")
+        return row
+
+
+def _in_scope(viewer: User, filters: CaseFilter) -> ColumnElement[bool]:
+    mine = CaseRow.owner_id == viewer.id
+    inbox = CaseRow.owner_id.is_(None) & (CaseRow.status == CaseStatus.DRAFT)
+    if filters.scope == CaseScope.INBOX:
+        wanted: ColumnElement[bool] = inbox
+    elif filters.scope == CaseScope.VISIBLE and viewer.sees_all:
+        wanted = CaseRow.id != ""
+    else:
+        wanted = mine
+    if filters.status is not None:
+        wanted &= CaseRow.status == filters.status
+    if filters.status != CaseStatus.REMOVED or not viewer.sees_all:
+        wanted &= CaseRow.status != CaseStatus.REMOVED
+    if filters.modality is not None:
+        wanted &= exists().where(CaseStudyRow.case_id == CaseRow.id, CaseStudyRow.modality == filters.modality)
+    if filters.owner is not None:
+        wanted &= exists().where(UserRow.id == CaseRow.owner_id, UserRow.name == filters.owner)
+    return wanted
+
+
+def _checked(name: str, new: str | None, old: str, longest: int) -> str:
+    if new is None:
+        return old
+    if len(new) > longest:
+        raise InvalidChangeError(f"{name} is {len(new)} characters long; at most {longest} are allowed")
+    return new

@@ -1,0 +1,423 @@
+"""Received studies and instances: the index of the spool, and what became of each file. Keys only, never a UID."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from cases.errors import CaseNotFoundError
+from cases.model import (
+    AssociationSummary,
+    Destination,
+    HoldState,
+    InstanceOutcome,
+    IntakeSummary,
+    NewArrival,
+    ReceivedInstance,
+    ReceivedStudy,
+    StudyState,
+)
+from cases.store import summary
+from cases.store.clock import now as clock_now
+from cases.store.peers import Peers
+from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStudyRow
+from cases.store.upsert import insert_or_nothing
+
+_AT_ONCE = 500
+RETENTION = timedelta(days=7)
+_OPEN_OUTCOMES = (InstanceOutcome.RECEIVED, InstanceOutcome.HELD)
+"""The original is still needed."""
+
+
+class Intake:
+    """What arrived."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # -- arriving ----------------------------------------------------------------------------------------------------
+
+    def record(self, arrivals: Sequence[NewArrival], *, destination: Destination) -> list[str]:
+        """Give every arrival that has no row one, and return the row keys of the studies that got any.
+
+        A study starts anew to wait for its quiet period with each new instance. Safe to repeat with the same arrivals.
+        """
+        by_study: dict[str, list[NewArrival]] = {}
+        for arrival in arrivals:
+            by_study.setdefault(arrival.study_key, []).append(arrival)
+        touched = []
+        # In the order of the keys, so that two recorders lock the studies in the same order.
+        for study_key in sorted(by_study):
+            key = f"{study_key}-{destination.id}"
+            if self._record_study(key, by_study[study_key], destination):
+                touched.append(key)
+        return touched
+
+    def _record_study(self, key: str, arrivals: Sequence[NewArrival], destination: Destination) -> bool:
+        known = self.known(arrival.arrival_id for arrival in arrivals)
+        fresh = [arrival for arrival in arrivals if arrival.arrival_id not in known]
+        if not fresh:
+            return False
+        first = min(arrival.received_at for arrival in fresh)
+        last = max(arrival.received_at for arrival in fresh)
+        insert_or_nothing(
+            self._session, ReceivedStudyRow, [_study_values(key, fresh[0], destination, first, last)], ["key"]
+        )
+        study = lock_study(self._session, key)
+        if not insert_or_nothing(
+            self._session, ReceivedInstanceRow, [_instance_values(key, arrival) for arrival in fresh], ["arrival_id"]
+        ):
+            return False
+        study.first_arrival_at = min(study.first_arrival_at, first)
+        study.last_arrival_at = max(study.last_arrival_at, last)
+        study.unassigned_since = min(study.unassigned_since or first, first)
+        # The settings may have changed since the first instance: the route of the latest one counts.
+        study.owner_name, study.hospital = destination.owner, destination.hospital
+        study.profile, study.quiet_period_s = destination.profile, destination.quiet_period_s
+        self._session.flush()
+        return True
+
+    def known(self, arrival_ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that have a row."""
+        todo, found = list(arrival_ids), set[str]()
+        for start in range(0, len(todo), _AT_ONCE):
+            query = select(ReceivedInstanceRow.arrival_id).where(
+                ReceivedInstanceRow.arrival_id.in_(todo[start : start + _AT_ONCE])
+            )
+            found.update(self._session.scalars(query))
+        return found
+
+    def record_association(self, record: AssociationSummary) -> bool:
+        """Keep the books of an association once; return whether they were new."""
+        return Peers(self._session).record(record)
+
+    # -- settling ----------------------------------------------------------------------------------------------------
+
+    def settled(self, now: datetime, *, default_quiet_s: float, max_s: float) -> list[ReceivedStudy]:
+        """Return the studies with unassigned arrivals that have been quiet for long enough, or waited ``max_s``.
+
+        Short studies come first, so that a small one does not wait behind a cine.
+        """
+        rows = self._session.scalars(
+            select(ReceivedStudyRow).where(ReceivedStudyRow.unassigned_since.is_not(None))
+        ).all()
+        due = []
+        for row in rows:
+            quiet_s = default_quiet_s if row.quiet_period_s is None else row.quiet_period_s
+            quiet_over = row.last_arrival_at + timedelta(seconds=quiet_s) <= now
+            since = row.unassigned_since
+            if quiet_over or (since is not None and since + timedelta(seconds=max_s) <= now):
+                due.append(self._study_value(row))
+        return sorted(due, key=lambda study: (study.unassigned, study.last_arrival_at, study.key))
+
+    def assign_generation(self, study_key: str) -> tuple[int, int]:
+        """Assign the unassigned instances to the study's next generation, and return it with their number.
+
+        With nothing to assign, the current generation and 0.
+        """
+        study = lock_study(self._session, study_key)
+        changed = self._session.execute(
+            update(ReceivedInstanceRow)
+            .where(ReceivedInstanceRow.received_study == study_key, ReceivedInstanceRow.generation.is_(None))
+            .values(generation=study.generation + 1)
+            .returning(ReceivedInstanceRow.arrival_id)
+        ).all()
+        study.unassigned_since = None
+        if changed:
+            study.generation += 1
+        self._session.flush()
+        return study.generation, len(changed)
+
+    def study(self, study_key: str) -> ReceivedStudy:
+        """Return a received study by its row key.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none.
+        """
+        row = self._session.get(ReceivedStudyRow, study_key)
+        if row is None:
+            raise CaseNotFoundError("there is no such received study")
+        return self._study_value(row)
+
+    def pending(self, study_key: str, generation: int) -> list[ReceivedInstance]:
+        """Return the instances of a generation that are not worked through, in the order of their arrival."""
+        return self._instances(
+            ReceivedInstanceRow.received_study == study_key,
+            ReceivedInstanceRow.generation == generation,
+            ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED,
+        )
+
+    def same_sop(self, study_key: str, sop_key: str) -> list[ReceivedInstance]:
+        """Return every instance of this study that came under one SOP Instance UID, in the order of arrival."""
+        return self._instances(ReceivedInstanceRow.received_study == study_key, ReceivedInstanceRow.sop_key == sop_key)
+
+    def same_sops(self, study_key: str, sop_keys: Collection[str]) -> list[ReceivedInstance]:
+        """Return every instance of this study under one of these SOP Instance UIDs, in the order of arrival."""
+        todo = sorted(sop_keys)
+        found = []
+        for start in range(0, len(todo), _AT_ONCE):
+            found += self._instances(
+                ReceivedInstanceRow.received_study == study_key,
+                ReceivedInstanceRow.sop_key.in_(todo[start : start + _AT_ONCE]),
+            )
+        return sorted(found, key=lambda instance: instance.arrival_id)
+
+    def instances(self, study_key: str) -> list[ReceivedInstance]:
+        """Return every instance of a received study, in the order of arrival."""
+        return self._instances(ReceivedInstanceRow.received_study == study_key)
+
+    def instance(self, arrival_id: str) -> ReceivedInstance:
+        """Return one received instance.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none.
+        """
+        found = self._instances(ReceivedInstanceRow.arrival_id == arrival_id)
+        if not found:
+            raise CaseNotFoundError("there is no such received instance")
+        return found[0]
+
+    # -- working through ---------------------------------------------------------------------------------------------
+
+    def finish(
+        self,
+        arrival_id: str,
+        outcome: InstanceOutcome,
+        reason: str = "",
+        *,
+        detail: str = "",
+        duplicate_of: str | None = None,
+    ) -> bool:
+        """Say what became of an instance; only the first answer counts. Return whether this was it.
+
+        A held instance may still be superseded: its hold is withdrawn then.
+        """
+        return finish_instance(self._session, arrival_id, outcome, reason, detail=detail, duplicate_of=duplicate_of)
+
+    def set_fingerprint(self, arrival_id: str, dataset: str, pixels: str) -> None:
+        """Keep the keyed digests that tell a resend from a change."""
+        self._session.execute(
+            update(ReceivedInstanceRow)
+            .where(ReceivedInstanceRow.arrival_id == arrival_id)
+            .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels)
+        )
+
+    def set_patient(self, study_key: str, patient_key: str) -> str:
+        """Keep the internal patient key that the first instance of a study named; return the one that is kept."""
+        study = lock_study(self._session, study_key)
+        if not study.patient_key:
+            study.patient_key = patient_key
+            self._session.flush()
+            self._session.execute(
+                update(CaseRow)
+                .where(CaseRow.received_study == study_key, CaseRow.patient_key == "")
+                .values(patient_key=patient_key)
+            )
+        return study.patient_key
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def purgeable(
+        self, now: datetime, *, retention: timedelta = RETENTION, limit: int = 1000
+    ) -> list[ReceivedInstance]:
+        """Return instances whose original may be deleted: older than the retention, worked through and not held."""
+        return self._instances(
+            ReceivedInstanceRow.received_at <= now - retention,
+            ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES),
+            ReceivedInstanceRow.purged_at.is_(None),
+            limit=limit,
+        )
+
+    def mark_purged(self, arrival_ids: Iterable[str]) -> None:
+        """Keep that the originals are gone; what is known of them stays."""
+        todo = list(arrival_ids)
+        for start in range(0, len(todo), _AT_ONCE):
+            self._session.execute(
+                update(ReceivedInstanceRow)
+                .where(
+                    ReceivedInstanceRow.arrival_id.in_(todo[start : start + _AT_ONCE]),
+                    ReceivedInstanceRow.purged_at.is_(None),
+                )
+                .values(purged_at=clock_now())
+            )
+
+    def summary(self, *, since: datetime | None = None) -> IntakeSummary:
+        """Return the sum that adds up, over everything or over what arrived since a moment."""
+        return summary.summarize(self._session, since)
+
+    # -- rows to values ----------------------------------------------------------------------------------------------
+
+    def _instances(self, *conditions: object, limit: int | None = None) -> list[ReceivedInstance]:
+        query = select(ReceivedInstanceRow).where(*conditions).order_by(ReceivedInstanceRow.arrival_id)  # type: ignore[arg-type]
+        return [instance_value(row) for row in self._session.scalars(query.limit(limit))]
+
+    def _study_value(self, row: ReceivedStudyRow) -> ReceivedStudy:
+        unassigned, unfinished = self._session.execute(
+            select(
+                func.count().filter(ReceivedInstanceRow.generation.is_(None)),
+                func.count().filter(ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED),
+            ).where(
+                ReceivedInstanceRow.received_study == row.key,
+                or_(ReceivedInstanceRow.generation.is_(None), ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED),
+            )
+        ).one()
+        state = StudyState.ARRIVING if unassigned else StudyState.WORKING if unfinished else StudyState.DONE
+        return ReceivedStudy(
+            key=row.key,
+            study_key=row.study_key,
+            destination=Destination(
+                id=row.destination_id,
+                calling_ae=row.calling_ae,
+                called_ae=row.called_ae,
+                owner=row.owner_name,
+                hospital=row.hospital,
+                profile=row.profile,
+                quiet_period_s=row.quiet_period_s,
+            ),
+            first_arrival_at=row.first_arrival_at,
+            last_arrival_at=row.last_arrival_at,
+            generation=row.generation,
+            unassigned=unassigned,
+            patient_key=row.patient_key,
+            state=state,
+        )
+
+
+def finish_instance(
+    session: Session,
+    arrival_id: str,
+    outcome: InstanceOutcome,
+    reason: str = "",
+    *,
+    detail: str = "",
+    duplicate_of: str | None = None,
+    case_id: str | None = None,
+) -> bool:
+    """Give an instance that has no outcome its outcome, and return whether it had none."""
+    if outcome == InstanceOutcome.SUPERSEDED:
+        _withdraw_hold(session, arrival_id)
+    values: dict[str, object] = {
+        "outcome": outcome,
+        "reason": reason,
+        "detail": detail,
+        "duplicate_of": duplicate_of,
+        "finished_at": clock_now(),
+    }
+    if case_id is not None:
+        values["case_id"] = case_id
+    done = session.execute(
+        update(ReceivedInstanceRow)
+        .where(ReceivedInstanceRow.arrival_id == arrival_id, ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED)
+        .values(**values)
+        .returning(ReceivedInstanceRow.arrival_id)
+    ).one_or_none()
+    return done is not None
+
+
+def _withdraw_hold(session: Session, arrival_id: str) -> None:
+    withdrawn = session.execute(
+        update(HoldRow)
+        .where(HoldRow.arrival_id == arrival_id, HoldRow.state == HoldState.OPEN)
+        .values(state=HoldState.WITHDRAWN, decided_at=clock_now())
+        .returning(HoldRow.id)
+    ).all()
+    if withdrawn:
+        session.execute(
+            update(ReceivedInstanceRow)
+            .where(ReceivedInstanceRow.arrival_id == arrival_id)
+            .values(outcome=InstanceOutcome.RECEIVED)
+        )
+
+
+def lock_study(session: Session, key: str) -> ReceivedStudyRow:
+    """Lock a received study's row until the transaction ends.
+
+    Raises
+    ------
+    CaseNotFoundError
+        When there is none.
+    """
+    row = session.scalar(
+        select(ReceivedStudyRow)
+        .where(ReceivedStudyRow.key == key)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise CaseNotFoundError("there is no such received study")
+    return row
+
+
+def instance_value(row: ReceivedInstanceRow) -> ReceivedInstance:
+    """Return the value of a row."""
+    return ReceivedInstance(
+        arrival_id=row.arrival_id,
+        received_study=row.received_study,
+        study_key=row.study_key,
+        sop_key=row.sop_key,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        calling_ae=row.calling_ae,
+        called_ae=row.called_ae,
+        peer_address=row.peer_address,
+        association_id=row.association_id,
+        received_at=row.received_at,
+        size_bytes=row.size_bytes,
+        generation=row.generation,
+        outcome=row.outcome,
+        reason=row.reason,
+        detail=row.detail,
+        case_id=row.case_id,
+        duplicate_of=row.duplicate_of,
+        fingerprint_dataset=row.fingerprint_dataset,
+        fingerprint_pixels=row.fingerprint_pixels,
+        is_purged=row.purged_at is not None,
+    )
+
+
+def _study_values(
+    key: str, arrival: NewArrival, destination: Destination, first: datetime, last: datetime
+) -> dict[str, object]:
+    return {
+        "key": key,
+        "study_key": arrival.study_key,
+        "destination_id": destination.id,
+        "calling_ae": arrival.calling_ae,
+        "called_ae": arrival.called_ae,
+        "owner_name": destination.owner,
+        "hospital": destination.hospital,
+        "profile": destination.profile,
+        "quiet_period_s": destination.quiet_period_s,
+        "first_arrival_at": first,
+        "last_arrival_at": last,
+        "unassigned_since": None,
+        "generation": 0,
+        "patient_key": "",
+    }
+
+
+def _instance_values(key: str, arrival: NewArrival) -> dict[str, object]:
+    return {
+        "arrival_id": arrival.arrival_id,
+        "received_study": key,
+        "study_key": arrival.study_key,
+        "sop_key": arrival.sop_key,
+        "sop_class_uid": arrival.sop_class_uid,
+        "transfer_syntax_uid": arrival.transfer_syntax_uid,
+        "calling_ae": arrival.calling_ae,
+        "called_ae": arrival.called_ae,
+        "peer_address": arrival.peer_address,
+        "association_id": arrival.association_id,
+        "received_at": arrival.received_at,
+        "size_bytes": arrival.size_bytes,
+        "outcome": InstanceOutcome.RECEIVED,
+        "reason": "",
+        "detail": "",
+        "fingerprint_dataset": "",
+        "fingerprint_pixels": "",
+    }

@@ -1,0 +1,376 @@
+"""The tables of the one database. Keys and clean values only: never a UID, name or date of an original."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from cases.model import (
+    AssociationOutcome,
+    CaseModality,
+    CaseStatus,
+    HoldState,
+    InstanceOutcome,
+    Role,
+    Visibility,
+)
+from deidentify.results import PixelVerdict
+
+ID = 32
+STUDY_KEY = 128
+AE_TITLE = 16
+UID = 64
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: aware on both sides, although SQLite keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive moments and turn the others to UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _enum(kind: type) -> Enum:
+    # Plain text of the values, without a check constraint: a new member needs no migration.
+    return Enum(
+        kind, native_enum=False, create_constraint=False, length=32, values_callable=lambda e: [m.value for m in e]
+    )
+
+
+def new_id() -> str:
+    """Return a fresh random id of 32 hexadecimal digits."""
+    return uuid4().hex
+
+
+class Base(DeclarativeBase):
+    """Base of every table of ours."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as it is
+        datetime: UtcDateTime(),
+        CaseStatus: _enum(CaseStatus),
+        Visibility: _enum(Visibility),
+        CaseModality: _enum(CaseModality),
+        InstanceOutcome: _enum(InstanceOutcome),
+        HoldState: _enum(HoldState),
+        AssociationOutcome: _enum(AssociationOutcome),
+        PixelVerdict: _enum(PixelVerdict),
+        Role: _enum(Role),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+    }
+
+
+class UserRow(Base):
+    """An account."""
+
+    __tablename__ = "user_account"
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    role: Mapped[Role]
+    draft_limit: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class TokenRow(Base):
+    """A token, as the SHA-256 of its text."""
+
+    __tablename__ = "access_token"
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), index=True)
+    label: Mapped[str] = mapped_column(String(100))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class ReceivedStudyRow(Base):
+    """What arrived of one study by one route."""
+
+    __tablename__ = "received_study"
+
+    key: Mapped[str] = mapped_column(String(STUDY_KEY), primary_key=True)
+    study_key: Mapped[str] = mapped_column(String(ID), index=True)
+    destination_id: Mapped[str] = mapped_column(String(64))
+    calling_ae: Mapped[str] = mapped_column(String(AE_TITLE))
+    called_ae: Mapped[str] = mapped_column(String(AE_TITLE))
+    owner_name: Mapped[str | None] = mapped_column(String(200))
+    hospital: Mapped[str] = mapped_column(String(200))
+    profile: Mapped[str] = mapped_column(String(100))
+    quiet_period_s: Mapped[float | None] = mapped_column(Float)
+    first_arrival_at: Mapped[datetime]
+    last_arrival_at: Mapped[datetime]
+    unassigned_since: Mapped[datetime | None] = mapped_column(index=True)
+    generation: Mapped[int] = mapped_column(Integer, default=0)
+    patient_key: Mapped[str] = mapped_column(String(64), default="", index=True)
+
+
+class ReceivedInstanceRow(Base):
+    """A received instance and what became of it."""
+
+    __tablename__ = "received_instance"
+    __table_args__ = (
+        Index("ix_received_instance_study_sop", "received_study", "sop_key"),
+        Index("ix_received_instance_outcome_received_at", "outcome", "received_at"),
+        Index("ix_received_instance_case_outcome", "case_id", "outcome"),
+        Index("ix_received_instance_association", "association_id"),
+    )
+
+    arrival_id: Mapped[str] = mapped_column(String(ID), primary_key=True)
+    received_study: Mapped[str] = mapped_column(ForeignKey("received_study.key"))
+    study_key: Mapped[str] = mapped_column(String(ID))
+    sop_key: Mapped[str] = mapped_column(String(ID))
+    sop_class_uid: Mapped[str] = mapped_column(String(UID))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(UID))
+    calling_ae: Mapped[str] = mapped_column(String(AE_TITLE))
+    called_ae: Mapped[str] = mapped_column(String(AE_TITLE))
+    peer_address: Mapped[str] = mapped_column(String(64))
+    association_id: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    generation: Mapped[int | None] = mapped_column(Integer)
+    outcome: Mapped[InstanceOutcome] = mapped_column(default=InstanceOutcome.RECEIVED)
+    reason: Mapped[str] = mapped_column(String(64), default="")
+    detail: Mapped[str] = mapped_column(Text, default="")
+    finished_at: Mapped[datetime | None]
+    case_id: Mapped[str | None] = mapped_column(ForeignKey("teaching_case.id"))
+    duplicate_of: Mapped[str | None] = mapped_column(String(ID))
+    fingerprint_dataset: Mapped[str] = mapped_column(String(64), default="")
+    fingerprint_pixels: Mapped[str] = mapped_column(String(64), default="")
+    purged_at: Mapped[datetime | None]
+
+
+class CaseRow(Base):
+    """A teaching case."""
+
+    __tablename__ = "teaching_case"
+    __table_args__ = (
+        Index("ix_teaching_case_owner_status", "owner_id", "status"),
+        Index("ix_teaching_case_status_created_at", "status", "created_at"),
+        Index("ix_teaching_case_created_at_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("user_account.id"))
+    status: Mapped[CaseStatus]
+    visibility: Mapped[Visibility] = mapped_column(default=Visibility.PUBLIC)
+    received_study: Mapped[str | None] = mapped_column(ForeignKey("received_study.key"), index=True)
+    previous_case_id: Mapped[str | None] = mapped_column(ForeignKey("teaching_case.id"))
+    sender: Mapped[str] = mapped_column(String(AE_TITLE))
+    arrived_at: Mapped[datetime]
+    profile: Mapped[str] = mapped_column(String(100))
+    patient_key: Mapped[str] = mapped_column(String(64), default="", index=True)
+    title: Mapped[str] = mapped_column(String(120), default="")
+    presentation: Mapped[str] = mapped_column(Text, default="")
+    discussion: Mapped[str] = mapped_column(Text, default="")
+    age_band: Mapped[str] = mapped_column(String(32), default="")
+    sex: Mapped[str] = mapped_column(String(8), default="")
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(Integer, default=1)
+
+
+class CaseStudyRow(Base):
+    """A study of a case: one modality of one source study."""
+
+    __tablename__ = "case_study"
+    __table_args__ = (UniqueConstraint("case_id", "study_instance_uid", "modality"),)
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    case_id: Mapped[str] = mapped_column(ForeignKey("teaching_case.id"))
+    study_instance_uid: Mapped[str] = mapped_column(String(UID))
+    modality: Mapped[CaseModality]
+    position: Mapped[int] = mapped_column(Integer)
+    study_day: Mapped[str] = mapped_column(String(8), default="")
+    """The shifted day, YYYYMMDD: only differences of it are shown."""
+    description: Mapped[str] = mapped_column(String(200), default="")
+    caption: Mapped[str] = mapped_column(Text, default="")
+    findings: Mapped[str] = mapped_column(Text, default="")
+
+
+class CaseSeriesRow(Base):
+    """A series of a case study."""
+
+    __tablename__ = "case_series"
+    __table_args__ = (UniqueConstraint("case_study_id", "series_instance_uid"),)
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    case_study_id: Mapped[str] = mapped_column(ForeignKey("case_study.id"))
+    series_instance_uid: Mapped[str] = mapped_column(String(UID))
+    number: Mapped[int | None] = mapped_column(BigInteger)
+    perspective: Mapped[str] = mapped_column(String(200), default="")
+    specifics: Mapped[str] = mapped_column(String(200), default="")
+    body_part: Mapped[str] = mapped_column(String(64), default="")
+    laterality: Mapped[str] = mapped_column(String(16), default="")
+
+
+class CaseImageRow(Base):
+    """A filed image. One arrival makes one image, and one SOP Instance is in a case once."""
+
+    __tablename__ = "case_image"
+    __table_args__ = (
+        UniqueConstraint("case_id", "sop_instance_uid"),
+        Index("ix_case_image_series_id", "series_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    case_id: Mapped[str] = mapped_column(ForeignKey("teaching_case.id"))
+    series_id: Mapped[str] = mapped_column(ForeignKey("case_series.id"))
+    arrival_id: Mapped[str] = mapped_column(ForeignKey("received_instance.arrival_id"), unique=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(UID))
+    sop_class_uid: Mapped[str] = mapped_column(String(UID))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(UID))
+    instance_number: Mapped[int | None] = mapped_column(BigInteger)
+    position: Mapped[list[Any] | None]
+    orientation: Mapped[list[Any] | None]
+    frames: Mapped[int] = mapped_column(Integer)
+    rows: Mapped[int] = mapped_column(Integer)
+    columns: Mapped[int] = mapped_column(Integer)
+    has_pixels: Mapped[bool] = mapped_column(Boolean)
+    verdict: Mapped[PixelVerdict]
+    detector: Mapped[str] = mapped_column(String(100), default="")
+    profile: Mapped[str] = mapped_column(String(100))
+    profile_revision: Mapped[str] = mapped_column(String(64))
+    report: Mapped[dict[str, Any]]
+    blob_key: Mapped[str] = mapped_column(String(512), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    filed_at: Mapped[datetime]
+
+
+class CondemnedBlobRow(Base):
+    """A blob that no image refers to any more and that has to be deleted; kept until somebody did."""
+
+    __tablename__ = "condemned_blob"
+
+    blob_key: Mapped[str] = mapped_column(String(512), primary_key=True)
+    case_id: Mapped[str | None] = mapped_column(String(ID), index=True)
+    condemned_at: Mapped[datetime]
+
+
+class HoldRow(Base):
+    """An instance that waits for a person."""
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        Index("ix_hold_case_state", "case_id", "state"),
+        Index("ix_hold_state_held_at", "state", "held_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    arrival_id: Mapped[str] = mapped_column(ForeignKey("received_instance.arrival_id"), unique=True)
+    case_id: Mapped[str | None] = mapped_column(ForeignKey("teaching_case.id"))
+    reason: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[str] = mapped_column(Text)
+    findings: Mapped[list[Any]]
+    state: Mapped[HoldState] = mapped_column(default=HoldState.OPEN)
+    held_at: Mapped[datetime]
+    reminded_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
+
+
+class AssociationRow(Base):
+    """The books of one association."""
+
+    __tablename__ = "association"
+    __table_args__ = (Index("ix_association_outcome", "outcome"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    calling_ae: Mapped[str] = mapped_column(String(AE_TITLE))
+    called_ae: Mapped[str] = mapped_column(String(AE_TITLE))
+    peer_address: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[AssociationOutcome]
+    rule: Mapped[str] = mapped_column(String(200), default="")
+    stored: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class RefusalRow(Base):
+    """C-STORE requests of an association that got one failure status."""
+
+    __tablename__ = "refusal"
+
+    association_id: Mapped[str] = mapped_column(ForeignKey("association.id"), primary_key=True)
+    status: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    reason: Mapped[str] = mapped_column(String(100), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+
+
+class DeclinedContextRow(Base):
+    """Presentation contexts of an association that were not accepted."""
+
+    __tablename__ = "declined_context"
+
+    association_id: Mapped[str] = mapped_column(ForeignKey("association.id"), primary_key=True)
+    abstract_syntax: Mapped[str] = mapped_column(String(UID), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(100), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+
+
+class AuditRow(Base):
+    """An entry of the audit log; triggers refuse to change or delete one."""
+
+    __tablename__ = "audit_entry"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(200), index=True)
+    detail: Mapped[dict[str, Any]]
+
+
+class LeaseRow(Base):
+    """A name that one holder has for a while."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(200))
+    acquired_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

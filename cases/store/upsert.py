@@ -1,0 +1,28 @@
+"""Inserts that meet rows which are there already, the same on SQLite and PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from cases.store.rows import Base
+
+_AT_ONCE = 500
+"""Rows in one statement: SQLite takes 32,766 parameters."""
+
+
+def insert_or_nothing(
+    session: Session, table: type[Base], values: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> int:
+    """Insert the rows whose key is not there yet, and return how many were."""
+    inserted = 0
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    for start in range(0, len(values), _AT_ONCE):
+        batch = [dict(value) for value in values[start : start + _AT_ONCE]]
+        insert: Any = postgresql.insert(table) if is_postgresql else sqlite.insert(table)
+        column = inspect(table).primary_key[0]
+        statement = insert.values(batch).on_conflict_do_nothing(index_elements=list(keys)).returning(column)
+        inserted += len(session.execute(statement).all())
+    return inserted

@@ -1,0 +1,216 @@
+"""Rows of cases to the values that people see."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cases import build
+from cases.model import (
+    CaseDetail,
+    CaseImage,
+    CaseModality,
+    CaseSeries,
+    CaseStudy,
+    CaseSummary,
+    Counts,
+    HoldState,
+    InstanceOutcome,
+)
+from cases.store.rows import (
+    CaseImageRow,
+    CaseRow,
+    CaseSeriesRow,
+    CaseStudyRow,
+    HoldRow,
+    ReceivedInstanceRow,
+    UserRow,
+)
+from deidentify.results import AgeBand
+
+
+def summaries(session: Session, rows: Sequence[CaseRow]) -> tuple[CaseSummary, ...]:
+    """Return the cases as a list shows them, with a handful of queries for all of them."""
+    ids = [row.id for row in rows]
+    if not ids:
+        return ()
+    owner_ids = {row.owner_id for row in rows if row.owner_id}
+    owners = {user.id: user.name for user in session.scalars(select(UserRow).where(UserRow.id.in_(owner_ids)))}
+    studies = _studies(session, ids)
+    series = _series_counts(session, ids)
+    counts = _counts(session, ids)
+    bare = _arriving_modalities(session, [case_id for case_id in ids if case_id not in studies])
+    return tuple(
+        CaseSummary(
+            id=row.id,
+            status=row.status,
+            visibility=row.visibility,
+            owner=owners.get(row.owner_id) if row.owner_id else None,
+            title=row.title,
+            age_band=AgeBand(row.age_band),
+            sex=row.sex,
+            modalities=tuple(dict.fromkeys(studies[row.id])) if row.id in studies else bare.get(row.id, ()),
+            studies=len(studies.get(row.id, ())),
+            series=series.get(row.id, 0),
+            counts=counts[row.id],
+            sender=row.sender,
+            arrived_at=row.arrived_at,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            version=row.version,
+            previous_case_id=row.previous_case_id,
+        )
+        for row in rows
+    )
+
+
+def detail(session: Session, row: CaseRow) -> CaseDetail:
+    """Return a case with all that is in it."""
+    (summary,) = summaries(session, [row])
+    studies = session.scalars(
+        select(CaseStudyRow).where(CaseStudyRow.case_id == row.id).order_by(CaseStudyRow.position, CaseStudyRow.id)
+    ).all()
+    images: defaultdict[str, list[CaseImage]] = defaultdict(list)
+    for image in session.scalars(select(CaseImageRow).where(CaseImageRow.case_id == row.id)):
+        images[image.series_id].append(image_value(image))
+    series: defaultdict[str, list[CaseSeries]] = defaultdict(list)
+    query = select(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_([study.id for study in studies]))
+    for found in session.scalars(query):
+        series[found.case_study_id].append(_series_value(found, images[found.id]))
+    offsets = build.day_offsets([study.study_day for study in studies])
+    held = session.execute(
+        select(HoldRow.reason, func.count())
+        .where(HoldRow.case_id == row.id, HoldRow.state == HoldState.OPEN)
+        .group_by(HoldRow.reason)
+        .order_by(HoldRow.reason)
+    )
+    return CaseDetail(
+        summary=summary,
+        presentation=row.presentation,
+        discussion=row.discussion,
+        studies=tuple(
+            _study_value(study, offset, series[study.id]) for study, offset in zip(studies, offsets, strict=True)
+        ),
+        held_by_reason={reason: count for reason, count in held},  # noqa: C416 - rows are no tuples
+    )
+
+
+def image_value(row: CaseImageRow) -> CaseImage:
+    """Return the value of an image's row."""
+    return CaseImage(
+        id=row.id,
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        instance_number=row.instance_number,
+        position=tuple(row.position) if row.position else None,
+        orientation=tuple(row.orientation) if row.orientation else None,
+        frames=row.frames,
+        rows=row.rows,
+        columns=row.columns,
+        has_pixels=row.has_pixels,
+        verdict=row.verdict,
+        blob_key=row.blob_key,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+    )
+
+
+def _series_value(row: CaseSeriesRow, images: Collection[CaseImage]) -> CaseSeries:
+    return CaseSeries(
+        id=row.id,
+        series_instance_uid=row.series_instance_uid,
+        number=row.number,
+        perspective=row.perspective,
+        specifics=row.specifics,
+        body_part=row.body_part,
+        laterality=row.laterality,
+        images=build.in_order(images),
+    )
+
+
+def _study_value(row: CaseStudyRow, day_offset: int, series: Collection[CaseSeries]) -> CaseStudy:
+    return CaseStudy(
+        id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        modality=row.modality,
+        position=row.position,
+        day_offset=day_offset,
+        description=row.description,
+        caption=row.caption,
+        findings=row.findings,
+        series=tuple(sorted(series, key=lambda one: (one.number is None, one.number or 0, one.series_instance_uid))),
+    )
+
+
+def _studies(session: Session, ids: Sequence[str]) -> dict[str, list[CaseModality]]:
+    query = (
+        select(CaseStudyRow.case_id, CaseStudyRow.modality)
+        .where(CaseStudyRow.case_id.in_(ids))
+        .order_by(CaseStudyRow.position)
+    )
+    found: defaultdict[str, list[CaseModality]] = defaultdict(list)
+    for case_id, modality in session.execute(query):
+        found[case_id].append(modality)
+    return dict(found)
+
+
+def _series_counts(session: Session, ids: Sequence[str]) -> dict[str, int]:
+    query = (
+        select(CaseStudyRow.case_id, func.count())
+        .join(CaseSeriesRow, CaseSeriesRow.case_study_id == CaseStudyRow.id)
+        .where(CaseStudyRow.case_id.in_(ids))
+        .group_by(CaseStudyRow.case_id)
+    )
+    return {case_id: count for case_id, count in session.execute(query)}  # noqa: C416 - rows are no tuples
+
+
+def _counts(session: Session, ids: Sequence[str]) -> Mapping[str, Counts]:
+    images = {
+        case_id: (count, int(frames))
+        for case_id, count, frames in session.execute(
+            select(CaseImageRow.case_id, func.count(), func.sum(CaseImageRow.frames))
+            .where(CaseImageRow.case_id.in_(ids))
+            .group_by(CaseImageRow.case_id)
+        )
+    }
+    outcomes = {
+        (case_id, outcome): count
+        for case_id, outcome, count in session.execute(
+            select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome, func.count())
+            .where(
+                ReceivedInstanceRow.case_id.in_(ids),
+                ReceivedInstanceRow.outcome.in_(
+                    [InstanceOutcome.RECEIVED, InstanceOutcome.HELD, InstanceOutcome.DROPPED]
+                ),
+            )
+            .group_by(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome)
+        )
+    }
+    return {
+        case_id: Counts(
+            images=images.get(case_id, (0, 0))[0],
+            frames=images.get(case_id, (0, 0))[1],
+            pending=outcomes.get((case_id, InstanceOutcome.RECEIVED), 0),
+            held=outcomes.get((case_id, InstanceOutcome.HELD), 0),
+            dropped=outcomes.get((case_id, InstanceOutcome.DROPPED), 0),
+        )
+        for case_id in ids
+    }
+
+
+def _arriving_modalities(session: Session, ids: Sequence[str]) -> dict[str, tuple[CaseModality, ...]]:
+    """Return what the SOP Classes of the instances say for cases that have no image yet."""
+    if not ids:
+        return {}
+    query = (
+        select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.sop_class_uid)
+        .where(ReceivedInstanceRow.case_id.in_(ids))
+        .distinct()
+    )
+    classes: defaultdict[str, set[str]] = defaultdict(set)
+    for case_id, uid in session.execute(query):
+        if case_id is not None:
+            classes[case_id].add(uid)
+    return {case_id: build.modalities_of_sop_classes(uids) for case_id, uids in classes.items()}
