@@ -1,7 +1,8 @@
 """Bounded parser of Part 10 files and bare data sets: malformed input ends in a sentence, never in a crash.
 
-Explicit and Implicit VR Little Endian, Explicit VR Big Endian, deflated. Sequences hidden in UN are parsed as Implicit VR
-Little Endian (PS3.5 §6.2.2), and public elements in UN get the VR of the dictionary, so that rules see through them.
+Explicit and Implicit VR Little Endian, Explicit VR Big Endian, deflated. Sequences hidden in UN are parsed as
+Implicit VR Little Endian (PS3.5 §6.2.2), and public elements in UN get the VR of the dictionary, so that rules see
+through them.
 """
 
 import struct

@@ -1,0 +1,52 @@
+"""Specific Character Set (0008,0005): decoding what is to be judged, encoding what is left."""
+
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charset:
+    """The character sets in force for one item. ``is_known`` is false for terms that the Standard does not define."""
+
+    encodings: tuple[str, ...]
+    is_known: bool = True
+
+    def decode(self, value: bytes) -> str:
+        """Return the text; bytes that do not belong become the replacement character."""
+        if value.isascii() and b"\x1b" not in value:
+            return value.decode("ascii")
+        if not self.is_known:
+            return value.decode("ascii", "replace")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return decode_bytes(value, list(self.encodings), set())
+            except (LookupError, ValueError):
+                return value.decode(self.encodings[0], "replace")
+
+    def encode(self, text: str) -> bytes:
+        """Return the bytes; characters that the first character set does not have are left out."""
+        if text.isascii():
+            return text.encode("ascii")
+        if not self.is_known or len(self.encodings) > 1:
+            return text.encode("ascii", "ignore")
+        return text.encode(self.encodings[0], "ignore")
+
+
+DEFAULT = Charset(encodings=("iso8859",))
+
+
+@lru_cache(maxsize=64)
+def charset_of(value: bytes) -> Charset:
+    """Return the character sets that a value of (0008,0005) names."""
+    terms = [term.strip() for term in value.decode("latin-1").strip(" \0").split("\\")]
+    if not any(terms):
+        return DEFAULT
+    if any(term not in python_encoding for term in terms):
+        return Charset(encodings=("ascii",), is_known=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Charset(encodings=tuple(convert_encodings(terms)))

@@ -1,0 +1,240 @@
+"""One instance from identified to de-identified: read, decide, plan, write once; then verify what was written."""
+
+import hashlib
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import BinaryIO
+
+from deidentify.dataset import (
+    EXPLICIT_LITTLE,
+    PIXEL_TAGS,
+    Element,
+    Encoding,
+    Part,
+    ReceivedInstance,
+    Source,
+    encode,
+    find,
+)
+from deidentify.description import describe
+from deidentify.disposition import disposition_of
+from deidentify.errors import PixelScreenError, UnreadableInstanceError
+from deidentify.identity import IdentifiedTokens, elements_of, identified_tokens
+from deidentify.parser import read_instance
+from deidentify.profile import Profile
+from deidentify.pseudonyms import PseudonymScope
+from deidentify.results import DeidentifiedInstance, Description, Dropped, Hold, PixelVerdict, Report, ScreenReport
+from deidentify.tables import iod_types, method_codes
+from deidentify.verify import verify_written
+from deidentify.walk import CONTENT_SEQUENCE, Walk
+
+IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
+IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
+_BY_REFERENCE = 0x0040DB73
+_NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
+"""RT Dose may hold a histogram alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderPlan:
+    """What will be written, decided to the last byte but for what the pixel screen adds. It stays in one process."""
+
+    identified_tokens: IdentifiedTokens = field(repr=False)
+    elements: list[Element] = field(repr=False)
+    encoding: Encoding
+    transfer_syntax_uid: str
+    description: Description
+    actions: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...]
+    written_dates: frozenset[str] = field(repr=False)
+    has_pixels: bool
+    needs_pixels: bool
+    has_structured_content: bool
+    deflated_at: int | None
+
+
+class Deidentifier:
+    """The engine under one profile revision; it opens nothing and keeps nothing between instances."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+
+    def read(self, identified_file: BinaryIO) -> ReceivedInstance:
+        """Parse a file to its end; pixel data is not read.
+
+        Raises
+        ------
+        UnreadableInstanceError
+            If it cannot be parsed.
+        UnsupportedTransferSyntaxError
+            If the transfer syntax is unknown.
+        """
+        return read_instance(identified_file)
+
+    def disposition(self, received: ReceivedInstance) -> Dropped | Hold | None:
+        """Return why the profile leaves the instance out or why it waits; None when it goes on."""
+        return disposition_of(received, self._profile)
+
+    def plan(self, received: ReceivedInstance, scope: PseudonymScope) -> HeaderPlan:
+        """Decide every element; nothing is written.
+
+        Raises
+        ------
+        InvalidResultError
+            If the change would empty a required attribute.
+        """
+        identified = identified_tokens(received)
+        sop_class = received.text(0x00080016)
+        types = iod_types(sop_class)
+        walk = Walk(self._profile, types, scope, identified)
+        walk.identified_patient_id = received.text(0x00100020) or received.text(0x0020000D)
+        walk.identified_ages = (received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))
+        walk.has_by_reference = any(
+            element.tag == _BY_REFERENCE for element, _ in elements_of(received.identified_elements)
+        )
+        elements = sorted(walk.elements(received.identified_elements), key=lambda element: element.tag)
+        tags = [element.tag for element in elements]
+        if len(set(tags)) != len(tags):
+            raise UnreadableInstanceError("an attribute stands twice in the data set")
+        has_pixels = any(element.tag in PIXEL_TAGS and not _is_absent(element) for element in elements)
+        return HeaderPlan(
+            identified_tokens=identified,
+            elements=elements,
+            encoding=received.encoding,
+            transfer_syntax_uid=received.transfer_syntax_uid,
+            description=describe(elements, received, has_pixels=has_pixels),
+            actions=tuple(sorted(walk.counts.items())),
+            notes=(*received.notes, *(f"{note} ({count})" for note, count in sorted(walk.notes.items()))),
+            written_dates=frozenset(walk.written_dates),
+            has_pixels=has_pixels,
+            needs_pixels=types is not None
+            and types.type_of((), 0x7FE00010) is not None
+            and types.type_of((), 0x00280010) == "1"
+            and sop_class not in _NEVER_NEEDS_PIXELS,
+            has_structured_content=find(elements, CONTENT_SEQUENCE) is not None,
+            deflated_at=received.deflated_at,
+        )
+
+    def write(
+        self, plan: HeaderPlan, screen: ScreenReport, identified_file: BinaryIO, target: BinaryIO
+    ) -> DeidentifiedInstance:
+        """Write the instance; pixel bytes are copied from the original as they are.
+
+        Raises
+        ------
+        PixelScreenError
+            Unless the screen read every frame and found nothing, or there are no pixels by the instance's definition.
+        """
+        _check_screen(plan, screen)
+        options = self._executed_options(plan, screen)
+        report = Report(
+            profile=self._profile.name,
+            profile_revision=self._profile.revision,
+            actions=plan.actions,
+            options=tuple(method_codes()[option][0] for option in options),
+            notes=plan.notes,
+        )
+        elements = _with_markers(plan, screen, self._profile, options)
+        parts: list[Part] = [_file_meta(plan)]
+        encode(elements, plan.encoding, parts)
+        source = Source(identified_file, deflated_at=plan.deflated_at)
+        try:
+            digest, size = _write_parts(parts, source, target)
+        finally:
+            source.close()
+        return DeidentifiedInstance(
+            description=plan.description, report=report, screen=screen, sha256=digest, size_bytes=size
+        )
+
+    def verify(self, plan: HeaderPlan, target: BinaryIO) -> None:
+        """Parse the written bytes again and search them for every identifier of the original.
+
+        Raises
+        ------
+        ResidualIdentifierError
+            If one is found; the text says where, never what.
+        InvalidResultError
+            If the bytes cannot be parsed.
+        """
+        target.flush()
+        verify_written(target, plan.identified_tokens, plan.written_dates)
+
+    def _executed_options(self, plan: HeaderPlan, screen: ScreenReport) -> list[str | None]:
+        options: list[str | None] = [None]
+        if screen.verdict is PixelVerdict.CLEAR:
+            options.append("clean_pixel_data")
+        chosen = set(self._profile.options)
+        if not plan.has_structured_content:
+            chosen.discard("clean_structured_content")
+        return options + sorted(option for option in chosen if option in method_codes())
+
+
+def _is_absent(element: Element) -> bool:
+    return element.span is None and not element.value
+
+
+def _check_screen(plan: HeaderPlan, screen: ScreenReport) -> None:
+    if plan.has_pixels:
+        if screen.verdict is not PixelVerdict.CLEAR:
+            raise PixelScreenError("the pixel screen did not clear this instance")
+        if screen.frames < 1 or screen.frames_read != screen.frames:
+            raise PixelScreenError("the pixel screen did not read every frame")
+    elif screen.verdict is not PixelVerdict.NO_PIXELS:
+        raise PixelScreenError("the instance has no pixel data, but the pixel screen does not say so")
+    elif plan.needs_pixels:
+        raise PixelScreenError("the pixel data is missing")
+
+
+def _with_markers(plan: HeaderPlan, screen: ScreenReport, profile: Profile, options: list[str | None]) -> list[Element]:
+    temporal = {"shift": b"MODIFIED", "remove": b"REMOVED", "keep": b"UNMODIFIED"}[profile.dates]
+    codes = [method_codes()[option] for option in options]
+    markers = [
+        Element(0x00120062, "CS", b"YES"),
+        Element(0x00120063, "LO", f"Casebridge, PS3.15 2026d, {profile.name} {profile.revision}".encode()[:64]),
+        Element(0x00120064, "SQ", items=[_code(value, meaning) for value, meaning in codes]),
+        Element(0x00280303, "CS", temporal),
+    ]
+    if screen.verdict is PixelVerdict.CLEAR:
+        markers.append(Element(0x00280301, "CS", b"NO"))
+    return sorted([*plan.elements, *markers], key=lambda element: element.tag)
+
+
+def _code(value: str, meaning: str) -> list[Element]:
+    return [
+        Element(0x00080100, "SH", value.encode()),
+        Element(0x00080102, "SH", b"DCM"),
+        Element(0x00080104, "LO", meaning.encode()[:64]),
+    ]
+
+
+def _file_meta(plan: HeaderPlan) -> bytes:
+    elements = [
+        Element(0x00020001, "OB", b"\0\1"),
+        Element(0x00020002, "UI", plan.description.sop_class_uid.encode()),
+        Element(0x00020003, "UI", plan.description.sop_instance_uid.encode()),
+        Element(0x00020010, "UI", plan.transfer_syntax_uid.encode()),
+        Element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
+        Element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
+    ]
+    parts: list[Part] = []
+    size = encode(elements, EXPLICIT_LITTLE, parts)
+    head: list[Part] = []
+    encode([Element(0x00020000, "UL", size.to_bytes(4, "little"))], EXPLICIT_LITTLE, head)
+    return bytes(128) + b"DICM" + b"".join(part for part in [*head, *parts] if isinstance(part, bytes))
+
+
+def _write_parts(parts: list[Part], source: Source, target: BinaryIO) -> tuple[str, int]:
+    """Write and hash; short parts are joined so that a header is one write."""
+    digest, size, waiting = hashlib.sha256(), 0, bytearray()
+    for part in parts:
+        if isinstance(part, bytes):
+            waiting += part
+            continue
+        for chunk in chain((bytes(waiting),), source.chunks(part)):
+            digest.update(chunk)
+            size += target.write(chunk)
+        waiting.clear()
+    digest.update(waiting)
+    size += target.write(waiting)
+    target.flush()
+    return digest.hexdigest(), size

@@ -1,0 +1,142 @@
+"""What identifies patient, staff and place in one original: to be removed, and to be searched for afterwards."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+from deidentify.charsets import DEFAULT, Charset, charset_of
+from deidentify.dataset import Element, ReceivedInstance
+from deidentify.dictionary import registered_uids
+from deidentify.tables import attribute_rows
+from deidentify.text import folded, vocabulary
+
+CHARSET_TAG = 0x00080005
+_SHORTEST_NUMBER = 4
+_SEPARATORS = re.compile(r"[\^=\\,;\s\-_/.()]+")
+_STRUCTURAL = frozenset(
+    (0x00080016, 0x00081150, 0x0008115A, 0x00080062, 0x00041510, 0x00041512, 0x0008001A, 0x0008001B)
+)
+"""UIDs that name classes, not instances (private classes too)."""
+
+# Rows of Table E.1-1 whose text names a person or a person's record; the other text rows name places and devices.
+_PERSONAL_GROUPS = frozenset((0x0010, 0x0012, 0x0032, 0x0038))
+_PERSONAL = frozenset((0x00080050, 0x00200010, 0x00402016, 0x00402017, 0x00401001, 0x00400009, 0x00400253))
+_PERSONAL |= {0x00080094, 0x00080092, 0x00401102, 0x00401103, 0x00401104, 0x0040A123, 0x00402010}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifiedTokens:
+    """Identifiers of one original. Everything in here is identified: it stays in the process that read the spool."""
+
+    values: tuple[str, ...] = field(default=(), repr=False)
+    """Whole values as they stood in the original, without padding."""
+    tokens: frozenset[str] = field(default=frozenset(), repr=False)
+    """Single words of them: no case, no accents."""
+    dates: frozenset[str] = field(default=frozenset(), repr=False)
+    """YYYYMMDD of every date of the original."""
+    uids: frozenset[str] = field(default=frozenset(), repr=False)
+    """Every UID of an instance, a series, a study, a frame of reference …; none that the Standard registers."""
+    own_words: frozenset[str] = field(default=frozenset(), repr=False)
+    """Words that no kept text may have: of persons and record numbers, and of places unless they are plain words."""
+    spellings: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """The values as bytes, as they stood."""
+
+
+def elements_of(elements: list[Element], charset: Charset = DEFAULT) -> Iterator[tuple[Element, Charset]]:
+    """Yield every element at every depth with the character set in force."""
+    for element in elements:
+        if element.tag == CHARSET_TAG:
+            charset = charset_of(element.value)
+        if element.items is None:
+            yield element, charset
+        else:
+            for item in element.items:
+                yield from elements_of(item, charset)
+
+
+def identified_tokens(received: ReceivedInstance) -> IdentifiedTokens:
+    """Return the identifiers of an original."""
+    collected = _Collected()
+    for element, charset in elements_of(received.identified_elements):
+        if element.span is None and element.value and not element.tag >> 16 & 1:
+            collected.add(element, charset)
+    return collected.result()
+
+
+@cache
+def _identifying_tags() -> dict[int, bool]:
+    """Return tag → whether it is personal, for the text rows of Table E.1-1 that hold identifiers, not descriptions."""
+    result: dict[int, bool] = {}
+    for tag, row in attribute_rows().items():
+        if {"clean_descriptors", "retain_longitudinal_modified_dates"} & set(row.options) or row.vr not in {
+            "LO",
+            "SH",
+            "ST",
+            "LT",
+            "UT",
+            "UC",
+            "AE",
+        }:
+            continue
+        result[tag] = tag >> 16 in _PERSONAL_GROUPS or tag in _PERSONAL
+    return result
+
+
+class _Collected:
+    def __init__(self) -> None:
+        self._values: dict[str, None] = {}
+        self._spellings: set[bytes] = set()
+        self._personal: set[str] = set()
+        self._places: set[str] = set()
+        self._dates: set[str] = set()
+        self._uids: set[str] = set()
+        self._tags = _identifying_tags()
+
+    def add(self, element: Element, charset: Charset) -> None:
+        vr, tag = element.vr, element.tag
+        if vr == "UI":
+            if tag not in _STRUCTURAL:
+                self._uids.update(element.value.decode("latin-1").strip(" \0").split("\\"))
+        elif vr in {"DA", "DT"}:
+            for value in element.value.decode("latin-1").split("\\"):
+                digits = value.strip(" \0").replace(".", "", 2)[:8]
+                if len(digits) == 8 and digits.isdigit():  # noqa: PLR2004 - YYYYMMDD
+                    self._dates.add(digits)
+        elif vr == "PN" or tag in self._tags:
+            personal = vr == "PN" or self._tags[tag]
+            self._add_text(charset.decode(element.value).strip(" \0"), element.value.strip(b" \0"), personal)
+
+    def _add_text(self, text: str, raw: bytes, personal: bool) -> None:
+        if not text:
+            return
+        self._values[text] = None
+        self._spellings.add(raw)
+        words = {word for word in _SEPARATORS.split(folded(text)) if word}
+        (self._personal if personal else self._places).update(words)
+
+    def result(self) -> IdentifiedTokens:
+        known = vocabulary()
+        personal = {word for word in self._personal if _is_telling(word)}
+        places = {word for word in self._places if _is_telling(word) and word not in known}
+        uids = {uid for uid in (value.strip(" \0") for value in self._uids) if uid and uid not in registered_uids()}
+        return IdentifiedTokens(
+            values=tuple(self._values),
+            tokens=frozenset(self._personal | self._places),
+            dates=frozenset(self._dates),
+            uids=frozenset(uids),
+            own_words=frozenset(personal | places),
+            spellings=frozenset(self._spellings),
+        )
+
+
+def _is_telling(word: str) -> bool:
+    """Tell whether a word is long enough to mean somebody: not an initial, not a small number."""
+    if word.isdigit():
+        return len(word) >= _SHORTEST_NUMBER
+    return len(word) > 1
+
+
+def is_structural(tag: int) -> bool:
+    """Tell whether a UI attribute names classes of things, not things."""
+    return tag in _STRUCTURAL

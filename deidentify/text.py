@@ -1,0 +1,107 @@
+"""Free text: words of a closed vocabulary stay, everything else goes (PS3.15 §E.3.5 Clean Descriptors).
+
+Nothing in here decides by guessing what is a name: a word stays only when it is known to name no person, and goes even
+then when it is part of this patient's own name or IDs.
+"""
+
+import re
+import unicodedata
+from functools import cache
+from importlib.resources import files
+
+_SPLIT = re.compile(r"[^\W_]+(?:[*+]|/o(?!\w))?", re.UNICODE)
+_UNITS = (
+    "mm|cm|m|ml|s|sec|ms|min|hz|khz|mhz|kv|kvp|ma|mas|kev|gy|mgy|mbq|hu|mg|g|kg|d|x|ch|t|w|y|deg|fps|nm|um|b|e|p"
+    "|th|st|nd|rd"
+)
+_NUMBER = re.compile(rf"\d{{1,4}}(?:{_UNITS})?|[txbfhivlcspngmk]\d{{1,4}}[fshrt]?", re.ASCII)
+_TECHNICAL = re.compile(r"(?=\D*\d)(?!.*\d{5})[a-z0-9*]{1,12}", re.ASCII)
+_YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
+
+# Three numbers like a date or a time, a long run of digits, a telephone number, an address in a mail or on the web.
+_PATTERN = re.compile(
+    r"\d{1,4}\s?[./\-:]\s?\d{1,2}\s?[./\-:]\s?\d{1,4}(?![.\d])|\d[\d\s()/.-]{6,}\d|\S+@\S+|\b(?:https?|www)\S+|\d{1,2}\.\d{1,2}\.\d{2,4}",
+    re.ASCII,
+)
+
+# Software versions look like telephone numbers, so technical text is only searched for dates.
+_DATE_PATTERN = re.compile(r"\b\d{1,2}[./-]\d{1,2}[./-]\d{4}\b|\b\d{4}-\d{2}-\d{2}\b|\S+@\S+", re.ASCII)
+
+
+def folded(text: str) -> str:
+    """Return the text as it is compared: no case, no accents, compatibility forms resolved."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(character for character in plain if not unicodedata.combining(character))
+
+
+@cache
+def vocabulary() -> frozenset[str]:
+    """Return the words that name no person, folded."""
+    text = files("deidentify.tables").joinpath("vocabulary.txt").read_text(encoding="utf-8")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    words: set[str] = set()
+    for line in lines:
+        for word in line.split():
+            words.add(folded(word))
+            words.update(folded(part) for part in re.split(r"[-/_]", word) if len(part) > 1)
+    return frozenset(words)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the folded words of a text."""
+    return [match.group() for match in _SPLIT.finditer(folded(text))]
+
+
+def is_known_word(word: str, *, technical: bool = False) -> bool:
+    """Tell whether a folded word names no person: in the vocabulary, or a short number or technical code."""
+    known = vocabulary()
+    bare = word.rstrip("*+")
+    if word in known or bare in known:
+        return True
+    if _YEAR.fullmatch(bare):
+        return False
+    if _NUMBER.fullmatch(bare):
+        return True
+    if technical and _TECHNICAL.fullmatch(word):
+        return True
+    return len(bare) > 4 and bare.endswith("s") and bare[:-1] in known  # noqa: PLR2004 - plural of a known word
+
+
+def clean_text(text: str, own: frozenset[str], *, technical: bool = False) -> tuple[str, int]:
+    """Return the text with only its safe words, and how many words went.
+
+    Parameters
+    ----------
+    text
+        Decoded value, without padding.
+    own
+        Folded words of this patient's own identifiers; they go whatever the vocabulary says.
+    technical
+        Whether short codes with digits, such as kernel or coil names, may stay.
+    """
+    removed = 0
+    masked, hits = (_DATE_PATTERN if technical else _PATTERN).subn(" ", text)
+    removed += hits
+    result: list[str] = []
+    last = 0
+    for match in re.finditer(r"[^\W_]+(?:[*+]|/o(?!\w))?", masked):
+        result.append(masked[last : match.start()])
+        last = match.end()
+        word = folded(match.group())
+        if is_known_word(word, technical=technical) and word not in own and word.rstrip("*+") not in own:
+            result.append(match.group())
+        else:
+            removed += 1
+    result.append(masked[last:])
+    if not removed:
+        return text, 0
+    return _tidied("".join(result)), removed
+
+
+def _tidied(text: str) -> str:
+    """Return the text without the punctuation that stood around removed words."""
+    lines = []
+    for line in text.splitlines():
+        pieces = [piece for piece in line.split() if any(character.isalnum() for character in piece)]
+        lines.append(" ".join(piece.strip("^_=;:,'\"\\~|") for piece in pieces))
+    return "\r\n".join(line for line in lines if line)

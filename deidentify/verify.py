@@ -1,0 +1,176 @@
+"""The last check: the written bytes are parsed again and searched for every identifier of the original.
+
+Text is searched as text, word by word, so that a short name is found as a word and not inside another; bytes that are
+no text (preamble, file meta, binary values, the comment segments of compressed frames) are searched as bytes for words
+of five characters or more, whole values as they were spelled, and UIDs. Words that name nobody (the vocabulary that
+descriptions may keep, and the words this engine writes itself) are no evidence: a patient called Head must not hold
+every study.
+"""
+
+import re
+from functools import cache
+from typing import BinaryIO
+
+from deidentify.charsets import Charset
+from deidentify.codestream_comments import comments_of
+from deidentify.dataset import PIXEL_TAGS, Element, Source, tag_text
+from deidentify.dictionary import CHARSET_VRS
+from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
+from deidentify.identity import IdentifiedTokens, elements_of, is_structural
+from deidentify.parser import read_instance
+from deidentify.tables import method_codes
+from deidentify.text import folded, is_known_word, vocabulary, words_of
+
+_LONG = 5
+_UID = re.compile(r"\d+(?:\.\d+){3,}")
+_DATE = re.compile(r"(?<!\d)\d{8}(?!\d)")
+_RAW_UID = re.compile(rb"\d+(?:\.\d+){3,}")
+_OWN_WORDS = "anonymous removed unknown casebridge yes no modified remapped basic profile teaching strict about blank"
+_SEARCHED_AS_TEXT = CHARSET_VRS | {"CS", "AE", "UR"}
+_NUMERIC_TEXT = frozenset(("DS", "IS", "AS", "TM"))
+
+
+@cache
+def _harmless() -> frozenset[str]:
+    """Return the words that are no evidence."""
+    written = [meaning for _, meaning in method_codes().values()]
+    return vocabulary() | {word for text in (_OWN_WORDS, *written) for word in words_of(text)}
+
+
+def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates: frozenset[str]) -> None:
+    """Raise unless the written file can be parsed and holds no identifier of the original.
+
+    Raises
+    ------
+    ResidualIdentifierError
+        Naming the place, never the value.
+    InvalidResultError
+        If the written bytes are no complete instance.
+    """
+    try:
+        written = read_instance(target)
+    except UnreadableInstanceError:
+        raise InvalidResultError("the written instance cannot be parsed again") from None
+    search = _Search(identified, written_dates)
+    source = Source(target)
+    try:
+        if any(source.buffer[slice(0, 128)]):
+            raise ResidualIdentifierError("the preamble is not empty")
+        for element in written.identified_meta:
+            search.raw(element.value, f"file meta {tag_text(element.tag)}")
+        for element, charset in elements_of(written.identified_elements):
+            if element.span is None:
+                search.element(element, charset)
+            else:
+                _search_span(element, source, search)
+    finally:
+        source.close()
+
+
+def _search_span(element: Element, source: Source, search: "_Search") -> None:
+    assert element.span is not None
+    if element.encapsulated:
+        for comment in comments_of(source.buffer, element.span):
+            search.raw(comment, f"a comment inside the frames of {tag_text(element.tag)}")
+    elif element.tag not in PIXEL_TAGS:
+        tail = b""
+        for chunk in source.chunks(element.span):
+            search.raw(tail + chunk, tag_text(element.tag))
+            tail = chunk[-256:]
+
+
+class _Search:
+    """The identifiers of one original, made ready to be looked for."""
+
+    def __init__(self, identified: IdentifiedTokens, written_dates: frozenset[str]) -> None:
+        harmless = _harmless()
+        telling = {word for word in identified.own_words if word not in harmless}
+        self._long = frozenset(word for word in telling if len(word) >= _LONG)
+        self._short = frozenset(telling - self._long)
+        self._known_names = frozenset(identified.own_words & vocabulary())
+        self._long_pattern = _alternation(self._long)
+        self._uids = identified.uids
+        self._dates = identified.dates - written_dates
+        self._numbers = frozenset(word for word in self._long if word.isdigit() and len(word) > 6)  # noqa: PLR2004
+        spellings = set(identified.spellings)
+        for value in identified.values:
+            for word in re.split(r"[\^=\\\s,;]+", value):
+                if not word.isascii() and len(word) >= _LONG - 1:
+                    spellings.update(word.encode(codec, "ignore") for codec in ("latin-1", "utf-8"))
+        self._spellings = [spelling for spelling in spellings if self._is_telling(spelling)]
+        self._raw_pattern = _raw_alternation(self._long, self._spellings)
+
+    @staticmethod
+    def _is_telling(spelling: bytes) -> bool:
+        if len(spelling) < _LONG or spelling.isdigit():
+            return False
+        words = words_of(spelling.decode("latin-1"))
+        return not spelling.isascii() or any(len(word) > 1 and word not in _harmless() for word in words)
+
+    def element(self, element: Element, charset: Charset) -> None:
+        value, vr = element.value, element.vr
+        if not value:
+            return
+        if vr == "UI":
+            if not is_structural(element.tag) and any(
+                uid.strip(" \0") in self._uids for uid in value.decode("latin-1").split("\\")
+            ):
+                self._hit(tag_text(element.tag))
+        elif vr in {"DA", "DT"}:
+            if any(part.strip()[:8] in self._dates for part in value.decode("latin-1").split("\\")):
+                self._hit(tag_text(element.tag))
+        elif vr in _NUMERIC_TEXT:
+            if any(part.strip() in self._numbers for part in value.decode("latin-1").split("\\")):
+                self._hit(tag_text(element.tag))
+        elif vr in _SEARCHED_AS_TEXT:
+            self._text(charset.decode(value), element, free=vr in CHARSET_VRS)
+        else:
+            self.raw(value, tag_text(element.tag))
+
+    def _text(self, text: str, element: Element, *, free: bool) -> None:
+        plain = folded(text)
+        words = set(words_of(plain))
+        hit = bool(words & self._short) or (free and bool(words & self._known_names))
+        if self._long_pattern is not None:
+            for match in self._long_pattern.finditer(plain):
+                hit = hit or not self._inside_harmless(plain, match)
+        hit = hit or any(uid in self._uids for uid in _UID.findall(plain))
+        hit = hit or any(date in self._dates for date in _DATE.findall(plain))
+        if hit:
+            self._hit(tag_text(element.tag))
+
+    @staticmethod
+    def _inside_harmless(plain: str, match: re.Match[str]) -> bool:
+        """Tell whether what was found is only a part of a longer word that names nobody."""
+        start, stop = match.span()
+        while start > 0 and plain[start - 1].isalnum():
+            start -= 1
+        while stop < len(plain) and plain[stop].isalnum():
+            stop += 1
+        word = plain[start:stop]
+        if match.group().isdigit():
+            return word != match.group() and word.isdigit()
+        return word in _harmless() or is_known_word(word)
+
+    def raw(self, value: bytes, place: str) -> None:
+        """Search bytes that are no text."""
+        if self._raw_pattern is not None and self._raw_pattern.search(value.lower()):
+            self._hit(place)
+        if any(uid.decode() in self._uids for uid in _RAW_UID.findall(value)):
+            self._hit(place)
+
+    @staticmethod
+    def _hit(place: str) -> None:
+        raise ResidualIdentifierError(f"an identifier of the original was found in {place}")
+
+
+def _alternation(words: frozenset[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(sorted(map(re.escape, words), key=len, reverse=True))) if words else None
+
+
+def _raw_alternation(words: frozenset[str], spellings: list[bytes]) -> re.Pattern[bytes] | None:
+    """Return a pattern for lower-cased bytes; numbers only where no digit stands beside them."""
+    choices = {re.escape(word.encode("utf-8")) for word in words if not word.isdigit()}
+    choices |= {rb"(?<![\d.])" + word.encode() + rb"(?![\d.])" for word in words if word.isdigit()}
+    choices |= {re.escape(spelling.lower()) for spelling in spellings}
+    return re.compile(b"|".join(sorted(choices, key=len, reverse=True))) if choices else None
