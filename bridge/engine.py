@@ -322,7 +322,8 @@ class EngineClient:
         """
         from dbos import error  # noqa: PLC0415
 
-        client = self._connected()
+        # On the session's own connection: a second one would wait for the caller's write lock.
+        client = self._connected(session.connection())
         lane = self._lane_in_use(session, study_key)
         if lane is None:
             lane = SHORT_LANE if instances <= SHORT_STUDY_INSTANCES else LONG_LANE
@@ -348,8 +349,6 @@ class EngineClient:
     def counts(self) -> dict[str, int]:
         """Return the number of jobs ``queued``, ``running`` and ``failed``; zeros before the first worker start."""
         counts = {"queued": 0, "running": 0, "failed": 0}
-        if not self._has_tables():
-            return counts
         table = _status_table(self._engine)
         # Two selects, because each then rides a partial index of its own; the status lists must be spelled as there.
         query = sqlalchemy.text(
@@ -359,16 +358,18 @@ class EngineClient:
             "('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') AND name = :name GROUP BY status"
         )
         with self._engine.connect() as connection:
+            if not _has_tables(connection):
+                return counts
             for status, number in connection.execute(query, {"name": _WORKFLOW}):
                 counts[{"ENQUEUED": "queued", "PENDING": "running"}.get(status, "failed")] += number
         return counts
 
-    def _connected(self) -> "DBOSClient":
+    def _connected(self, connection: sqlalchemy.Connection) -> "DBOSClient":
         from dbos import DBOSClient, DBOSPortableJSONSerializer  # noqa: PLC0415
 
         with self._lock:
             if self._client is None:
-                if not self._has_tables():
+                if not _has_tables(connection):
                     raise EngineNotReadyError("no worker has started on this database yet")
                 _silence_dbos()
                 self._client = DBOSClient(
@@ -390,10 +391,6 @@ class EngineClient:
         lane = session.execute(query, values).scalar()
         return None if lane is None else str(lane)
 
-    def _has_tables(self) -> bool:
-        schema = _SCHEMA if self._engine.dialect.name == "postgresql" else None
-        return sqlalchemy.inspect(self._engine).has_table("workflow_input", schema=schema)
-
 
 _LANES = (SHORT_LANE, LONG_LANE)
 _one_engine = threading.Lock()
@@ -406,6 +403,11 @@ def _job_id(study_key: str, generation: int) -> str:
 def _key_of(job_id: str) -> tuple[str, int]:
     study_key, _, generation = job_id.rpartition(":")
     return study_key, int(generation)
+
+
+def _has_tables(connection: sqlalchemy.Connection) -> bool:
+    schema = _SCHEMA if connection.dialect.name == "postgresql" else None
+    return sqlalchemy.inspect(connection).has_table("workflow_input", schema=schema)
 
 
 def _status_table(engine: sqlalchemy.Engine) -> str:

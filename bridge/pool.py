@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from bridge.pool_child import PoolError, TaskFailedError, send_progress
 
@@ -140,8 +140,8 @@ class Pool:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         for _ in range(_TRIES_TO_BEGIN - 1):
             with contextlib.suppress(_NeverBeganError):
-                return self._run_once(key, task, limit_s, on_progress or _ignore)
-        return self._run_once(key, task, limit_s, on_progress or _ignore)
+                return cast("Result", self._run_once(key, task, limit_s, on_progress or _ignore))
+        return cast("Result", self._run_once(key, task, limit_s, on_progress or _ignore))
 
     def _run_once(self, key: str, task: bytes, limit_s: float | None, on_progress: Callable[[Any], None]) -> Any:
         child = self._acquire(key)
@@ -294,8 +294,8 @@ class _Child:
             self._pipe.send_bytes(pickle.dumps((initializer, initargs)))
 
     def run(self, task: bytes, timeout_s: float | None, on_progress: Callable[[Any], None]) -> Any:
-        self.wait_until_ready()
         try:
+            self.wait_until_ready()
             with contextlib.suppress(OSError):  # then the answer is the end of the pipe
                 self._pipe.send_bytes(task)
             self._receive(time.monotonic() + _START_TIMEOUT_S)  # "began"
