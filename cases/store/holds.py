@@ -1,6 +1,5 @@
 """Instances that wait for a person, with their reason and where the text is; never what it says."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -8,26 +7,22 @@ from sqlalchemy import ColumnElement, Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
-from cases.model import HoldState, HoldSummary, InstanceOutcome, Page, ReceivedInstance, User
+from cases.model import HoldState, HoldSummary, InstanceOutcome, Page, User
 from cases.store.clock import now as clock_now
-from cases.store.intake import finish_instance, instance_value
+from cases.store.intake import HOLD_RETENTION_DAYS, finish_instance
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow
 from deidentify.results import Hold, HoldReason, PixelFinding, TextClass
 
-REMIND_AFTER = timedelta(days=14)
-EXPIRE_AFTER = timedelta(days=30)
+REMIND_AFTER_DAYS = 14.0
 
 
 class Holds:
-    """Held instances. Ages count from arrival."""
+    """Held instances; ``retention_days`` is how long an original waits for a decision, from its arrival."""
 
-    def __init__(
-        self, session: Session, *, remind_after: timedelta = REMIND_AFTER, expire_after: timedelta = EXPIRE_AFTER
-    ) -> None:
+    def __init__(self, session: Session, *, retention_days: float = HOLD_RETENTION_DAYS) -> None:
         self._session = session
-        self._remind_after = remind_after
-        self._expire_after = expire_after
+        self._retention = timedelta(days=retention_days)
 
     def hold(self, case_id: str | None, arrival_id: str, hold: Hold) -> str:
         """Hold a received instance and return the id of the hold; a second reason replaces the first one.
@@ -115,42 +110,19 @@ class Holds:
             raise CaseNotFoundError("there is no such held instance")
         return self._value(*found)
 
-    # -- ages --------------------------------------------------------------------------------------------------------
-
-    def due_reminders(self, now: datetime, *, limit: int = 1000) -> tuple[HoldSummary, ...]:
-        """Return the open holds that are old enough for a reminder that was not given yet."""
-        return self._older(now - self._remind_after, HoldRow.reminded_at.is_(None), limit)
-
-    def mark_reminded(self, hold_ids: Iterable[str], now: datetime) -> None:
-        """Keep that somebody was reminded of these holds."""
-        self._session.execute(update(HoldRow).where(HoldRow.id.in_(list(hold_ids))).values(reminded_at=now))
-
-    def due_expiry(self, now: datetime, *, limit: int = 1000) -> tuple[ReceivedInstance, ...]:
-        """Return the held instances that nobody decided in time: their originals are to be deleted."""
-        query = (
-            select(ReceivedInstanceRow)
-            .join(HoldRow, HoldRow.arrival_id == ReceivedInstanceRow.arrival_id)
-            .where(HoldRow.state == HoldState.OPEN, ReceivedInstanceRow.received_at <= now - self._expire_after)
-            .order_by(ReceivedInstanceRow.received_at)
-            .limit(limit)
+    def remind(self, now: datetime, *, after_days: float = REMIND_AFTER_DAYS) -> int:
+        """Mark the open holds that are due for a reminder, counted from arrival, and return how many became so."""
+        old = select(ReceivedInstanceRow.arrival_id).where(
+            ReceivedInstanceRow.outcome == InstanceOutcome.HELD,
+            ReceivedInstanceRow.received_at <= now - timedelta(days=after_days),
         )
-        return tuple(instance_value(row) for row in self._session.scalars(query))
-
-    def expire(self, arrival_ids: Iterable[str], now: datetime) -> int:
-        """Turn holds into tombstones; the original goes after this is committed. Return how many were open."""
-        ids = list(arrival_ids)
-        expired = self._session.scalars(
+        reminded = self._session.execute(
             update(HoldRow)
-            .where(HoldRow.arrival_id.in_(ids), HoldRow.state == HoldState.OPEN)
-            .values(state=HoldState.EXPIRED, decided_at=now)
-            .returning(HoldRow.arrival_id)
+            .where(HoldRow.state == HoldState.OPEN, HoldRow.reminded_at.is_(None), HoldRow.arrival_id.in_(old))
+            .values(reminded_at=now)
+            .returning(HoldRow.id)
         ).all()
-        self._session.execute(
-            update(ReceivedInstanceRow)
-            .where(ReceivedInstanceRow.arrival_id.in_(expired), ReceivedInstanceRow.outcome == InstanceOutcome.HELD)
-            .values(outcome=InstanceOutcome.EXPIRED)
-        )
-        return len(expired)
+        return len(reminded)
 
     # -- rows to values ----------------------------------------------------------------------------------------------
 
@@ -161,16 +133,6 @@ class Holds:
         if viewer.sees_all:
             return query
         return query.join(CaseRow, CaseRow.id == HoldRow.case_id).where(CaseRow.owner_id == viewer.id)
-
-    def _older(self, moment: datetime, condition: ColumnElement[bool], limit: int) -> tuple[HoldSummary, ...]:
-        query = (
-            select(HoldRow, ReceivedInstanceRow)
-            .join(ReceivedInstanceRow, ReceivedInstanceRow.arrival_id == HoldRow.arrival_id)
-            .where(HoldRow.state == HoldState.OPEN, ReceivedInstanceRow.received_at <= moment, condition)
-            .order_by(ReceivedInstanceRow.received_at)
-            .limit(limit)
-        )
-        return tuple(self._value(hold, instance) for hold, instance in self._session.execute(query))
 
     def _value(self, row: HoldRow, instance: ReceivedInstanceRow) -> HoldSummary:
         return HoldSummary(
@@ -189,7 +151,7 @@ class Holds:
             held_at=row.held_at,
             reminded_at=row.reminded_at,
             decided_at=row.decided_at,
-            expires_at=instance.received_at + self._expire_after,
+            expires_at=instance.received_at + self._retention,
         )
 
 

@@ -25,7 +25,8 @@ from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStud
 from cases.store.upsert import insert_or_nothing
 
 _AT_ONCE = 500
-RETENTION = timedelta(days=7)
+RETENTION_DAYS = 7.0
+HOLD_RETENTION_DAYS = 30.0
 _OPEN_OUTCOMES = (InstanceOutcome.RECEIVED, InstanceOutcome.HELD)
 """The original is still needed."""
 
@@ -207,7 +208,7 @@ class Intake:
             .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels)
         )
 
-    def set_patient(self, study_key: str, patient_key: str) -> str:
+    def set_patient_key(self, study_key: str, patient_key: str) -> str:
         """Keep the internal patient key that the first instance of a study named; return the one that is kept."""
         study = lock_study(self._session, study_key)
         if not study.patient_key:
@@ -223,27 +224,45 @@ class Intake:
     # -- keeping -----------------------------------------------------------------------------------------------------
 
     def purgeable(
-        self, now: datetime, *, retention: timedelta = RETENTION, limit: int = 1000
+        self,
+        now: datetime,
+        *,
+        retention_days: float = RETENTION_DAYS,
+        hold_retention_days: float = HOLD_RETENTION_DAYS,
+        limit: int = 1000,
     ) -> list[ReceivedInstance]:
-        """Return instances whose original may be deleted: older than the retention, worked through and not held."""
-        return self._instances(
-            ReceivedInstanceRow.received_at <= now - retention,
-            ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES),
-            ReceivedInstanceRow.purged_at.is_(None),
-            limit=limit,
-        )
+        """Return instances whose original is to be deleted, by the days since their arrival.
 
-    def mark_purged(self, arrival_ids: Iterable[str]) -> None:
-        """Keep that the originals are gone; what is known of them stays."""
+        Those that are worked through go after the retention, undecided holds after theirs; what waits to be worked on
+        never goes.
+        """
+        worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & (
+            ReceivedInstanceRow.received_at <= now - timedelta(days=retention_days)
+        )
+        undecided = (ReceivedInstanceRow.outcome == InstanceOutcome.HELD) & (
+            ReceivedInstanceRow.received_at <= now - timedelta(days=hold_retention_days)
+        )
+        return self._instances(ReceivedInstanceRow.purged_at.is_(None), worked_through | undecided, limit=limit)
+
+    def mark_purged(self, arrival_ids: Iterable[str], now: datetime) -> None:
+        """Keep that originals are gone. What is known of them stays; an undecided hold becomes a tombstone."""
         todo = list(arrival_ids)
         for start in range(0, len(todo), _AT_ONCE):
+            ids = todo[start : start + _AT_ONCE]
             self._session.execute(
                 update(ReceivedInstanceRow)
-                .where(
-                    ReceivedInstanceRow.arrival_id.in_(todo[start : start + _AT_ONCE]),
-                    ReceivedInstanceRow.purged_at.is_(None),
-                )
-                .values(purged_at=clock_now())
+                .where(ReceivedInstanceRow.arrival_id.in_(ids), ReceivedInstanceRow.purged_at.is_(None))
+                .values(purged_at=now)
+            )
+            self._session.execute(
+                update(HoldRow)
+                .where(HoldRow.arrival_id.in_(ids), HoldRow.state == HoldState.OPEN)
+                .values(state=HoldState.EXPIRED, decided_at=now)
+            )
+            self._session.execute(
+                update(ReceivedInstanceRow)
+                .where(ReceivedInstanceRow.arrival_id.in_(ids), ReceivedInstanceRow.outcome == InstanceOutcome.HELD)
+                .values(outcome=InstanceOutcome.EXPIRED)
             )
 
     def summary(self, *, since: datetime | None = None) -> IntakeSummary:
