@@ -105,6 +105,31 @@ def test_a_changed_lock_file_is_installed_again(checkout: Path, bare_path: Path)
     assert not (checkout / ".venv/.casebridge-environment").exists()
 
 
+@pytest.mark.parametrize(
+    ("stamp", "wanted"),
+    [
+        ("kept", ["pip sync", "pip install"]),
+        ("interrupted", ["venv --clear", "pip sync", "pip install"]),
+        ("moved", ["venv --clear", "pip sync", "pip install"]),
+    ],
+)
+def test_uv_brings_a_finished_environment_up_to_date_and_begins_any_other_afresh(
+    checkout: Path, bare_path: Path, stamp: str, wanted: list[str]
+) -> None:
+    make_ready(checkout, bare_path, "run")
+    write_program(checkout / ".venv/bin/python", "#!/bin/sh\nexit 0\n")
+    text = {"kept": f"run 0-0 {checkout}\n", "interrupted": "", "moved": "run 0-0 /elsewhere\n"}[stamp]
+    (checkout / ".venv/.casebridge-environment").write_text(text)
+    calls = bare_path / "calls"
+    write_program(bare_path / "uv", f'#!/bin/sh\necho "$*" >>{calls}\n')
+    write_program(bare_path / "python3.12", "#!/bin/sh\nexit 0\n")
+    result = start(checkout / "run", bare_path)
+    assert result.stdout == "started: serve\n"
+    made = calls.read_text().replace("-q ", "").splitlines()
+    assert [" ".join(call.split()[:2]) for call in made] == ["--version", *wanted]
+    assert any("--require-hashes" in call and "requirements.lock" in call for call in made)
+
+
 def test_an_environment_of_another_place_is_made_again(checkout: Path, bare_path: Path, tmp_path: Path) -> None:
     make_ready(checkout, bare_path, "run")
     moved = checkout.rename(tmp_path / "moved")

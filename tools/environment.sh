@@ -53,7 +53,7 @@ environment_mark() {
 
 with_uv() {
     uv=$1
-    if ! "$venv/bin/python" -c '' >/dev/null 2>&1; then
+    if [ -n "$afresh" ] || ! "$venv/bin/python" -c '' >/dev/null 2>&1; then
         python=$(find_python "")
         "$uv" venv -q --clear --python "${python:->=3.11,<3.15}" "$venv" || return 1
     fi
@@ -86,7 +86,12 @@ ensure_environment() {
         dev) lock=$root/requirements-dev.lock ;;
         *) lock=$root/requirements.lock ;;
     esac
-    # The stamp is written last: a set-up that was interrupted has none, and is done again.
+    # The stamp is written last. A set-up that was interrupted has none: half a package may be there, so it is begun
+    # afresh, and so is an environment that was moved, whose scripts name the old place.
+    case $found in
+        *" $root") afresh= ;;
+        *) afresh=yes ;;
+    esac
     rm -f "$stamp"
     say "setting up .venv from ${lock##*/} (about a minute, only when it changed) ..."
     uv=$(find_uv)
