@@ -147,7 +147,8 @@ class Engine:
         """Take no more work, wait for running studies and shut the engine down.
 
         What still runs after the grace, and what raises from now on, stays unfinished and is taken up by the
-        next start under the same worker id.
+        next start under the same worker id. Close the process pool afterwards: that ends what still waits for it,
+        and the interpreter does not exit before its threads have ended.
         """
         self._stopping.set()
         with self._quiet:
@@ -322,6 +323,8 @@ class EngineClient:
         """
         from dbos import error  # noqa: PLC0415
 
+        if generation < 1:
+            raise ValueError("generations count from 1")
         # On the session's own connection: a second one would wait for the caller's write lock.
         client = self._connected(session.connection())
         lane = self._lane_in_use(session, study_key)
