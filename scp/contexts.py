@@ -7,6 +7,7 @@ it is known to be something other than storage.
 
 from dataclasses import dataclass
 
+from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 __all__ = ["VERIFICATION", "ContextAnswer", "ProposedContext", "answer_contexts", "is_storage", "is_uid"]
@@ -66,9 +67,9 @@ def is_storage(abstract_syntax: str) -> bool:
     abstract_syntax
         A SOP Class UID; private and unknown ones are storage.
     """
-    uid = UID(abstract_syntax)
     if not is_uid(abstract_syntax) or abstract_syntax in _NOT_STORED:
         return False
+    uid = UID(abstract_syntax, validation_mode=IGNORE)
     if uid.is_private or uid.name == abstract_syntax:
         return True
     # Two retired storage classes have lost their names in the edition that pydicom carries.

@@ -3,6 +3,7 @@
 import logging
 import socket
 import threading
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -66,7 +67,8 @@ class ReceiverSettings:
 
 
 def silence_libraries() -> None:
-    """Keep pynetdicom and pydicom from logging: their messages quote what was received."""
+    """Keep pynetdicom and pydicom from logging and warning: their messages quote what was received."""
+    warnings.filterwarnings("ignore", message="Invalid value for VR")
     for name in ("pynetdicom", "pydicom"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
