@@ -29,6 +29,7 @@ class PartNotFoundError(ApiError):
 class PreconditionFailedError(ApiError):
     """The case has changed since the version that the caller holds."""
 
+
 class InvalidRequestError(ApiError):
     """The request is well-formed, but its parts do not fit together."""
 

@@ -1,13 +1,13 @@
 """``/metrics`` in Prometheus' text format: counts of requests and of the program, no identifiers, few label values."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from api.ports import Measurement
+from api.ports import Measurement, MetricsSource
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 MAX_LABEL_SETS = 64
@@ -20,7 +20,7 @@ _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 class AppMetrics:
     """The figures of one application, in a registry of its own so that two applications never meet."""
 
-    def __init__(self, sources: Iterable[Callable[[], Iterable[Measurement]]]) -> None:
+    def __init__(self, sources: Iterable[MetricsSource]) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "casebridge_http_requests",
@@ -53,7 +53,7 @@ class AppMetrics:
         failed = 0
         for source in self._sources:
             try:
-                measurements = list(source())
+                measurements = list(source.measurements())
             except Exception:  # noqa: BLE001 - figures of a failing part must not take the others' away
                 failed += 1
                 continue

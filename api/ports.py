@@ -18,8 +18,8 @@ class Measurement:
     """
     One figure for ``/metrics``.
 
-    ``name`` is snake case, begins with ``casebridge_`` and ends with its unit; label names and values are plain lower-case
-    words (a figure with any other is left out, and so are more than 64 label sets of one name).
+    ``name`` is snake case, begins with ``casebridge_`` and ends with its unit; label names and values are plain
+    lower-case words (a figure with any other is left out, and so are more than 64 label sets of one name).
     """
 
     name: str

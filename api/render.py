@@ -288,9 +288,11 @@ def _range(transformed: NDArray[Any], stored: NDArray[Any], header: Dataset) -> 
 
 def _to_8_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     if bits <= 8 and values.dtype == np.uint8:  # noqa: PLR2004 - bits of a byte
-        return np.ascontiguousarray(values)
+        unscaled: NDArray[np.uint8] = np.ascontiguousarray(values)
+        return unscaled
     scaled = values.astype(np.float64) * (255.0 / (2**bits - 1))
-    return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+    return rounded
 
 
 _quiet_lock = threading.Lock()

@@ -6,3 +6,95 @@ with warnings.catch_warnings():
     # Starlette recommends another HTTP client at import; it says nothing about our code
     warnings.filterwarnings("ignore", message=r".*httpx.*", category=Warning)
     import starlette.testclient  # noqa: F401
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases.blobs import open_blobs
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from api.ports import Measurement
+from cases.model import Role
+from cases.store import Database
+from tests.api.pictures import instance
+from tests.api.seed import Somebody, World
+
+
+class Condition:
+    """A readiness that a test sets."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def faults(self) -> Sequence[str]:
+        return self.found
+
+
+class Figures:
+    """Figures that a test sets."""
+
+    def __init__(self) -> None:
+        self.given = [
+            Measurement(name="casebridge_instances", help="Objects by place.", value=3, labels={"place": "held"})
+        ]
+
+    def measurements(self) -> list[Measurement]:
+        return self.given
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    database = Database.open(f"sqlite:///{tmp_path / 'casebridge.db'}")
+    database.migrate()
+    yield World(database=database, blobs=open_blobs((tmp_path / "blobs").as_uri()), secrets=[])
+    database.close()
+
+
+@pytest.fixture
+def condition() -> Condition:
+    return Condition()
+
+
+@pytest.fixture
+def figures() -> Figures:
+    return Figures()
+
+
+@pytest.fixture
+def app(world: World, condition: Condition, figures: Figures) -> FastAPI:
+    return create_app(database=world.database, blobs=world.blobs, readiness=condition, metrics=figures, version="0.1.0")
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def as_user(app: FastAPI) -> Callable[[Somebody], TestClient]:
+    return lambda somebody: TestClient(app, headers=somebody.headers)
+
+
+@pytest.fixture
+def owner(world: World) -> Somebody:
+    return world.user("owner")
+
+
+@pytest.fixture
+def stranger(world: World) -> Somebody:
+    return world.user("stranger")
+
+
+@pytest.fixture
+def admin(world: World) -> Somebody:
+    return world.user("admin", Role.ADMIN)
+
+
+@pytest.fixture
+def picture() -> bytes:
+    return instance(np.arange(64, dtype="u2").reshape(8, 8))

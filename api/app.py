@@ -1,0 +1,88 @@
+"""The HTTP application: hand-written wiring of routes, errors, figures and the description."""
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from api.context import Context
+from api.metrics import AppMetrics
+from api.middleware import RequestFrame
+from api.openapi import install_openapi
+from api.ports import MetricsSource, Readiness
+from api.problems import install_problem_handlers
+from api.render import Renderer
+from api.routes import accounts, cases, health, holds, images, inbox, status, tokens
+from cases.blobs import BlobStore
+from cases.store import Database
+
+TITLE = "Casebridge"
+DESCRIPTION = """\
+Draft teaching cases, made of what a PACS sent and de-identified on the way.
+
+Send the token as `Authorization: Bearer <token>`. Lists answer `{"items": […], "next": …}`: pass `next` as `cursor` to
+read on. Errors are problem details (RFC 9457).
+
+A case carries an `ETag`. Send it as `If-Match` with an edit, and an edit of somebody else in between is not
+overwritten; send it as `If-None-Match`, and an unchanged case answers 304.
+"""
+
+
+def create_app(
+    *,
+    database: Database,
+    blobs: BlobStore,
+    readiness: Readiness,
+    metrics: MetricsSource,
+    version: str,
+) -> FastAPI:
+    """
+    Build the application on the given rooms.
+
+    Parameters
+    ----------
+    database
+        The one database, brought up to date; its owner closes it.
+    blobs
+        Where filed instances lie.
+    readiness
+        What ``/readyz`` asks.
+    metrics
+        Figures for ``/metrics`` beside those of the requests.
+    version
+        Version of the program, for ``/healthz`` and the description.
+    """
+    figures = AppMetrics([metrics])
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=version,
+        docs_url=None,  # the framework's pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        # spans and logs of the framework carry what callers wrote; the job engine may have set up exporters for them
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    app.state.context = Context(
+        database=database,
+        blobs=blobs,
+        readiness=readiness,
+        metrics=figures,
+        renderer=Renderer(),
+        version=version,
+    )
+    app.add_middleware(RequestFrame, metrics=figures)
+    install_problem_handlers(app)
+    for resource in (health, accounts, tokens, cases, images, inbox, holds, status):
+        app.include_router(resource.router)
+    install_openapi(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

@@ -1,0 +1,88 @@
+"""What every route is given: the rooms' objects, and the caller who was let in."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+from cases.blobs import BlobStore
+from fastapi import BackgroundTasks, Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.authorization import permit, relation_to, rule_of
+from api.errors import ForbiddenError, UnauthenticatedError
+from api.metrics import AppMetrics
+from api.ports import Readiness
+from api.render import Renderer
+from cases.errors import StoreUnavailableError
+from cases.model import User
+from cases.store import Accounts, Database
+
+MAX_TOKEN_CHARS = 256
+_bearer = HTTPBearer(auto_error=False, description="A token from POST /api/v1/tokens or the first start's banner.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The objects that one application works on."""
+
+    database: Database
+    blobs: BlobStore
+    readiness: Readiness
+    metrics: AppMetrics
+    renderer: Renderer
+    version: str
+
+
+async def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Here = Annotated[Context, Depends(_context)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizedCall:
+    """A call whose caller's role may make it; what it is about is still to be checked with ``permit``."""
+
+    context: Context
+    caller: User
+    operation: str
+    """Name of the route's function: the row of the authorisation table."""
+
+    @property
+    def database(self) -> Database:
+        """Return the database."""
+        return self.context.database
+
+    def permit(self, owner: str | None) -> None:
+        """Let the call through to a case of this owner, or refuse it; see ``authorization.permit``."""
+        permit(self.operation, self.caller, relation_to(self.caller, owner))
+
+
+def _authorize(
+    request: Request,
+    context: Here,
+    background: BackgroundTasks,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> AuthorizedCall:
+    operation = str(request.scope["route"].name)
+    if credentials is None or len(credentials.credentials) > MAX_TOKEN_CHARS:
+        raise UnauthenticatedError("Send a token: Authorization: Bearer <token>.")
+    with context.database.read() as session:
+        caller = Accounts(session).authenticate(credentials.credentials)
+    if caller is None:
+        raise UnauthenticatedError("This token is unknown, expired or revoked.")
+    if caller.role not in rule_of(operation).callers:
+        raise ForbiddenError("Your role does not include this call.")
+    if caller.token_use_is_due:
+        background.add_task(_note_use, context.database, caller.token_id)
+    return AuthorizedCall(context=context, caller=caller, operation=operation)
+
+
+def _note_use(database: Database, token_id: str) -> None:
+    with suppress(StoreUnavailableError), database.write() as session:  # the time of last use can wait
+        Accounts(session).note_use(token_id)
+
+
+Call = Annotated[AuthorizedCall, Depends(_authorize)]

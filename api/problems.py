@@ -1,0 +1,130 @@
+"""Every error as a problem detail (RFC 9457): one table from exception to status, and nothing of the request echoed."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from api import errors
+from api.schemas.common import Problem, ProblemPart
+from cases import errors as case_errors
+
+MEDIA_TYPE = "application/problem+json"
+STATUSES: Mapping[type[Exception], int] = {
+    errors.UnauthenticatedError: 401,
+    errors.ForbiddenError: 403,
+    errors.PartNotFoundError: 404,
+    errors.PreconditionFailedError: 412,
+    errors.InvalidRequestError: 422,
+    errors.NotRenderableError: 422,
+    case_errors.CaseNotFoundError: 404,
+    case_errors.BlobNotFoundError: 404,
+    case_errors.NotAllowedError: 403,
+    case_errors.InvalidChangeError: 422,
+    case_errors.InvalidTransitionError: 409,
+    case_errors.AlreadyClaimedError: 409,
+    case_errors.CaseClosedError: 409,
+    case_errors.DraftLimitError: 409,
+    case_errors.VersionConflictError: 412,
+    case_errors.StoreUnavailableError: 503,
+    case_errors.SchemaMismatchError: 503,
+}
+"""Which status answers which exception; a test walks both trees and fails where one is missing."""
+_FIXED_DETAILS: Mapping[type[Exception], str] = {
+    # one text whatever is missing, so that it does not tell what exists but belongs to somebody else
+    case_errors.CaseNotFoundError: "There is no such thing, or it is not yours to see.",
+    case_errors.BlobNotFoundError: "The stored image is gone.",
+    case_errors.StoreUnavailableError: "The store does not answer; try again shortly.",
+}
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
+PHRASES: Mapping[int, str] = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+def problem_response(
+    status: int,
+    *,
+    kind: str = "about:blank",
+    detail: str | None = None,
+    parts: list[ProblemPart] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return the answer for one problem."""
+    problem = Problem(
+        type=kind,
+        title=PHRASES.get(status) or HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        errors=parts,
+    )
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers={**_HEADERS.get(status, {}), **(headers or {})},
+    )
+
+
+def problem_type(error: type[Exception]) -> str:
+    """Return the stable name of an error, for example "urn:casebridge:problem:case-not-found"."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]*", error.__name__.removesuffix("Error"))
+    return "urn:casebridge:problem:" + "-".join(words).lower()
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of ``app`` as a problem detail."""
+    for error in STATUSES:
+        app.add_exception_handler(error, _known)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def _known(_request: Request, error: Exception) -> JSONResponse:
+    kind = next(kind for kind in type(error).__mro__ if kind in STATUSES)
+    detail = _FIXED_DETAILS.get(kind) or _sentence(str(error))
+    return problem_response(STATUSES[kind], kind=problem_type(kind), detail=detail)
+
+
+def _sentence(text: str) -> str | None:
+    """Return an error's text as a sentence; the rooms write them without capital and full stop."""
+    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else None
+
+
+def _http(_request: Request, error: Exception) -> JSONResponse:
+    """Answer what the framework refuses: an unknown path, a method that is not there, a body that is too large."""
+    assert isinstance(error, HTTPException)
+    return problem_response(error.status_code, headers=error.headers)
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Name the place and the rule of each fault; the value itself is never repeated."""
+    assert isinstance(error, RequestValidationError)
+    parts = [
+        ProblemPart(location=str(fault["loc"][0]), field=_place(fault["loc"][1:]), detail=_rule(fault))
+        for fault in error.errors()
+    ]
+    return problem_response(
+        422,
+        kind="urn:casebridge:problem:invalid-request",
+        detail="The request does not fit this call; see errors.",
+        parts=parts[:20],
+    )
+
+
+def _place(path: tuple[str | int, ...]) -> str:
+    """Return for example "studies.0.findings"; a name that is not a plain word is not repeated."""
+    words = (str(step) if isinstance(step, int) or _PLAIN_NAME.fullmatch(step) else "?" for step in path[:6])
+    return ".".join(words)
+
+
+def _rule(fault: Mapping[str, object]) -> str:
+    if fault["type"] == "json_invalid":
+        return "This is not JSON."
+    if fault["type"] == "extra_forbidden":
+        return "There is no such field."
+    return str(fault["msg"]).removeprefix("Value error, ")

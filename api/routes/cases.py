@@ -1,0 +1,122 @@
+"""Cases: lists, the whole, edits, and withdrawing a draft."""
+
+from contextlib import suppress
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from api.context import AuthorizedCall, Call
+from api.errors import ForbiddenError
+from api.etags import expected_version, is_held, tag_of
+from api.openapi import problems
+from api.paging import Cursor, Limit
+from api.schemas.cases import CaseEdit, CaseItem, CaseOut, StudyTexts
+from api.schemas.common import Key, Listed
+from cases.errors import CaseError
+from cases.model import CaseChanges, CaseFilter, CaseModality, CaseScope, CaseStatus
+from cases.store import Audit, Cases
+
+router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
+
+Status = Annotated[CaseStatus | None, Query()]
+Modality = Annotated[CaseModality | None, Query()]
+Owner = Annotated[str | None, Query(max_length=64, description="An account's name, for those who see all cases.")]
+Scope = Annotated[CaseScope, Query(description="`mine` leaves out the cases of others for those who see all.")]
+IfMatch = Annotated[str | None, Header(description="The ETag of the case that the edit builds on.", max_length=512)]
+IfNoneMatch = Annotated[str | None, Header(description="The ETag that the caller holds.", max_length=512)]
+
+
+@router.get("", responses=problems(403))
+def list_cases(
+    call: Call,
+    *,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    scope: Scope = CaseScope.VISIBLE,
+    status: Status = None,
+    modality: Modality = None,
+    owner: Owner = None,
+) -> Listed[CaseItem]:
+    """List the caller's cases, for those who see all of everybody, the latest first."""
+    if owner is not None and owner != call.caller.name and not call.caller.sees_all:
+        raise ForbiddenError("Only your own cases can be listed.")
+    filters = CaseFilter(scope=scope, status=status, modality=modality, owner=owner)
+    with call.database.read() as session:
+        page = Cases(session).list(call.caller, cursor=cursor, limit=limit, filters=filters)
+    return Listed(items=[CaseItem.of(case) for case in page.items], next=page.next_cursor)
+
+
+@router.get("/{case_id}", response_model=CaseOut, responses={304: {}, **problems(403, 404)})
+def get_case(call: Call, *, case_id: Key, if_none_match: IfNoneMatch = None) -> Response:
+    """Show a case with its studies, series and images; the ETag also changes as images arrive."""
+    with call.database.read() as session:
+        detail = Cases(session).get(call.caller, case_id)
+    call.permit(detail.summary.owner)
+    return _answer(CaseOut.of_detail(detail), if_none_match)
+
+
+@router.patch("/{case_id}", response_model=CaseOut, responses=problems(403, 404, 409, 412, 413))
+def edit_case(call: Call, *, case_id: Key, body: CaseEdit, if_match: IfMatch = None) -> Response:
+    """Change texts of a draft and of its studies; what is not named stays."""
+    return _edit(call, case_id, body.changes(), if_match)
+
+
+@router.patch("/{case_id}/studies/{study_id}", response_model=CaseOut, responses=problems(403, 404, 409, 412, 413))
+def edit_study(
+    call: Call,
+    *,
+    case_id: Key,
+    study_id: Key,
+    body: StudyTexts,
+    if_match: IfMatch = None,
+) -> Response:
+    """Change findings or caption of one study of a draft."""
+    changes = CaseChanges(studies=(body.change(study_id),))
+    return _edit(call, case_id, changes, if_match)
+
+
+@router.delete("/{case_id}", status_code=204, responses=problems(403, 404, 409))
+def withdraw_case(call: Call, *, case_id: Key) -> Response:
+    """Withdraw a draft: its images are deleted, a tombstone stays, and its place is free for a waiting case."""
+    with call.database.write() as session:
+        cases = Cases(session)
+        call.permit(cases.get(call.caller, case_id).summary.owner)
+        blob_keys = cases.remove(call.caller, case_id)
+        Audit(session).append(call.caller.name, "case.withdraw", case_id, {"images": len(blob_keys)})
+    _purge(call, blob_keys)
+    with call.database.write() as session:
+        Cases(session).promote_waiting()
+    return Response(status_code=204)
+
+
+def _purge(call: AuthorizedCall, blob_keys: list[str]) -> None:
+    """Delete the images; one that cannot be deleted now stays condemned, and a worker tries again."""
+    gone = []
+    for key in blob_keys:
+        with suppress(CaseError):
+            call.context.blobs.delete(key)
+            gone.append(key)
+    with call.database.write() as session:
+        cases = Cases(session)
+        for key in gone:
+            cases.forget_blob(key)
+
+
+def _edit(call: AuthorizedCall, case_id: str, changes: CaseChanges, if_match: str | None) -> Response:
+    expected = expected_version(if_match)
+    with call.database.write() as session:
+        cases = Cases(session)
+        before = cases.get(call.caller, case_id).summary
+        call.permit(before.owner)
+        detail = cases.patch(call.caller, case_id, changes, before.version if expected is None else expected)
+        Audit(session).append(call.caller.name, "case.edit", case_id, {"version": detail.summary.version})
+    return _answer(CaseOut.of_detail(detail))
+
+
+def _answer(case: CaseOut, if_none_match: str | None = None) -> Response:
+    body = case.model_dump_json()
+    tag = tag_of(body, version=case.version)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if is_held(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

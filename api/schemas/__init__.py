@@ -1,0 +1,1 @@
+"""What goes over the wire: every body and every answer, with examples."""

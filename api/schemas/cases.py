@@ -1,0 +1,257 @@
+"""Cases on the wire: their lists, their whole, and the changes to them."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, LongText, Presentation, Title
+from cases.model import (
+    CaseChanges,
+    CaseDetail,
+    CaseImage,
+    CaseModality,
+    CaseStatus,
+    CaseSummary,
+    Counts,
+    StudyChange,
+    Visibility,
+)
+from deidentify.results import HoldReason, PixelVerdict
+
+
+class Progress(Answer):
+    """How far the instances of a case are; ``received`` = ``screened`` when all is done."""
+
+    received: int = Field(examples=[300])
+    screened: int = Field(examples=[120])
+    filed: int = Field(examples=[117])
+    held: int = Field(examples=[3])
+    dropped: int = Field(examples=[0])
+
+    @classmethod
+    def of(cls, counts: Counts) -> Self:
+        """Count what was received, screened and filed."""
+        screened = counts.images + counts.held + counts.dropped
+        return cls(
+            received=screened + counts.pending,
+            screened=screened,
+            filed=counts.images,
+            held=counts.held,
+            dropped=counts.dropped,
+        )
+
+
+class CaseItem(Answer):
+    """A case as a list shows it."""
+
+    id: str = Field(examples=[ID_EXAMPLE])
+    status: CaseStatus
+    visibility: Visibility
+    owner: str | None = Field(examples=["contributor-1"])
+    title: str = Field(examples=["Acute appendicitis"])
+    age: str = Field(examples=["45 years"], description="Rounded; empty when unknown.")
+    sex: str = Field(examples=["F"])
+    modalities: list[CaseModality]
+    study_count: int = Field(examples=[1])
+    series_count: int = Field(examples=[4])
+    image_count: int = Field(examples=[117])
+    frame_count: int = Field(examples=[117])
+    progress: Progress
+    notes: list[str] = Field(examples=[["3 held", "180 of 300 are still being screened"]])
+    sender: str = Field(examples=["PACS1"], description="Calling AE title of the sender.")
+    arrived_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    version: int = Field(examples=[2])
+    previous_case_id: str | None = Field(
+        examples=[None], description="The case that this one continues: late images of a study open a linked draft."
+    )
+
+    @classmethod
+    def of(cls, summary: CaseSummary) -> Self:
+        """Describe a case for a list."""
+        return cls.model_validate(_summary_fields(summary))
+
+
+def _summary_fields(summary: CaseSummary) -> dict[str, object]:
+    progress = Progress.of(summary.counts)
+    return {
+        "id": summary.id,
+        "status": summary.status,
+        "visibility": summary.visibility,
+        "owner": summary.owner,
+        "title": summary.title,
+        "age": summary.age_band,
+        "sex": summary.sex,
+        "modalities": list(summary.modalities),
+        "study_count": summary.studies,
+        "series_count": summary.series,
+        "image_count": summary.counts.images,
+        "frame_count": summary.counts.frames,
+        "progress": progress,
+        "notes": _notes(summary, progress),
+        "sender": summary.sender,
+        "arrived_at": summary.arrived_at,
+        "created_at": summary.created_at,
+        "updated_at": summary.updated_at,
+        "version": summary.version,
+        "previous_case_id": summary.previous_case_id,
+    }
+
+
+def _notes(summary: CaseSummary, progress: Progress) -> list[str]:
+    """Say in words what keeps the case from being complete."""
+    notes = []
+    if summary.status is CaseStatus.WAITING:
+        notes.append("waits for a free place among its owner's drafts; publish or withdraw another draft")
+    if progress.held:
+        notes.append(f"{progress.held} held")
+    if left := progress.received - progress.screened:
+        notes.append(f"{left} of {progress.received} are still being screened")
+    return notes
+
+
+class ImageItem(Answer):
+    """An image in its series."""
+
+    id: str = Field(examples=[ID_EXAMPLE])
+    instance_number: int | None = Field(examples=[1])
+    frames: int = Field(examples=[1])
+    rows: int = Field(examples=[512])
+    columns: int = Field(examples=[512])
+    has_pixels: bool
+
+
+class ImageOut(ImageItem):
+    """Everything about an image; the UIDs are those of the case, not of the original."""
+
+    sop_instance_uid: str = Field(examples=["2.25.329800735698586629295641978511506172918"])
+    sop_class_uid: str = Field(examples=["1.2.840.10008.5.1.4.1.1.2"])
+    transfer_syntax_uid: str = Field(examples=["1.2.840.10008.1.2.1"])
+    position: tuple[float, float, float] | None = Field(description="Image Position (Patient), mm.")
+    orientation: tuple[float, float, float, float, float, float] | None
+    verdict: PixelVerdict
+    sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    size_bytes: int = Field(examples=[526336])
+    rendered: str = Field(examples=[f"/api/v1/cases/{ID_EXAMPLE}/images/{ID_EXAMPLE}/rendered"])
+    thumbnail: str = Field(examples=[f"/api/v1/cases/{ID_EXAMPLE}/images/{ID_EXAMPLE}/thumbnail"])
+
+    @classmethod
+    def of(cls, image: CaseImage, *, base: str) -> Self:
+        """Describe an image whose address is ``base``."""
+        fields = {name: getattr(image, name) for name in cls.model_fields if hasattr(image, name)}
+        return cls.model_validate({**fields, "rendered": f"{base}/rendered", "thumbnail": f"{base}/thumbnail"})
+
+
+class SeriesOut(Answer):
+    """A series, its images in order."""
+
+    id: str = Field(examples=[ID_EXAMPLE])
+    number: int | None = Field(examples=[2])
+    perspective: str = Field(examples=["Axial"])
+    specifics: str = Field(examples=["T2"])
+    body_part: str = Field(examples=["ABDOMEN"])
+    laterality: str = Field(examples=[""])
+    images: list[ImageItem]
+
+
+class StudyOut(Answer):
+    """A study of the case: one modality."""
+
+    id: str = Field(examples=[ID_EXAMPLE])
+    modality: CaseModality
+    position: int = Field(examples=[2], description="From 2: position 1 is the discussion.")
+    day_offset: int = Field(examples=[0], description="Days since the earliest study of the case.")
+    description: str = Field(examples=["CT abdomen"])
+    caption: str = Field(examples=[""])
+    findings: str = Field(examples=["Dilated appendix with an appendicolith."])
+    series: list[SeriesOut]
+
+
+class CaseOut(CaseItem):
+    """A case with its studies, series and images."""
+
+    presentation: str = Field(examples=["Pain in the right iliac fossa for two days."])
+    discussion: str = Field(examples=[""])
+    held_by_reason: dict[HoldReason, int] = Field(examples=[{"burned-in-text": 3}])
+    studies: list[StudyOut]
+
+    @classmethod
+    def of_detail(cls, detail: CaseDetail) -> Self:
+        """Describe a whole case."""
+        return cls.model_validate(
+            {
+                **_summary_fields(detail.summary),
+                "presentation": detail.presentation,
+                "discussion": detail.discussion,
+                "held_by_reason": dict(detail.held_by_reason),
+                "studies": [StudyOut.model_validate(study) for study in detail.studies],
+            }
+        )
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+
+class StudyTexts(Body):
+    """New texts of one study; a field that is absent or null stays as it is."""
+
+    findings: LongText | None = Field(None, examples=["Dilated appendix with an appendicolith."])
+    caption: LongText | None = Field(None, examples=["Portal venous phase"])
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.findings is None and self.caption is None:
+            raise ValueError("Nothing is changed: give findings or caption.")
+        return self
+
+    def change(self, study_id: str) -> StudyChange:
+        """Return the change to this study."""
+        return StudyChange(id=study_id, findings=self.findings, caption=self.caption)
+
+
+class StudyEdit(StudyTexts):
+    """New texts of the study with this id."""
+
+    id: Key = Field(examples=[ID_EXAMPLE])
+
+
+class CaseEdit(Body):
+    """New texts of a case; a field that is absent or null stays as it is, an empty one is emptied."""
+
+    title: Title | None = Field(None, examples=["Acute appendicitis"])
+    presentation: Presentation | None = Field(None, examples=["Pain in the right iliac fossa for two days."])
+    discussion: LongText | None = Field(None, examples=["Confirmed at surgery."])
+    studies: list[StudyEdit] = Field(default_factory=list, max_length=100)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.title is None and self.presentation is None and self.discussion is None and not self.studies:
+            raise ValueError("Nothing is changed: give title, presentation, discussion or studies.")
+        return self
+
+    def changes(self) -> CaseChanges:
+        """Return the change to the case."""
+        studies = tuple(study.change(study.id) for study in self.studies)
+        return CaseChanges(
+            title=self.title, presentation=self.presentation, discussion=self.discussion, studies=studies
+        )
+
+
+class InboxItem(Answer):
+    """A draft without an owner: as much as is needed to know one's own."""
+
+    id: str = Field(examples=[ID_EXAMPLE])
+    sender: str = Field(examples=["PACS1"], description="Calling AE title of the sender.")
+    arrived_at: datetime
+    modalities: list[CaseModality]
+    study_count: int = Field(examples=[1])
+    series_count: int = Field(examples=[4])
+    image_count: int = Field(examples=[117])
+    progress: Progress
+
+    @classmethod
+    def of(cls, summary: CaseSummary) -> Self:
+        """Describe an unowned draft."""
+        return cls.model_validate(_summary_fields(summary))

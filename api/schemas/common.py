@@ -1,0 +1,73 @@
+"""What every body and answer shares: kinds of text, ids, pages and problems."""
+
+import re
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from cases.model import PRESENTATION_MAX, TEXT_MAX, TITLE_MAX
+
+ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LINE_BREAK = re.compile(r"[\r\n\t]")
+Item = TypeVar("Item")
+
+
+def _without_control(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("Control characters are not text.")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if _LINE_BREAK.search(text):
+        raise ValueError("This field is one line.")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_control)]
+Line = Annotated[str, AfterValidator(_without_control), AfterValidator(_one_line)]
+Title = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=TITLE_MAX)]
+Presentation = Annotated[Text, StringConstraints(max_length=PRESENTATION_MAX)]
+LongText = Annotated[Text, StringConstraints(max_length=TEXT_MAX)]
+Label = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$")]
+"""A name stands in settings files and in the audit log, so it is one plain word."""
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Body(BaseModel):
+    """A request: a field that does not exist is refused, never passed over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    """An answer, built from the values of ``cases``."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ProblemPart(Answer):
+    """One fault of a request; the value is not repeated."""
+
+    location: str = Field(examples=["body"])
+    field: str = Field(examples=["title"])
+    detail: str = Field(examples=["String should have at most 120 characters"])
+
+
+class Problem(Answer):
+    """A problem detail (RFC 9457)."""
+
+    type: str = Field(examples=["urn:casebridge:problem:case-not-found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str | None = Field(None, examples=["There is no such case."])
+    errors: list[ProblemPart] | None = None
+
+
+class Listed(Answer, Generic[Item]):
+    """One page; ``next`` is the cursor of the following page, null on the last one."""
+
+    items: list[Item]
+    next: str | None = Field(None, examples=[None])

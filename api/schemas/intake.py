@@ -1,0 +1,127 @@
+"""What was received, what waits and why, on the wire: counts, reasons and places, never what a text says."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field
+
+from api.schemas.common import ID_EXAMPLE, Answer
+from cases.model import AssociationOutcome, HoldState, HoldSummary
+from deidentify.results import HoldReason, TextClass
+
+
+class Box(Answer):
+    """Where text was found, in pixels of the stored frame from its top left corner; ``frame`` counts from 0."""
+
+    frame: int = Field(examples=[0])
+    x: int = Field(examples=[12])
+    y: int = Field(examples=[8])
+    width: int = Field(examples=[180])
+    height: int = Field(examples=[22])
+    text_class: TextClass
+    score: float = Field(examples=[0.97])
+
+
+class HoldItem(Answer):
+    """An instance that waits for a person."""
+
+    id: str = Field(examples=[ID_EXAMPLE])
+    case_id: str | None = Field(examples=[ID_EXAMPLE])
+    sender: str = Field(examples=["PACS1"])
+    reason: HoldReason
+    detail: str = Field(examples=["Text that may identify the patient stands in the pixels."])
+    state: HoldState
+    arrived_at: datetime
+    held_at: datetime
+    decided_at: datetime | None
+    expires_at: datetime = Field(description="When the original is deleted unless somebody decides.")
+
+
+class HoldOut(HoldItem):
+    """A hold with the places of the text that was found."""
+
+    boxes: list[Box]
+
+    @classmethod
+    def of(cls, hold: HoldSummary) -> Self:
+        """Describe a hold."""
+        fields = {name: getattr(hold, name) for name in HoldItem.model_fields}
+        return cls.model_validate({**fields, "boxes": [Box.model_validate(found) for found in hold.findings]})
+
+
+class TallyOut(Answer):
+    """Where every object is: ``stored`` is the sum of all after ``refused``."""
+
+    sent: int = Field(examples=[325])
+    stored: int = Field(examples=[320])
+    refused: int = Field(examples=[5])
+    in_progress: int = Field(examples=[0])
+    in_draft: int = Field(examples=[300])
+    waiting: int = Field(examples=[0])
+    inbox: int = Field(examples=[10])
+    submitted: int = Field(examples=[0])
+    removed: int = Field(examples=[0])
+    dropped: int = Field(examples=[4])
+    held: int = Field(examples=[3])
+    expired: int = Field(examples=[0])
+    duplicate: int = Field(examples=[3])
+    superseded: int = Field(examples=[0])
+    adds_up: bool
+
+
+class SenderOut(Answer):
+    """The sum of one sender."""
+
+    calling_ae: str = Field(examples=["PACS1"])
+    tally: TallyOut
+    last_arrival_at: datetime | None
+
+
+class RefusalOut(Answer):
+    """C-STORE requests that were answered with one failure status."""
+
+    status: int = Field(examples=[0xC000])
+    reason: str = Field(examples=["cannot understand"])
+    count: int = Field(examples=[2])
+
+
+class RejectedPeerOut(Answer):
+    """A peer whose associations were rejected."""
+
+    calling_ae: str = Field(examples=["UNKNOWN"])
+    called_ae: str = Field(examples=["CASEBRIDGE"])
+    peer_address: str = Field(examples=["192.0.2.7"])
+    rule: str = Field(examples=["unknown calling AE"])
+    count: int = Field(examples=[1])
+    last_at: datetime
+
+
+class StatusOut(Answer):
+    """The sum that adds up, of everything that was sent."""
+
+    total: TallyOut
+    by_sender: list[SenderOut]
+    held_by_reason: dict[str, int] = Field(examples=[{"burned-in-text": 3}])
+    dropped_by_reason: dict[str, int] = Field(examples=[{"dose-report": 4}])
+    refusals: list[RefusalOut]
+    associations: dict[AssociationOutcome, int] = Field(examples=[{"released": 4}])
+    rejected_peers: list[RejectedPeerOut]
+    declined: dict[str, int] = Field(
+        examples=[{"1.2.840.10008.5.1.4.1.2.2.1": 1}], description="Declined presentation contexts by abstract syntax."
+    )
+    unrecorded: int = Field(examples=[0], description="Acknowledged objects without a row: not 0 for long means loss.")
+    studies: int = Field(examples=[4])
+    arriving: int = Field(examples=[0], description="Studies that have not settled.")
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: str = Field(examples=["ok"])
+    version: str = Field(examples=["0.1.0"])
+
+
+class Ready(Answer):
+    """Everything that is needed works."""
+
+    status: str = Field(examples=["ready"])

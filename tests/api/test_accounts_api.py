@@ -1,0 +1,78 @@
+"""Accounts and tokens."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cases.store import Accounts
+
+
+def test_me_shows_role_and_free_places(as_user, owner, world):
+    world.study("owner")
+    me = as_user(owner).get("/api/v1/me").json()
+    assert me["name"] == "owner"
+    assert me["role"] == "contributor"
+    assert me["sees_all"] is False
+    assert me["quotas"] == {"drafts": 1, "draft_limit": 10, "drafts_free": 9}
+
+
+def test_an_administrator_makes_an_account_and_a_token_for_it(client, as_user, admin):
+    made = as_user(admin).post("/api/v1/users", json={"name": "newcomer", "role": "contributor", "draft_limit": 3})
+    assert made.status_code == 201
+    user = made.json()
+    issued = as_user(admin).post("/api/v1/tokens", json={"label": "laptop", "user": user["id"]})
+    assert issued.status_code == 201
+    token = issued.json()["token"]
+    me = client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).json()
+    assert (me["name"], me["quotas"]["draft_limit"]) == ("newcomer", 3)
+    assert "newcomer" in [item["name"] for item in as_user(admin).get("/api/v1/users").json()["items"]]
+
+
+@pytest.mark.parametrize(
+    "body", [{"name": "two words"}, {"name": ""}, {"name": "x" * 65}, {"name": "x", "role": "king"}, {"name": "admin"}]
+)
+def test_an_account_that_cannot_be_is_refused(as_user, admin, body):
+    assert as_user(admin).post("/api/v1/users", json=body).status_code == 422
+
+
+def test_a_token_is_shown_once_and_listed_without_its_secret(as_user, owner):
+    client = as_user(owner)
+    token = client.post("/api/v1/tokens", json={"label": "phone"}).json()["token"]
+    listed = client.get("/api/v1/tokens")
+    assert "phone" in [item["label"] for item in listed.json()["items"]]
+    assert token not in listed.text
+
+
+def test_a_revoked_token_ends_at_once(client, as_user, owner, world):
+    token = as_user(owner).post("/api/v1/tokens", json={"label": "lost"}).json()["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert client.get("/api/v1/me", headers=headers).status_code == 200
+    [lost] = [item for item in as_user(owner).get("/api/v1/tokens").json()["items"] if item["label"] == "lost"]
+    assert as_user(owner).delete(f"/api/v1/tokens/{lost['id']}").status_code == 204
+    assert client.get("/api/v1/me", headers=headers).status_code == 401
+
+
+def test_an_expired_token_does_not_let_in(client, owner, world):
+    with world.database.write() as session:
+        token = Accounts(session).issue_token(owner.id, "old", datetime.now(UTC) - timedelta(seconds=1))
+    assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+@pytest.mark.parametrize("expires_at", ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00", "tomorrow"])
+def test_a_token_expires_at_a_time_to_come_with_a_zone(as_user, owner, expires_at):
+    answer = as_user(owner).post("/api/v1/tokens", json={"label": "x", "expires_at": expires_at})
+    assert answer.status_code == 422
+
+
+def test_somebody_elses_token_and_none_at_all_answer_alike(as_user, owner, stranger):
+    [theirs] = as_user(owner).get("/api/v1/tokens").json()["items"]
+    there = as_user(stranger).delete(f"/api/v1/tokens/{theirs['id']}")
+    nowhere = as_user(stranger).delete(f"/api/v1/tokens/{'0' * 32}")
+    assert there.status_code == 404
+    assert there.json() == nowhere.json()
+
+
+def test_the_use_of_a_token_is_noted(as_user, owner):
+    as_user(owner).get("/api/v1/me")
+    [token] = as_user(owner).get("/api/v1/tokens").json()["items"]
+    assert token["last_used_at"] is not None

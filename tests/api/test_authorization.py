@@ -1,0 +1,136 @@
+"""Every call is made by every role on everything, and the answers must be those of the one table."""
+
+import itertools
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.authorization import RULES, SEES_ALL, Relation
+from cases.model import Role
+from cases.store import Accounts, Holds
+from tests.api.routes import Call, calls_of
+from tests.api.seed import burned_in
+
+BODIES = {
+    "edit_case": {"title": "A title"},
+    "edit_study": {"findings": "Nothing of note."},
+    "create_user": {"name": "newcomer"},
+    "issue_token": {"label": "another"},
+}
+CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
+RELATIONS = {
+    **dict.fromkeys(CASE_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
+    "get_hold": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
+    "list_tokens": (Relation.OWN, Relation.FOREIGN),
+    "issue_token": (Relation.OWN, Relation.FOREIGN),
+    "revoke_token": (Relation.OWN, Relation.FOREIGN),
+    "claim_case": (Relation.UNOWNED,),
+}
+"""What each call is about; a call that is not named here is about no single thing."""
+
+
+HIDDEN = {"revoke_token", "get_hold"}
+"""Calls whose things nobody knows of who may not do them."""
+
+
+def test_every_route_has_a_row_and_every_row_a_route(app):
+    assert {call.operation for call in calls_of(app)} == set(RULES)
+
+
+def test_only_health_and_figures_are_open():
+    assert {name for name, rule in RULES.items() if rule.is_open} == {"get_health", "get_readiness", "get_metrics"}
+
+
+@pytest.fixture
+def matrix(app, world, picture):
+    """Give a function that makes one call as one role on one thing and returns the status."""
+    people = {role: world.user(f"a-{role.value}", role, draft_limit=100) for role in Role}
+    somebody = world.user("somebody", draft_limit=100)
+    owners = {Relation.UNOWNED: None, Relation.FOREIGN: "somebody"}
+
+    def call_once(call: Call, role: Role, relation: Relation) -> int:
+        caller = people[role]
+        client = TestClient(app, headers=caller.headers)
+        values, body, query = {}, dict(BODIES.get(call.operation, {})), {}
+        if "{case_id}" in call.path or "{hold_id}" in call.path:
+            owner = caller.name if relation is Relation.OWN else owners[relation]
+            case_id = world.study(owner, [picture], holds=[burned_in()])
+            with world.database.read() as session:
+                admin = Accounts(session).user(people[Role.ADMIN].id)
+                study = world.detail(case_id).studies[0]
+                [hold] = Holds(session).list(admin, case_id=case_id).items
+            image = study.series[0].images[0]
+            values = {"case_id": case_id, "study_id": study.id, "image_id": image.id, "hold_id": hold.id}
+        if "token" in call.operation:
+            of = caller if relation is Relation.OWN else somebody
+            with world.database.write() as session:
+                accounts = Accounts(session)
+                accounts.issue_token(of.id, "to be ended")
+                [token, *_] = [token for token in accounts.tokens(of.id) if token.label == "to be ended"]
+            values, query = {"token_id": token.id}, {"user": of.id}
+            body = {**body, "user": of.id} if body else body
+        if call.operation == "create_user":
+            body["name"] = f"newcomer-{role.value}"
+        answer = client.request(
+            call.method,
+            call.path.format(**values),
+            json=body or None,
+            params=query if call.operation == "list_tokens" else None,
+        )
+        return answer.status_code
+
+    return call_once
+
+
+def expected(call: Call, role: Role, relation: Relation) -> set[int]:
+    rule = RULES[call.operation]
+    if rule.allows(role, relation):
+        return {200, 201, 204}
+    if call.operation in HIDDEN and role in rule.callers:
+        return {404}
+    if role in rule.callers and relation is Relation.FOREIGN and role not in SEES_ALL:
+        return {404}
+    return {403}
+
+
+def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, matrix):
+    wrong, made = [], 0
+    for call in calls_of(app):
+        for role, relation in itertools.product(Role, RELATIONS.get(call.operation, (Relation.NONE,))):
+            status = matrix(call, role, relation)
+            made += 1
+            if status not in expected(call, role, relation):
+                wrong.append((call.operation, role.value, relation.value, status))
+    assert not wrong
+    assert made > 200
+
+
+def test_without_a_token_only_open_calls_answer(app, client):
+    for call in calls_of(app):
+        path = call.path.format(case_id="0" * 32, image_id="0" * 32, study_id="0" * 32, hold_id="0" * 32, token_id="0")
+        status = client.request(call.method, path).status_code
+        assert (status == 200) if RULES[call.operation].is_open else (status == 401), call
+
+
+def test_a_route_without_a_row_is_refused(app, as_user, admin):
+    from api.context import Call as Authorized
+
+    @app.get("/api/v1/forgotten")
+    def forgotten(call: Authorized) -> str:
+        return "open"
+
+    assert as_user(admin).get("/api/v1/forgotten").status_code == 403
+
+
+def test_what_is_somebody_elses_and_what_does_not_exist_answer_alike(as_user, stranger, owner, world, picture):
+    case_id = world.study("owner", [picture])
+    there = as_user(stranger).get(f"/api/v1/cases/{case_id}")
+    nowhere = as_user(stranger).get(f"/api/v1/cases/{'0' * 32}")
+    assert there.status_code == nowhere.status_code == 404
+    assert there.json() == nowhere.json()
+
+
+def test_a_disabled_account_is_shut_out(as_user, owner, world):
+    with world.database.write() as session:
+        Accounts(session).disable(owner.id)
+    assert as_user(owner).get("/api/v1/me").status_code == 401

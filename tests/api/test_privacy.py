@@ -1,0 +1,82 @@
+"""Canaries: what must stay inside is planted, and every answer, header and log line is searched for it."""
+
+import logging
+
+from tests.api.routes import calls_of
+from tests.api.seed import burned_in
+
+CANARY = "CANARY-DOE-JANE"
+
+
+def everything_said(answer):
+    return f"{answer.status_code} {answer.headers} {answer.text}"
+
+
+def logged(caplog):
+    """Return all that was logged with everything attached to it, but by the test's own client."""
+    return " ".join(str(record.__dict__) for record in caplog.records if not record.name.startswith("http"))
+
+
+def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, caplog):
+    caplog.set_level(logging.DEBUG)
+    from cases.model import Role
+    from cases.store import Holds
+
+    people = [world.user(f"a-{role.value}", role) for role in Role]
+    case_id = world.study("a-contributor", [picture, picture], pending=1, holds=[burned_in()])
+    world.study(None, [picture], holds=[burned_in()])
+    study = world.detail(case_id).studies[0]
+    said = [client.get("/openapi.json").text]
+    for somebody in people:
+        world.secrets.append(somebody.token)
+        with world.database.read() as session:
+            from cases.store import Accounts
+
+            holds = Holds(session).list(Accounts(session).user(somebody.id)).items
+        values = {
+            "case_id": case_id,
+            "study_id": study.id,
+            "image_id": study.series[0].images[0].id,
+            "hold_id": holds[0].id if holds else "0" * 32,
+            "token_id": "0" * 32,
+        }
+        for call in calls_of(client.app):
+            if call.method == "GET":
+                answer = as_user(somebody).get(call.path.format(**values))
+                assert answer.status_code in {200, 403, 404}, call
+                said.append(everything_said(answer))
+    assert len(world.secrets) > 15
+    for secret in world.secrets:
+        assert not any(secret in text for text in said)
+        assert secret not in logged(caplog)
+    assert case_id not in logged(caplog)
+
+
+def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, as_user, owner, caplog):
+    caplog.set_level(logging.DEBUG)
+    client = as_user(owner)
+    for call in calls_of(app):
+        path = call.path
+        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id"):
+            path = path.replace(f"{{{name}}}", CANARY)
+        answer = client.request(
+            call.method,
+            path,
+            params={"limit": CANARY, "cursor": CANARY, "frame": CANARY, "user": CANARY, CANARY: CANARY},
+            json={"title": [CANARY], "name": f"{CANARY} {CANARY}", "label": {}, CANARY: CANARY},
+            headers={"If-Match": CANARY, "If-None-Match": CANARY, "User-Agent": CANARY, "X-Request-Id": CANARY},
+        )
+        assert CANARY not in everything_said(answer), call
+    assert CANARY not in logged(caplog)
+
+
+def test_the_text_of_a_case_is_never_logged(as_user, owner, world, caplog):
+    caplog.set_level(logging.DEBUG)
+    case_id = world.study("owner")
+    edit = {"title": CANARY, "discussion": CANARY}
+    assert as_user(owner).patch(f"/api/v1/cases/{case_id}", json=edit).status_code == 200
+    assert CANARY not in logged(caplog)
+    from cases.store import Audit
+
+    with world.database.read() as session:
+        assert CANARY not in str(Audit(session).entries())
