@@ -2,13 +2,12 @@
 
 import re
 import unicodedata
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
 
 from rapidfuzz import fuzz, process
 
+from deidentify.identity import IdentifiedTokens
 from deidentify.pixels.vocabulary import MARKERS, VOCABULARY
 from deidentify.results import TextClass
 
@@ -30,14 +29,6 @@ _PIECE = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)?")
 _UNDERLINES = re.compile(r"[\W_]+")
 
 
-class Identified(Protocol):
-    """What the screen needs of IdentifiedTokens: single tokens of the original header, normalised."""
-
-    @property
-    def tokens(self) -> Collection[str]:
-        """Casefolded tokens without accents."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderWords:
     """The tokens of one header, sorted by how they are compared."""
@@ -46,7 +37,7 @@ class HeaderWords:
     identified_fuzzy: tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, identified: Identified) -> "HeaderWords":
+    def of(cls, identified: IdentifiedTokens) -> "HeaderWords":
         """Keep the tokens that are long enough to mean something when they are met in pixels."""
         tokens = {normalised(token) for token in identified.tokens}
         return cls(

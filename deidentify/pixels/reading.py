@@ -1,7 +1,7 @@
 """One view of a frame read for text: cropped, tiled, scaled, detected, recognised, judged."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from deidentify.results import TextClass
 
 _CROP_MARGIN_PX = 32
 _TILED_FROM_PIXELS = 3_000_000
+_UNBOUNDED = 1 << 20
 _TILE_PX = 1024
 _TILE_OVERLAP_PX = 128
 
@@ -40,6 +41,19 @@ class Region:
             max(clipped_left + 1, min(columns, int(right))),
             max(clipped_top + 1, min(rows, int(bottom))),
         )
+
+    def moved(self, *, dx: float, dy: float) -> "Region":
+        """Return the region shifted by whole or part pixels."""
+        return replace(self, outline=self.outline.moved(scale=1, dx=dx, dy=dy))
+
+
+def overlap(other: Region, region: Region) -> float:
+    """Return the share of a region's upright box that another one's covers, 0 to 1."""
+    left, top, right, bottom = region.box(_UNBOUNDED, _UNBOUNDED)
+    other_left, other_top, other_right, other_bottom = other.box(_UNBOUNDED, _UNBOUNDED)
+    width = min(right, other_right) - max(left, other_left)
+    height = min(bottom, other_bottom) - max(top, other_top)
+    return max(0, width) * max(0, height) / ((right - left) * (bottom - top))
 
 
 def read_view(engine: OcrEngine, view: Image, header: HeaderWords, *, scale: float) -> list[Region]:

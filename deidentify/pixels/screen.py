@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from deidentify.errors import DetectorUnavailableError, PixelDecodeError
-from deidentify.pixels.classify import HeaderWords, Identified
+from deidentify.identity import IdentifiedTokens
+from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_format
-from deidentify.pixels.detector import Image
-from deidentify.pixels.doubt import confirmed
+from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
-from deidentify.pixels.reading import Region, read_view
+from deidentify.pixels.reading import Region, overlap, read_view
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.views import views_of
 from deidentify.results import HoldReason, PixelFinding, PixelVerdict, ScreenReport, TextClass
 
 _BOX_MARGIN = 0.25
 _SAME_TEXT_OVERLAP = 0.5
-_DOUBLED_UP_TO_PIXELS = 1 << 20
+_LARGE_PIXELS = 1 << 20
+_SMALL_PIXELS = 320 * 320
 _SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM", "SEG", "RTDOSE"})
 _ULTRASOUND_MODALITIES = frozenset({"US", "IVUS"})
 _SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
@@ -37,20 +38,24 @@ class _Reader:
 
     def regions(self, frame: Frame) -> list[Region]:
         """Read every view of one frame at every scale it needs; return each text once, in its worst class."""
-        views = views_of(frame, self.source.attributes)
         found: list[Region] = []
-        for view in views:
+        for view in views_of(frame, self.source.attributes):
+            seen: list[Region] = []
             for scale in self._scales():
-                found += read_view(self.engine, view, self.header, scale=scale)
-        return _once(confirmed(self.engine, views, self.header, found))
+                seen += read_view(self.engine, view, self.header, scale=scale)
+            found += second_look(self.engine, view, self.header, _once(seen))
+        return _once(found)
 
     def _scales(self) -> tuple[float, ...]:
+        """Choose by measurement: small text is lost at ×1; slices are found as often at one larger scale as at three."""
+        pixels = self.form.rows * self.form.columns
+        if pixels > _LARGE_PIXELS:
+            return (1.0,)
         modality = str(self.source.attributes.get("Modality", ""))
-        is_small = self.form.rows * self.form.columns <= _DOUBLED_UP_TO_PIXELS
-        is_drawn_on = modality in _ULTRASOUND_MODALITIES or (
-            self.form.frames == 1 and modality not in _SLICE_MODALITIES
-        )
-        return (1.0, 2.0) if is_small and is_drawn_on else (1.0,)
+        is_single = self.form.frames == 1 and modality not in _SLICE_MODALITIES
+        if is_single or modality in _ULTRASOUND_MODALITIES:
+            return (1.0, 2.0)
+        return (2.0,) if pixels <= _SMALL_PIXELS else (1.5,)
 
 
 class PixelScreener:
@@ -66,7 +71,7 @@ class PixelScreener:
         self._engine_source = engine_source
 
     def screen(
-        self, identified_file: BinaryIO, identified: Identified, on_progress: Progress | None = None
+        self, identified_file: BinaryIO, identified: IdentifiedTokens, on_progress: Progress | None = None
     ) -> ScreenReport:
         """Read every frame of an original and report what its pixels hold.
 
@@ -125,18 +130,9 @@ def _once(regions: list[Region]) -> list[Region]:
     ordered = sorted(regions, key=lambda region: (_SEVERITY[region.text_class], region.score), reverse=True)
     kept: list[Region] = []
     for region in ordered:
-        if not any(_covers(other, region) for other in kept):
+        if not any(overlap(other, region) >= _SAME_TEXT_OVERLAP for other in kept):
             kept.append(region)
     return kept
-
-
-def _covers(other: Region, region: Region) -> bool:
-    limit = 1 << 16
-    left, top, right, bottom = region.box(limit, limit)
-    other_left, other_top, other_right, other_bottom = other.box(limit, limit)
-    width = min(right, other_right) - max(left, other_left)
-    height = min(bottom, other_bottom) - max(top, other_top)
-    return width > 0 and height > 0 and width * height >= _SAME_TEXT_OVERLAP * (right - left) * (bottom - top)
 
 
 def _without_pixels(source: PixelSource) -> ScreenReport:

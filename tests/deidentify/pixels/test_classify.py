@@ -1,0 +1,53 @@
+"""What recognised text is taken for."""
+
+import pytest
+
+from deidentify.identity import IdentifiedTokens
+from deidentify.pixels.classify import HeaderWords, classify
+from deidentify.results import TextClass
+
+HEADER = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"okonkwo", "adaeze", "lee", "700123", "upright"})))
+NOBODY = HeaderWords.of(IdentifiedTokens())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12/03/1957",
+        "12.03.57",
+        "3 / 4",
+        "12:45",
+        "14 MAR 57",
+        "700123",
+        "1957",
+        "555 1234",
+        "DOE JOHN",
+        "Ward 7b",
+        "王小明",
+        "WESTWAY",
+    ],
+)
+def test_patterns_and_unknown_words_identify(text):
+    assert classify(text, NOBODY) is TextClass.IDENTIFYING
+
+
+@pytest.mark.parametrize("text", ["OKONKWO", "Okonkw0", "LEE", "Lee L", "ÀDAEZE", "UPRIGHT"])
+def test_words_of_the_header_identify_even_where_they_are_common_words(text):
+    assert classify(text, HEADER) is TextClass.IDENTIFYING
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["L", "R", "RT", "AP ERECT", "RMLO", "LCC", "APERECT", "W 400 L 40", "W400L40", "WW:1500WL:-600", "TE 90 ms", "MI 1.1",
+     "TIS<0.4", "15", "0 5 10", "1.8 3.6", "-", "", "|"],
+)  # fmt: skip
+def test_markers_settings_and_scale_ticks_are_safe(text):
+    assert classify(text, NOBODY) is TextClass.SAFE
+
+
+def test_two_unknown_characters_are_left_to_a_person():
+    assert classify("QO", NOBODY) is TextClass.UNREADABLE
+
+
+def test_identified_words_never_show_in_a_repr():
+    assert "okonkwo" not in repr(HEADER)
