@@ -6,12 +6,11 @@ Whatever a decoder does, this module raises PixelDecodeError and nothing else.
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from deidentify.errors import PixelDecodeError
@@ -162,7 +161,7 @@ def _words(source: PixelSource, form: FrameFormat) -> Iterator[NDArray[Any]]:
     decoder = get_decoder(source.transfer_syntax)
     if not source.transfer_syntax.is_encapsulated:
         for words, _ in decoder.iter_array(source.identified_file, raw=False, **form.options):
-            yield cast("NDArray[Any]", words)
+            yield words
         return
     offsets = form.options.get("extended_offsets")
     encoded = generate_frames(source.identified_file, number_of_frames=form.frames, extended_offsets=offsets)
@@ -176,8 +175,9 @@ def _decoded(decoder: Any, content: bytes, options: dict[str, Any]) -> NDArray[A
     """Decode one compressed frame, wrapped as the only item of pixel data of its own."""
     table = b"\xfe\xff\x00\xe0\x00\x00\x00\x00"
     item = b"\xfe\xff\x00\xe0" + len(content).to_bytes(4, "little") + content
+    words: NDArray[Any]
     words, _ = decoder.as_array(table + item, index=0, raw=False, **(options | {"number_of_frames": 1}))
-    return cast("NDArray[Any]", words)
+    return words
 
 
 def _check_codestream(syntax: UID, content: bytes, form: FrameFormat) -> None:
@@ -195,4 +195,4 @@ def _inflated_frames(identified_file: BinaryIO, form: FrameFormat) -> Iterator[N
         if len(plain) < limit:
             raise PixelDecodeError("A deflated frame is shorter than announced.")
         words, _ = _NATIVE.as_array(plain[:limit], raw=False, **options)
-        yield cast("NDArray[Any]", words)
+        yield words

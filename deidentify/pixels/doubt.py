@@ -1,7 +1,7 @@
 """The second look at what was neither legible nor safe.
 
-Anatomy makes the detector see a line in one frame of twenty, in one view and at one scale; drawn text is seen again when
-it is shown in its own contrast and at the heights the models read best. One closer look that sees it is enough to keep
+Anatomy makes the detector see a line in one frame of twenty, in one view and at one scale. Drawn text is seen again
+when it is shown in its own contrast and at the heights the models read best; one closer look that sees it is enough to keep
 it. Regions that read as identifying, or surely as anything, are not looked at again: they stay.
 """
 

@@ -49,9 +49,7 @@ def load_engine() -> OcrEngine:
         sessions = {}
         for part in ("detector", "recognizer"):
             content = (folder / origin[part]["file"]).read_bytes()
-            if hashlib.sha256(content).hexdigest() != origin[part]["sha256"]:
-                raise DetectorUnavailableError(f"The model file of the {part} is not the recorded one.")
-            sessions[part] = _session(content)
+            sessions[part] = _session(_checked(content, origin[part]["sha256"]))
         characters = sessions["recognizer"].get_modelmeta().custom_metadata_map["character"].splitlines()
     except DetectorUnavailableError:
         raise
@@ -62,6 +60,12 @@ def load_engine() -> OcrEngine:
         detector=TextDetector(sessions["detector"]),
         recognizer=TextRecognizer(sessions["recognizer"], characters),
     )
+
+
+def _checked(content: bytes, sha256: str) -> bytes:
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DetectorUnavailableError("A model file of the pixel screen is not the recorded one.")
+    return content
 
 
 def _session(content: bytes) -> onnxruntime.InferenceSession:

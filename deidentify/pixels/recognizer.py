@@ -90,8 +90,8 @@ def _strips(image: Image, candidate: Candidate) -> list[Image]:
     left, right = by_x[:2], by_x[2:]
     top_left, bottom_left = left[np.argsort(left[:, 1])]
     top_right, bottom_right = right[np.argsort(right[:, 1])]
-    width = int(max(np.linalg.norm(top_right - top_left), np.linalg.norm(bottom_right - bottom_left), 1))
-    height = int(max(np.linalg.norm(bottom_left - top_left), np.linalg.norm(bottom_right - top_right), 1))
+    width = max(1, int(np.linalg.norm(top_right - top_left)))
+    height = max(1, int(np.linalg.norm(bottom_left - top_left)))
     source = np.array([top_left, top_right, bottom_right, bottom_left], dtype=np.float32)
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     warp = cv2.getPerspectiveTransform(source, target)

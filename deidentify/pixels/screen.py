@@ -47,7 +47,7 @@ class _Reader:
         return _once(found)
 
     def _scales(self) -> tuple[float, ...]:
-        """Choose by measurement: small text is lost at ×1; slices are found as often at one larger scale as at three."""
+        """Choose by measurement: the native scale loses small text, one larger scale finds as much as three."""
         pixels = self.form.rows * self.form.columns
         if pixels > _LARGE_PIXELS:
             return (1.0,)
@@ -108,11 +108,9 @@ class PixelScreener:
                 read = index + 1
                 if on_progress is not None:
                     on_progress(read, frames)
-        except PixelDecodeError as fault:
-            return _report(form, frames, read, regions, name, fault.reason)
-        except DetectorUnavailableError as fault:
-            return _report(form, frames, read, regions, name, fault.reason)
-        return _report(form, frames, read, regions, name, None)
+        except (PixelDecodeError, DetectorUnavailableError) as fault:
+            return _report(form=form, frames=frames, read=read, regions=regions, detector=name, fault=fault.reason)
+        return _report(form=form, frames=frames, read=read, regions=regions, detector=name, fault=None)
 
 
 def _by_frame(reader: _Reader) -> Iterable[tuple[int, list[Region]]]:
@@ -142,6 +140,7 @@ def _without_pixels(source: PixelSource) -> ScreenReport:
 
 
 def _report(
+    *,
     form: FrameFormat | None,
     frames: int,
     read: int,

@@ -22,12 +22,11 @@ _KEYWORDS = {
 DEFLATED_FRAMES = UID("1.2.840.10008.1.2.8.1")
 """Deflated Image Frame Compression (PS3.5 §A.4.13): Explicit VR Little Endian, each frame deflated by itself."""
 _META_START = 132
+_META_GROUP = 2
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = (0xFFFE, 0xE000)
 _SEQUENCE_END = (0xFFFE, 0xE0DD)
-_SHORT_HEADER_VRS = frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # noqa: SIM905 - bytes
-)
+_SHORT_HEADER_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _INFLATED_LIMIT_BYTES = 2 << 30
 _CHUNK_BYTES = 1 << 20
 _MR_SPECTROSCOPY = "1.2.840.10008.5.1.4.1.1.4.2"
@@ -102,9 +101,7 @@ def locate(identified_file: BinaryIO) -> PixelSource:
 
 def _locate(identified_file: BinaryIO) -> PixelSource:
     identified_file.seek(_META_START)
-    meta = read_dataset(
-        identified_file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag.group != 2
-    )
+    meta = read_dataset(identified_file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta)
     syntax = UID(str(meta.TransferSyntaxUID))
     encoding = ExplicitVRLittleEndian if syntax == DEFLATED_FRAMES else syntax
     if syntax == DeflatedExplicitVRLittleEndian:
@@ -125,6 +122,10 @@ def _locate(identified_file: BinaryIO) -> PixelSource:
         transfer_syntax=syntax,
         element=element,
     )
+
+
+def _is_past_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group != _META_GROUP
 
 
 def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -6,13 +6,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from deidentify.pixels.decode import Frame
 from deidentify.pixels.detector import Image
 from deidentify.pixels.guard import decoding
 
 _WHITE = 255.0
+_FLOAT32_EXACT_BYTES = 2
 _LOW_PERCENT, _HIGH_PERCENT = 0.5, 99.5
 _DIFFERS_BELOW = 0.5
 """A percentile view is added where it at least doubles the contrast of the full range."""
@@ -117,6 +118,7 @@ def _percentiles(words: NDArray[Any]) -> tuple[float, float]:
 def _stretched(words: NDArray[Any], low: float, high: float) -> Image:
     if low >= high:
         return np.zeros(words.shape, dtype=np.uint8)
-    exact = np.float64 if words.dtype.itemsize > 2 else np.float32  # noqa: PLR2004 - 16 bits fit into a float32
-    scaled = (words.astype(exact) - exact(low)) * exact(_WHITE / (high - low))
-    return np.clip(scaled, 0, _WHITE).astype(np.uint8)
+    exact: NDArray[Any] = words.astype(np.float64 if words.dtype.itemsize > _FLOAT32_EXACT_BYTES else np.float32)
+    exact -= low
+    exact *= _WHITE / (high - low)
+    return np.clip(exact, 0, _WHITE, out=exact).astype(np.uint8)

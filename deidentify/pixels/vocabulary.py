@@ -7,7 +7,7 @@ MARKERS = frozenset(
     insp exp inspiration expiration flexion extension axial ax sag sagittal cor coronal tra transverse head feet foot
     hand wrist knee ankle hip chest abdomen pelvis spine skull shoulder elbow neutral open mouth swimmers weight bearing
     pre contrast gd scout localizer image of lao rao lpo rpo cran caud
-    """.split()
+    """.split()  # noqa: SIM905 - to be read as words
 )
 
 SETTINGS = frozenset(
@@ -16,7 +16,7 @@ SETTINGS = frozenset(
     khz mhz s sec ms kv kvp ma mas mgy msv ctdi dlp bpm fps fov thk slice thickness st sp loc pos te1 te2 ti1 nex etl
     zoom mag prf wf svd sv angle edge p i f h a sax lax rvot lvot ef lv rv la ra av pv mv tv vel pg vmax max min mean
     area dist circ vol depth focus freq dyn range low med high opt reject sec gray color flow doppler cine loop hu std dev
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 VOCABULARY = MARKERS | SETTINGS

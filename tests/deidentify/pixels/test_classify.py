@@ -38,7 +38,8 @@ def test_words_of_the_header_identify_even_where_they_are_common_words(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["L", "R", "RT", "AP ERECT", "RMLO", "LCC", "APERECT", "W 400 L 40", "W400L40", "WW:1500WL:-600", "TE 90 ms", "MI 1.1",
+    ["L", "R", "RT", "AP ERECT", "RMLO", "LCC", "APERECT", "W 400 L 40", "W400L40", "WW:1500WL:-600",
+     "TE 90 ms", "MI 1.1",
      "TIS<0.4", "15", "0 5 10", "1.8 3.6", "-", "", "|"],
 )  # fmt: skip
 def test_markers_settings_and_scale_ticks_are_safe(text):

@@ -57,12 +57,12 @@ class FakeEyes:
         self.text = text
         self.shown = 0
 
-    def find(self, image):
-        self.shown += 1
+    def find(self, view):
+        self.shown += 1 if view.size else 0
         found = Candidate(x=20, y=20, width=30, height=10, angle=0, score=0.9)
         return [found] if self.text else []
 
-    def read(self, image, candidates):
+    def read(self, _view, candidates):
         return [Reading(identified_text=self.text, score=0.9) for _ in candidates]
 
     def __call__(self):
@@ -203,7 +203,7 @@ def test_a_constant_frame_needs_no_reading():
 
 def test_boxes_lie_inside_the_frame_with_a_margin():
     class Edge(FakeEyes):
-        def find(self, image):
+        def find(self, _view):
             return [Candidate(x=2, y=2, width=40, height=20, angle=0, score=0.9)]
 
     picture = np.zeros((64, 64), np.uint16)
