@@ -360,7 +360,8 @@ class EngineClient:
             f"SELECT status, count(*) FROM {table} WHERE status IN "
             "('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') AND name = :name GROUP BY status"
         )
-        with self._engine.connect() as connection:
+        # Our store's mark for transactions that must not wait for SQLite's write lock.
+        with self._engine.execution_options(casebridge_read_only=True).connect() as connection:
             if not _has_tables(connection):
                 return counts
             for status, number in connection.execute(query, {"name": _WORKFLOW}):

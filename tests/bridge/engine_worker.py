@@ -19,6 +19,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 from bridge.engine import Engine, EngineClient
+from cases.store.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,21 +81,8 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> fl
 
 
 def open_database(url: str) -> sqlalchemy.Engine:
-    """Open a database as our store does: durable, and BEGIN IMMEDIATE on SQLite."""
-    engine = sqlalchemy.create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @sqlalchemy.event.listens_for(engine, "connect")
-        def prepare(connection, _record) -> None:
-            connection.isolation_level = None
-            for setting in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000"):
-                connection.execute(f"PRAGMA {setting}").close()
-
-        @sqlalchemy.event.listens_for(engine, "begin")
-        def begin(connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+    """Open a database as everybody else in the program does."""
+    return Database.open(url).engine
 
 
 def make_engine(url: str, worker_id: str, folder: Path, *, concurrency: int = 4, **options) -> Engine:

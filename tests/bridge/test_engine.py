@@ -22,6 +22,7 @@ from bridge.engine import (
     _database_for_dbos,
     _status_table,
 )
+from cases.store.database import Database
 from tests.bridge.engine_worker import (
     Ledger,
     enqueue,
@@ -326,6 +327,20 @@ def test_a_client_takes_up_nothing(workers, database, client, ledger, tmp_path) 
     assert other.counts() == {"queued": 0, "running": 1, "failed": 0}
     with database.connect() as connection:
         assert connection.execute(sqlalchemy.text(f"SELECT * FROM {_status_table(database)}")).all() == before
+
+
+def test_counting_does_not_wait_for_a_writer_and_our_migrations_leave_the_engines_tables(
+    engine, url, database, client, ledger
+) -> None:
+    ours = Database.open(url)
+    ours.migrate()
+    with ours.write() as session:
+        client.enqueue_study(session, "study", 1, instances=1)
+        began = time.monotonic()
+        assert client.counts() == {"queued": 0, "running": 0, "failed": 0}
+        assert time.monotonic() - began < 5.0
+    until(lambda: ledger.keys("end") == [("study", 1)], "the study")
+    ours.close()
 
 
 def test_what_is_stored_is_keys_in_portable_json_under_pinned_names(engine, database, ledger) -> None:
