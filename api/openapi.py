@@ -16,8 +16,9 @@ _SCALARS: Mapping[str, object] = {"string": "text", "integer": 1, "number": 0.5,
 _FORMATS: Mapping[str, str] = {"date-time": "2026-01-31T12:00:00Z"}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declare the problem details that a call may answer; 401, 422, 500 and 503 go without saying."""
+def problems(*statuses: int, is_open: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Declare the problem details that a call may answer; 500, and with a token 401, 422 and 503, go without saying."""
+    usual = {500} if is_open else {401, 422, 500, 503}
     return {
         status: {
             "description": PHRASES.get(status) or HTTPStatus(status).phrase,
@@ -29,7 +30,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
                 }
             },
         }
-        for status in sorted({401, 422, 500, 503, *statuses})
+        for status in sorted(usual | set(statuses))
     }
 
 

@@ -86,13 +86,13 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def _known(_request: Request, error: Exception) -> JSONResponse:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUSES)
-    detail = _FIXED_DETAILS.get(kind) or _sentence(str(error))
+    detail = _FIXED_DETAILS.get(kind) or (sentence(str(error)) if str(error) else None)
     return problem_response(STATUSES[kind], kind=problem_type(kind), detail=detail)
 
 
-def _sentence(text: str) -> str | None:
-    """Return an error's text as a sentence; the rooms write them without capital and full stop."""
-    return f"{text[0].upper()}{text[1:].rstrip('.')}." if text else None
+def sentence(text: str) -> str:
+    """Return a text as a sentence; the rooms write theirs without capital and full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _http(_request: Request, error: Exception) -> JSONResponse:

@@ -25,7 +25,7 @@ def list_users(call: Call) -> Listed[UserOut]:
     return Listed(items=[UserOut.model_validate(user) for user in users])
 
 
-@router.post("/users", status_code=201, responses=problems(403))
+@router.post("/users", status_code=201, responses=problems(403, 413))
 def create_user(call: Call, *, body: NewUser) -> UserOut:
     """Make an account; a token for it is issued apart."""
     with call.database.write() as session:

@@ -12,7 +12,7 @@ from api.openapi import problems
 from api.paging import Cursor, Limit
 from api.schemas.cases import CaseEdit, CaseItem, CaseOut, StudyTexts
 from api.schemas.common import Key, Listed
-from cases.errors import CaseError
+from cases.errors import CaseError, VersionConflictError
 from cases.model import CaseChanges, CaseFilter, CaseModality, CaseScope, CaseStatus
 from cases.store import Audit, Cases
 
@@ -20,7 +20,10 @@ router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
 
 Status = Annotated[CaseStatus | None, Query()]
 Modality = Annotated[CaseModality | None, Query()]
-Owner = Annotated[str | None, Query(max_length=64, description="An account's name, for those who see all cases.")]
+Owner = Annotated[
+    str | None,
+    Query(max_length=64, pattern=r"^[^\x00-\x1f]+$", description="An account's name, for those who see all cases."),
+]
 Scope = Annotated[CaseScope, Query(description="`mine` leaves out the cases of others for those who see all.")]
 IfMatch = Annotated[str | None, Header(description="The ETag of the case that the edit builds on.", max_length=512)]
 IfNoneMatch = Annotated[str | None, Header(description="The ETag that the caller holds.", max_length=512)]
@@ -108,7 +111,13 @@ def _edit(call: AuthorizedCall, case_id: str, changes: CaseChanges, if_match: st
         cases = Cases(session)
         before = cases.get(call.caller, case_id).summary
         call.permit(before.owner)
-        detail = cases.patch(call.caller, case_id, changes, before.version if expected is None else expected)
+        try:
+            detail = cases.patch(call.caller, case_id, changes, before.version if expected is None else expected)
+        except VersionConflictError:
+            if expected is not None:
+                raise
+            # somebody was faster between reading and locking; the row is locked by now, and this caller does not mind
+            detail = cases.patch(call.caller, case_id, changes, cases.get(call.caller, case_id).summary.version)
         Audit(session).append(call.caller.name, "case.edit", case_id, {"version": detail.summary.version})
     return _answer(CaseOut.of_detail(detail))
 

@@ -1,6 +1,6 @@
 """Tokens: everybody has their own in hand, administrators everybody's. A secret is shown once and kept as a hash."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -15,6 +15,7 @@ from cases.errors import CaseNotFoundError
 from cases.store import Accounts, Audit
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["accounts"])
+LONGEST = timedelta(days=3653)
 OfUser = Annotated[Key | None, Query(description="An account's id: administrators see the tokens of others.")]
 
 
@@ -28,12 +29,13 @@ def list_tokens(call: Call, *, user: OfUser = None) -> Listed[TokenOut]:
     return Listed(items=[TokenOut.model_validate(token) for token in tokens])
 
 
-@router.post("", status_code=201, responses=problems(403, 404))
+@router.post("", status_code=201, responses=problems(403, 404, 413))
 def issue_token(call: Call, *, body: NewToken) -> IssuedToken:
     """Issue a token; its text is in this answer and never seen again."""
     user_id = _permitted(call, body.user)
-    if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
-        raise InvalidRequestError("A token that has expired already is of no use: choose a later time.")
+    now = datetime.now(UTC)
+    if body.expires_at is not None and not now < body.expires_at <= now + LONGEST:
+        raise InvalidRequestError("A token expires at a time to come, within ten years.")
     with call.database.write() as session:
         text = Accounts(session).issue_token(user_id, body.label, body.expires_at)
         Audit(session).append(call.caller.name, "token.issue", user_id)

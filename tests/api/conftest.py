@@ -1,5 +1,6 @@
 """Fixtures of the API's tests: a real database, a real blob folder, and clients that speak HTTP to the application."""
 
+import shutil
 import warnings
 
 with warnings.catch_warnings():
@@ -12,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases.blobs import open_blobs
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.ports import Measurement
+from cases.blobs import open_blobs
 from cases.model import Role
 from cases.store import Database
 from tests.api.pictures import instance
@@ -46,10 +47,20 @@ class Figures:
         return self.given
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    database = Database.open(f"sqlite:///{tmp_path / 'casebridge.db'}")
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated database file: copying it is faster than migrating for each test."""
+    path = tmp_path_factory.mktemp("empty") / "casebridge.db"
+    database = Database.open(f"sqlite:///{path}")
     database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def world(tmp_path: Path, empty_database: Path) -> Iterator[World]:
+    shutil.copy(empty_database, tmp_path / "casebridge.db")
+    database = Database.open(f"sqlite:///{tmp_path / 'casebridge.db'}")
     yield World(database=database, blobs=open_blobs((tmp_path / "blobs").as_uri()), secrets=[])
     database.close()
 

@@ -58,7 +58,9 @@ def test_an_expired_token_does_not_let_in(client, owner, world):
     assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
-@pytest.mark.parametrize("expires_at", ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00", "tomorrow"])
+@pytest.mark.parametrize(
+    "expires_at", ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00", "9999-12-31T23:59:59-23:00", "tomorrow"]
+)
 def test_a_token_expires_at_a_time_to_come_with_a_zone(as_user, owner, expires_at):
     answer = as_user(owner).post("/api/v1/tokens", json={"label": "x", "expires_at": expires_at})
     assert answer.status_code == 422

@@ -7,7 +7,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import MAX_LABEL_SETS
+from api.openapi import example_of
 from api.ports import Measurement
+from api.schemas.common import Body
 from tests.api.routes import calls_of
 
 
@@ -25,7 +27,7 @@ def test_health_says_the_version(client):
 
 def test_readiness_is_503_with_reasons(client, condition):
     assert client.get("/readyz").json() == {"status": "ready"}
-    condition.found = ["The disk is full.", "No worker is alive."]
+    condition.found = ["the disk is full", "No worker is alive."]
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
@@ -159,3 +161,18 @@ def test_two_applications_have_figures_of_their_own(app, client, name):
     client.get("/healthz")
     total = [sample.value for sample in samples(client) if sample.name == "casebridge_http_requests_total"]
     assert sum(total) == 1
+
+
+def models(root):
+    for model in root.__subclasses__():
+        yield model
+        yield from models(model)
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in models(Body) if model.model_fields], ids=lambda model: model.__name__
+)
+def test_the_example_of_every_body_is_taken_by_its_call(model):
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    example = example_of(schema, lambda name: schema["$defs"][name])
+    assert model.model_validate(example)

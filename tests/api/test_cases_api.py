@@ -142,6 +142,25 @@ def test_the_second_of_two_tabs_does_not_overwrite_the_first(as_user, owner, wor
     assert third.headers["etag"] == client.get(url).headers["etag"]
 
 
+def test_an_edit_without_a_tag_goes_through_when_somebody_was_faster(as_user, owner, world, monkeypatch):
+    from dataclasses import replace
+
+    case_id = world.study("owner")
+    get, stale = Cases.get, []
+
+    def get_stale_once(self, viewer, wanted):
+        detail = get(self, viewer, wanted)
+        if not stale:
+            stale.append(replace(detail, summary=replace(detail.summary, version=detail.summary.version - 1)))
+            return stale[0]
+        return detail
+
+    monkeypatch.setattr(Cases, "get", get_stale_once)
+    answer = as_user(owner).patch(f"/api/v1/cases/{case_id}", json={"title": "Later"})
+    assert answer.status_code == 200
+    assert answer.json()["title"] == "Later"
+
+
 @pytest.mark.parametrize(("tag", "status"), [("*", 200), ('"nonsense"', 412), ('"77-0123456789abcdef"', 412)])
 def test_if_match_holds_for_any_version_or_for_one(as_user, owner, world, tag, status):
     case_id = world.study("owner")
