@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
+from bridge.pool import PoolClosedError
 from bridge.pool_child import place_of
 
 if TYPE_CHECKING:
@@ -258,6 +259,8 @@ class Engine:
                 raise _InterruptedByStop
             try:
                 body()
+            except PoolClosedError:
+                raise _InterruptedByStop from None  # the worker closed its pool a moment before its engine
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it fails this study only
                 reason = type(error).__name__
                 _logger.warning("%s raised %s at %s", what, reason, place_of(error))

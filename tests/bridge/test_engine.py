@@ -22,6 +22,7 @@ from bridge.engine import (
     _database_for_dbos,
     _status_table,
 )
+from bridge.pool import PoolClosedError
 from cases.store.database import Database
 from tests.bridge.engine_worker import (
     Ledger,
@@ -261,6 +262,21 @@ def test_a_stop_leaves_running_studies_to_the_next_start(url, database, client, 
     with running(make_engine(url, "host-w1", tmp_path)):
         until(lambda: ledger.keys("end") == [("gated", 1), ("gated", 2)], "the study to be taken up")
         until(lambda: client.counts() == {"queued": 0, "running": 0, "failed": 0}, "the jobs to be done")
+
+
+def test_a_pool_closed_before_the_engine_fails_no_study(url, database, client, ledger, tmp_path) -> None:
+    begun = threading.Event()
+
+    def body(study_key: str, generation: int) -> None:
+        begun.set()
+        raise PoolClosedError
+
+    with running(make_engine(url, "host-w1", tmp_path, run_study=body, retry_delays_s=())):
+        enqueue(database, ("study", 1, 1))
+        assert begun.wait(30)
+    assert client.counts() == {"queued": 0, "running": 1, "failed": 0}
+    with running(make_engine(url, "host-w1", tmp_path)):
+        until(lambda: ledger.keys("end") == [("study", 1)], "the study to be taken up")
 
 
 def test_a_killed_worker_finishes_its_study_once_and_soon_after_a_restart(workers, database, client, ledger) -> None:
