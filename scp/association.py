@@ -157,10 +157,9 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
     def run_reactor(self) -> None:
         """Serve the association from its request to its end, and leave nothing half done behind."""
         try:
-            super().run_reactor()
+            self._serve()
         except Exception as error:  # noqa: BLE001 - the text of pynetdicom's errors can hold what was sent
             _log.warning("An association broke off.", extra={"error": type(error).__name__})
-            self.abort_reason = self.abort_reason or Refusal.UNREADABLE_REQUEST.value
         finally:
             self.close_transport(wait_s=_END_S)
             if self._journal is not None:
@@ -169,6 +168,29 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
                 else:
                     self._journal.end(Outcome.ABORTED, self.abort_reason or "connection-lost")
                 self.admission.places.release()
+
+    def _serve(self) -> None:
+        self.dul.start()
+        self._started_dul = True
+        self._dul_ready.wait()
+        request = self._wait_for_request()
+        if request is None:
+            if self.dul.has_received:
+                self.admission.rejections.note(self.facts, Refusal.UNREADABLE_REQUEST)
+            self.kill()
+            return
+        self.requestor.primitive = request
+        self.acse.negotiate_association()
+        if self.is_established:
+            self._run_reactor()
+
+    def _wait_for_request(self) -> A_ASSOCIATE | None:
+        deadline = time.monotonic() + self.acse_timeout
+        while self.dul.is_alive() and time.monotonic() < deadline:
+            primitive = self.dul.receive_pdu(wait=True, timeout=_WAIT_S)
+            if primitive is not None:
+                return primitive if isinstance(primitive, A_ASSOCIATE) else None
+        return None
 
     def _run_reactor(self) -> None:
         """Wait for the end of the association; objects are served by the other thread."""

@@ -129,6 +129,7 @@ class ReceivingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom has n
         self.daemon = True
         self.messages: MessageAssembler | None = None
         self.is_busy = False
+        self.has_received = False
         self._limit = max_pdu_bytes + _PDU_SLACK
         self._pdu_timeout_s = pdu_timeout_s
         self._buffer = bytearray()
@@ -192,6 +193,7 @@ class ReceivingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom has n
         if not self._read_into(memoryview(header), deadline):
             self.event_queue.put(CONNECTION_CLOSED)
             return
+        self.has_received = True
         pdu_type, _, length = struct.unpack(">BBL", header)
         limit = self._limit if pdu_type == _P_DATA else _PDU_LIMITS.get(pdu_type, -1)
         if length > limit:

@@ -413,6 +413,18 @@ def test_an_unknown_peer_is_rejected_unless_it_is_on_loopback(spool, monkeypatch
     assert rejection.contexts[0].abstract_syntax == CT
 
 
+def test_garbage_is_on_record_and_a_mere_probe_of_the_port_is_not(receiver, spool):
+    with Peer(receiver.port):
+        pass
+    with Peer(receiver.port) as peer:
+        peer.send(b"GET / HTTP/1.1\r\n\r\n")
+        while peer.read_pdu()[0]:
+            pass
+
+    [record] = records(spool)
+    assert (record.outcome, record.rule) == (Outcome.REJECTED, "unreadable-request")
+
+
 def test_far_too_many_connections_are_closed_at_once(spool):
     with Receiver(settings(max_associations=1), spool) as receiver:
         peers = [Peer(receiver.port) for _ in range(40)]
