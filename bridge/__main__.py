@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs when it runs, so that ``--help`` and ``status`` answer at once."""
+"""The command line. Each command imports what it needs when it runs, so that ``--help`` answers at once."""
 
 import os
 import sys
@@ -54,7 +54,7 @@ def read_settings(config_file: Path | None, *, open_: bool = False) -> "Settings
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="casebridge")
 def main() -> None:
-    """Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
+    r"""Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
 
     \b
     casebridge serve    start everything on this machine
@@ -69,7 +69,7 @@ def main() -> None:
 def serve(config_file: Path | None, open_: bool) -> None:
     """Start receiver, worker and HTTP API on this machine and keep them running.
 
-    The first start creates the data folder, the installation's secret and an administrator's token, which is shown once.
+    The first start creates the data folder, the installation's secret and an administrator's token, shown once.
     """
     from bridge.serve import serve as run  # noqa: PLC0415
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from pydicom.data import get_testdata_file
 from rich.console import Console
-from rich.table import Table
 
 from bridge.sending import send_with_progress
 from cases.model import CaseStatus, CaseSummary, Role, User
@@ -64,15 +63,11 @@ def _drafts(database: Database) -> list[CaseSummary]:
 
 
 def _show(drafts: list[CaseSummary], settings: Settings, console: Console) -> None:
-    table = Table("draft", "modality", "age", "sex", "images", "held", title="Drafts of the demo", title_justify="left")
     for case in drafts:
-        table.add_row(
-            f"http://{settings.http_host}:{settings.http_port}/api/v1/cases/{case.id}",
-            ", ".join(case.modalities),
-            case.age_band,
-            case.sex,
-            str(case.counts.images),
-            str(case.counts.held),
-        )
-    console.print(table)
+        who = " ".join(filter(None, (", ".join(case.modalities), case.age_band, case.sex))) or "nothing filed"
+        images = f"{case.counts.images} image(s)" + (f", {case.counts.held} held" if case.counts.held else "")
+        console.print(f"{who}: {images}", markup=False, highlight=False)
+        # Whole, whatever the width of the terminal: it is there to be copied.
+        url = f"http://{settings.http_host}:{settings.http_port}/api/v1/cases/{case.id}"
+        console.print(f"  {url}", markup=False, highlight=False, soft_wrap=True)
     console.print("Read one with: curl -H 'Authorization: Bearer TOKEN' URL", markup=False, highlight=False)

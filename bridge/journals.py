@@ -27,7 +27,6 @@ def association_summary(record: AssociationRecord) -> AssociationSummary:
         ended_at=record.ended_at,
         outcome=OUTCOMES[record.outcome],
         rule=record.rule,
-        times=record.count,
         stored=record.stored,
         refusals=tuple(
             Refusal(status=status, reason=reason, count=count) for (status, reason), count in sorted(refused.items())

@@ -69,8 +69,8 @@ def load_keys(path: Path) -> Keys:
 def create_secret(path: Path) -> None:
     """Create the secret file, durable and readable by its owner only; an existing one is left as it is.
 
-    The text goes to a file of its own first and is linked into place, so that two processes that start together agree on
-    one secret and nobody ever reads half of it.
+    The text goes to a file of its own first and is linked into place, so that two processes that start together agree
+    on one secret and nobody ever reads half of it.
     """
     if path.exists():
         return

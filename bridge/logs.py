@@ -6,6 +6,7 @@ data set (pydicom's warnings do), so of their records only the place in the code
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from types import TracebackType
@@ -63,7 +64,16 @@ def configure_logging(level: str, *, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(level.upper())
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     # pydicom and pynetdicom quote values in warnings and log lines.
     warnings.simplefilter("ignore")
     for name in ("pydicom", "pynetdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Log what would end a process or thread: the interpreter's own report would print the exception's text."""
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
+        return
+    logging.getLogger(OURS).critical("an error was not handled", exc_info=(kind, error or kind(), trace))

@@ -16,14 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from cases.blobs import BlobStore, open_blobs
-from deidentify.compare import Fingerprint, fingerprint
-from deidentify.deidentifier import Deidentifier
-
 from bridge.keys import Keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
+from cases.blobs import BlobStore, open_blobs
+from deidentify.compare import Fingerprint, fingerprint
+from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
+from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope, patient_key
@@ -129,6 +129,15 @@ def inspect(task: Task) -> Inspection:
         hold = Hold(reason=error.reason, detail=str(error))
         return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="", hold=hold)
     return Inspection(arrival_id=task.arrival_id, fingerprint=found, patient_key=whose)
+
+
+def decoded(task: Task) -> str:
+    """Return the digest of an original's decoded pixels; empty where they cannot be decoded or the original is gone."""
+    try:
+        with _original(task) as identified_file:
+            return decoded_digest(identified_file, _have().keys.digest_key)
+    except (DeidentificationError, FileNotFoundError):
+        return ""
 
 
 def process(task: Task) -> Processed:

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deidentify.compare import Fingerprint
-
 from cases.model import InstanceOutcome, ReceivedInstance
+from deidentify.compare import Fingerprint
 
 GONE = frozenset({InstanceOutcome.DUPLICATE, InstanceOutcome.SUPERSEDED})
 """Outcomes of instances that something else stands for."""
@@ -25,6 +24,24 @@ class Resends:
     """Different pixels under one UID, new and old alike: a person decides."""
 
 
+def encoded_differently(instances: Iterable[ReceivedInstance], fingerprints: Mapping[str, Fingerprint]) -> set[str]:
+    """Return arrival ids of instances that share a UID, differ in their pixel bytes, and in their transfer syntax.
+
+    Only decoding tells whether the pixels themselves differ.
+    """
+    groups: dict[str, list[ReceivedInstance]] = {}
+    for instance in instances:
+        if instance.arrival_id in fingerprints and instance.outcome not in GONE:
+            groups.setdefault(instance.sop_key, []).append(instance)
+    return {
+        instance.arrival_id
+        for group in groups.values()
+        if len({instance.transfer_syntax_uid for instance in group}) > 1
+        and len({fingerprints[instance.arrival_id].pixels for instance in group}) > 1
+        for instance in group
+    }
+
+
 def decide(
     pending: Sequence[ReceivedInstance],
     earlier: Iterable[ReceivedInstance],
@@ -32,8 +49,8 @@ def decide(
 ) -> Resends:
     """Compare each pending instance with the newest one before it under its SOP Instance UID.
 
-    ``fingerprints`` maps arrival ids to what is known of their content; an instance without one could not be parsed, and
-    gives way to whatever comes after it.
+    ``fingerprints`` maps arrival ids to what is known of their content; an instance without one could not be parsed,
+    and gives way to whatever comes after it.
     """
     standing: dict[str, list[ReceivedInstance]] = {}
     for old in sorted(earlier, key=lambda instance: instance.arrival_id):

@@ -31,7 +31,7 @@ class Retention:
                 hold_retention_days=self.settings.hold_retention_days,
             )
         for instance in due:
-            self.spool.remove(instance.spool_study_key, instance.sop_key, instance.arrival_id)
+            self.spool.remove(instance.study_key, instance.sop_key, instance.arrival_id)
         with self.database.write() as session:
             reminded = Holds(session).remind(now, after_days=self.settings.hold_reminder_days)
             if due:

@@ -14,7 +14,7 @@ def destination_for(settings: Settings, calling_ae: str, called_ae: str) -> Dest
     """
     route = settings.route_for(calling_ae, called_ae)
     owner, profile, hospital = route.owner or "", route.profile or settings.profile, route.hospital or ""
-    spelled = "\0".join((owner, profile, hospital))
+    spelled = f"{owner}\0{profile}\0{hospital}"
     return Destination(
         id=hashlib.sha256(spelled.encode()).hexdigest()[:12],
         calling_ae=calling_ae,

@@ -1,7 +1,7 @@
 """The settle scanner: finds what arrived, decides that a study has settled, and hands it to the job engine.
 
-It is a thread of whichever worker holds the ``scanner`` lease. Files in the spool are the truth; this keeps the database,
-their index, in step: every file without a row gets one, at the latest with the next full scan.
+It is a thread of whichever worker holds the ``scanner`` lease. Files in the spool are the truth; this keeps the
+database, their index, in step: every file without a row gets one, at the latest with the next full scan.
 """
 
 import logging

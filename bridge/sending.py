@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from scp.errors import ScpError
-from scp.send import SendSummary, send
+from scp.send import FileResult, SendSummary, Sent, send
 
 
 def send_with_progress(
@@ -26,7 +26,7 @@ def send_with_progress(
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("Sending", total=None)
 
-        def on_progress(done: int, total: int) -> None:
+        def on_progress(done: int, total: int, _file: FileResult) -> None:
             progress.update(bar, completed=done, total=total)
 
         try:
@@ -42,12 +42,12 @@ def send_with_progress(
 
 
 def _show(summary: SendSummary, console: Console) -> None:
+    if summary.rejection:
+        console.print(f"The receiver took no association: {summary.rejection}", style="red", markup=False)
     table = Table(box=None, show_header=False)
     table.add_column(justify="right")
     table.add_column()
-    table.add_row(str(summary.stored), "stored")
-    for reason, count in sorted(summary.refused.items()):
-        table.add_row(str(count), f"refused: {reason}", style="yellow")
-    for reason, count in sorted(summary.skipped.items()):
-        table.add_row(str(count), f"not sent: {reason}", style="dim")
+    table.add_row(str(summary.count(Sent.STORED)), "stored")
+    for reason, count in sorted(summary.reasons.items()):
+        table.add_row(str(count), reason, style="yellow")
     console.print(table)

@@ -64,7 +64,7 @@ def collect(settings: Settings) -> dict[str, Any]:
             workers = Leases(session).live(LEASE_PREFIX, datetime.now(UTC))
         return {
             **summary_as_values(summary),
-            "workers": sorted(name.removeprefix(LEASE_PREFIX) for name in workers),
+            "workers": sorted(name.removeprefix(LEASE_PREFIX) for name, _ in workers),
             "spool": {
                 "free_bytes": spool.free_bytes(),
                 "has_room": spool.has_room(),

@@ -6,18 +6,17 @@ open the draft shell → inspect what arrived → decide resends and patients �
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
-
-from cases.blobs import BlobStore
-from deidentify.compare import Fingerprint
 
 from bridge import pipeline
 from bridge.pipeline import Filed, Inspection, Processed, Task
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
-from bridge.resends import Resends, decide
+from bridge.resends import Resends, decide, encoded_differently
+from cases.blobs import BlobStore
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
 from cases.store import Cases, Database, Holds, Intake
+from deidentify.compare import Fingerprint
 from deidentify.results import Dropped, Hold, HoldReason
 
 log = logging.getLogger("casebridge.study")
@@ -126,6 +125,13 @@ class StudyRunner:
         earlier = [old for old in everything if old.sop_key in names and old.arrival_id not in arrived]
         known = {old.arrival_id: _stored(old) for old in earlier if old.fingerprint_dataset}
         known |= {key: found.fingerprint for key, found in seen.items() if found.fingerprint is not None}
+        doubtful = encoded_differently([*earlier, *pending], known)
+        tasks = [
+            _task(study, instance, case_id="") for instance in (*earlier, *pending) if instance.arrival_id in doubtful
+        ]
+        for task, digest in self._in_children(tasks, pipeline.decoded, _killed_decoded):
+            if digest:
+                known[task.arrival_id] = replace(known[task.arrival_id], pixels=digest)
         return decide(pending, earlier, known), seen
 
     def _of_one_patient(
@@ -234,3 +240,7 @@ def _killed_processed(_task: Task) -> Processed:
 
 def _killed_inspection(task: Task) -> Inspection:
     return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="")
+
+
+def _killed_decoded(_task: Task) -> str:
+    return ""

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self
 
-from cases.blobs import open_blobs
-
 from bridge.app import keys_of, open_spool
 from bridge.engine import Engine, EngineClient
 from bridge.pipeline import Tools, start_child
@@ -21,6 +19,7 @@ from bridge.routes import destination_for
 from bridge.scanner import Scanner, SettleRules
 from bridge.study import StudyRunner
 from bridge.worker_leases import LEASE_PREFIX
+from cases.blobs import open_blobs
 from cases.store import Database, Leases
 from config import Settings, profile_text
 
@@ -28,6 +27,8 @@ log = logging.getLogger("casebridge.worker")
 
 HEARTBEAT_S = 10.0
 LEASE_TTL_S = 60.0
+STUDIES_AT_ONCE = 4
+"""A few side by side, so that a short study does not wait for a long one; the pool bounds the work itself."""
 INSTANCE_TIMEOUT_S = 3600.0
 EXIT_LEASE_LOST = 3
 
@@ -50,7 +51,7 @@ class Worker:
         blobs = open_blobs(settings.blob_url)
         spool = open_spool(settings)
         names = {settings.profile, *(route.profile for route in settings.routes if route.profile)}
-        threads = settings.processes
+        threads = settings.study_processes
         tools = Tools(
             keys=keys,
             spool_root=settings.spool_dir,
@@ -65,7 +66,7 @@ class Worker:
         self._engine = Engine(
             database_url=settings.database_url,
             worker_id=self._id,
-            concurrency=max(2, settings.study_workers),
+            concurrency=STUDIES_AT_ONCE,
             run_study=runner.run,
             on_failed=runner.give_up,
         )
@@ -147,5 +148,5 @@ class Worker:
                 last = now
             if not held:
                 log.error("this worker lost its lease and ends")
-                # Another worker has begun on our studies: end at once, as after kill -9, before anything more is written.
+                # Another worker has begun on our studies: end at once, before anything more is written.
                 self._die(EXIT_LEASE_LOST)
