@@ -148,22 +148,26 @@ class Accounts:
         str or None
             The text of a fresh token, only when the settings name none and there was no administrator: show it once.
         """
-        admin = self._session.scalar(
-            select(UserRow)
-            .where(UserRow.role == Role.ADMIN, UserRow.disabled_at.is_(None))
-            .order_by(UserRow.created_at)
-        )
+        admin = self._first_admin()
         is_first = admin is None
         if admin is None:
-            taken = self._session.scalar(select(UserRow.id).where(UserRow.name == ADMIN_NAME)) is not None
-            name = f"{ADMIN_NAME}-{new_id()[:8]}" if taken else ADMIN_NAME
-            admin = UserRow(name=name, role=Role.ADMIN, draft_limit=DRAFT_LIMIT, created_at=clock_now())
-            self._session.add(admin)
-            self._session.flush()
+            admin = self._make_admin()
         if token is not None:
             self._configure_token(admin.id, token)
             return None
         return self.issue_token(admin.id, "first start") if is_first else None
+
+    def _first_admin(self) -> UserRow | None:
+        active = select(UserRow).where(UserRow.role == Role.ADMIN, UserRow.disabled_at.is_(None))
+        return self._session.scalar(active.order_by(UserRow.created_at, UserRow.id).limit(1))
+
+    def _make_admin(self) -> UserRow:
+        taken = self._session.scalar(select(UserRow.id).where(UserRow.name == ADMIN_NAME)) is not None
+        name = f"{ADMIN_NAME}-{new_id()[:8]}" if taken else ADMIN_NAME
+        row = UserRow(name=name, role=Role.ADMIN, draft_limit=DRAFT_LIMIT, created_at=clock_now())
+        self._session.add(row)
+        self._session.flush()
+        return row
 
     def _configure_token(self, admin_id: str, token: str) -> None:
         digest = _digest(token)

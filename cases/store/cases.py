@@ -213,7 +213,7 @@ class Cases(Filing):
         if row is None:
             raise CaseNotFoundError("there is no such case")
         # Whoever lost the race for a draft of the inbox is told so, and learns nothing else.
-        lost_race = is_claim and row.status == CaseStatus.DRAFT and row.sender != ""
+        lost_race = is_claim and row.status == CaseStatus.DRAFT
         if not states.may_see(viewer, row.owner_id, row.status) and not lost_race:
             raise CaseNotFoundError("there is no such case")
         return row
