@@ -1,1 +1,1 @@
-"""api room."""
+"""HTTP: cases, images, holds, the inbox, accounts, status and health."""

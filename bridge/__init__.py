@@ -1,1 +1,1 @@
-"""bridge room."""
+"""The composition root: puts the rooms together, and is the command line."""

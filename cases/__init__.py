@@ -1,1 +1,1 @@
-"""Draft teaching cases: the model, its states, the one database and the blobs. Holds keys and clean values only."""
+"""Teaching cases and what arrived for them: the model, its states, the one database, the blobs."""

@@ -1,1 +1,1 @@
-"""scp room."""
+"""DIMSE: accept associations, make instances durable in the spool, and send files for trials. Knows no other room."""
