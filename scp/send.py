@@ -113,6 +113,8 @@ def echo(host: str, port: int, called_ae: str, calling_ae: str = "CASEBRIDGE") -
         Whether it answered Success.
     """
     silence_libraries()
+    if not _is_listening(host, port):
+        return False
     association = _entity(calling_ae).associate(
         host, port, contexts=[build_context(VERIFICATION)], ae_title=called_ae, evt_handlers=_HANDLERS
     )
@@ -289,7 +291,18 @@ def _set_no_delay(event: Any) -> None:
 _HANDLERS = [(evt.EVT_CONN_OPEN, _set_no_delay)]
 
 
+def _is_listening(host: str, port: int) -> bool:
+    # pynetdicom leaves its socket open where nothing listens, and does not say so.
+    try:
+        socket.create_connection((host, port), timeout=_CONNECTION_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def _associate(entity: AE, batch: Sequence[_Object], host: str, port: int, called_ae: str) -> Association:
+    if not _is_listening(host, port):
+        raise _AssociationRejectedError("nothing listens at this address; check host and port")
     contexts = [build_context(*needs) for needs in dict.fromkeys(one.needs for one in batch)]
     association = entity.associate(host, port, contexts=contexts, ae_title=called_ae, evt_handlers=_HANDLERS)
     if association.is_established:
@@ -298,7 +311,7 @@ def _associate(entity: AE, batch: Sequence[_Object], host: str, port: int, calle
         answer = association.acceptor.primitive
         codes = f"{answer.result}/{answer.result_source}/{answer.diagnostic}"
         raise _AssociationRejectedError(f"rejected ({codes}): {answer.reason_str}")
-    raise _AssociationRejectedError("no association: is the address right, and does something listen there?")
+    raise _AssociationRejectedError("what listens there does not answer as a DICOM destination")
 
 
 def _store(association: Association, file: _Object) -> FileResult:

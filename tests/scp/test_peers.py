@@ -1,5 +1,4 @@
 import json
-import os
 import stat
 
 import pytest
@@ -99,6 +98,6 @@ def test_rules_that_could_not_be_applied_are_not_written(tmp_path, rule):
 def test_the_file_is_written_whole_and_for_the_owner_only(tmp_path):
     write_peer_rules(tmp_path / "peers.json", RULES)
 
-    assert os.listdir(tmp_path) == ["peers.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["peers.json"]
     assert stat.S_IMODE((tmp_path / "peers.json").stat().st_mode) == 0o600
     assert json.loads((tmp_path / "peers.json").read_text())["open"] is False
