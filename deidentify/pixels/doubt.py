@@ -1,8 +1,9 @@
 """The second look at what was neither legible nor safe.
 
 Anatomy makes the detector see a line in one frame of twenty, in one view and at one scale. Drawn text is seen again
-when it is shown in its own contrast and at the heights the models read best; one closer look that sees it is enough to keep
-it. Regions that read as identifying, or surely as anything, are not looked at again: they stay.
+when it is shown in its own contrast and at the heights the models read best; one closer look that sees it is enough
+to keep it. Regions that read as identifying are not looked at again, unless they are large and barely legible: at
+such a size drawn letters are read surely, or are seen again.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ _HEIGHTS_PX = (24.0, 32.0, 48.0)
 _SMALL_PX, _SMALL_SCALE = 16.0, 3.0
 _LARGEST_SCALE = 4.0
 _SURE_FROM = 0.8
+_LARGE_PX, _BARELY_LEGIBLE_BELOW = 40.0, 0.65
 _LEAST_CONTEXT_PX = 48
 _SAME_PLACE = 0.3
 
@@ -27,7 +29,7 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
     """Return the regions that stay: all but the doubtful ones of which a closer look sees nothing or safe text."""
     stay: list[Region] = []
     for region in regions:
-        if region.text_class is TextClass.UNREADABLE and region.score < _SURE_FROM:
+        if _is_doubtful(region):
             stay += _looked_at(engine, view, header, region)
         else:
             stay.append(region)
@@ -56,6 +58,13 @@ def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, doubt: Regio
     if any(region.text_class is TextClass.UNREADABLE for region in seen):
         return [doubt]
     return seen
+
+
+def _is_doubtful(region: Region) -> bool:
+    if region.text_class is TextClass.UNREADABLE:
+        return region.score < _SURE_FROM
+    is_large = min(region.outline.width, region.outline.height) > _LARGE_PX
+    return region.text_class is TextClass.IDENTIFYING and is_large and region.score < _BARELY_LEGIBLE_BELOW
 
 
 def _scales(doubt: Region) -> set[float]:
