@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -172,8 +173,12 @@ class S3Blobs:
         import obstore  # noqa: PLC0415 - a quarter of a second, and only for those who use a bucket
 
         checked_key(key)
-        with _unavailable_on_service_error("written"):
-            obstore.put(self._store, key, source)
+        try:
+            with _unavailable_on_service_error("written"):
+                obstore.put(self._store, key, source)
+        except BlobNotFoundError:
+            # There is nothing to find when one writes: it is the bucket that is missing.
+            raise StoreUnavailableError("a blob cannot be written: the bucket is not there") from None
 
     def open(self, key: str) -> BinaryIO:
         """Open a blob for reading; parts of it are fetched as they are read."""
@@ -264,9 +269,15 @@ def _open_s3(bucket: str, path: str, query: dict[str, list[str]]) -> S3Blobs:
     config = {"region": query.get("region", [os.environ.get("AWS_REGION", "us-east-1")])[0]}
     if endpoint is not None:
         config |= {"endpoint": endpoint, "virtual_hosted_style_request": "false"}
-    return S3Blobs(
-        S3Store(bucket, prefix=prefix or None, config=config, client_options={"allow_http": allow_http})  # type: ignore[arg-type]
+    store = S3Store(
+        bucket,
+        prefix=prefix or None,
+        config=config,  # type: ignore[arg-type]
+        client_options={"allow_http": allow_http, "connect_timeout": "5s", "timeout": "120s"},
+        # Whoever waits for the store has a queue of its own: a few tries, then say so.
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
     )
+    return S3Blobs(store)
 
 
 def _copy(source: Source, target: BinaryIO) -> None:
