@@ -70,6 +70,10 @@ _DUMMIES = {
 }
 
 
-def dummy_value(vr: str) -> bytes:
-    """Return a value of non-zero length that is valid for the VR and says nothing."""
-    return _DUMMIES.get(vr, bytes(2))
+# Where defined terms include one for "unspecified" (PS3.3 C.11.1.1.2).
+_DUMMIES_BY_TAG = {0x00281054: b"US", 0x00283004: b"US"}
+
+
+def dummy_value(vr: str, tag: int = 0) -> bytes:
+    """Return a value of non-zero length that is valid for the VR (and attribute) and says nothing."""
+    return _DUMMIES_BY_TAG.get(tag) or _DUMMIES.get(vr, bytes(2))

@@ -22,6 +22,9 @@ SHORT_FORM_VRS = frozenset(
         *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
     )
 )
+_PADDED_VRS = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+)
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -69,7 +72,9 @@ class Element:
         """Whether there is no value at all: no bytes but padding, no item."""
         if self.items is not None:
             return not self.items
-        return self.span is None and not self.value.strip(b" \0")
+        if self.span is not None:
+            return False
+        return not (self.value.strip(b" \0") if self.vr in _PADDED_VRS else self.value)
 
 
 def tag_text(tag: int) -> str:

@@ -1,14 +1,16 @@
 """Which instances are left out by the profile, and which cannot be handled at all (DESIGN: the default drops)."""
 
 import re
+from collections.abc import Iterator
 
-from deidentify.dataset import ReceivedInstance
+from deidentify.dataset import ReceivedInstance, text_of
 from deidentify.dictionary import registered_uids
 from deidentify.profile import Profile
 from deidentify.results import Dropped, DropReason, Hold, HoldReason
 from deidentify.tables import iod_types
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
+_STUDY_INSTANCE_UID = 0x0020000D
 _RAW_DATA = "1.2.840.10008.5.1.4.1.1.66"
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _DOSE_REPORTS = frozenset(_STORAGE + tail for tail in ("88.67", "88.68", "88.73", "88.75", "88.76"))
@@ -38,31 +40,37 @@ _CAPTURE_DESCRIPTION = re.compile(
 def disposition_of(received: ReceivedInstance, profile: Profile) -> Dropped | Hold | None:
     """Return why an instance is left out or waits; None when it goes on."""
     sop_class = received.text(0x00080016)
+    if not sop_class and _is_media_directory(received):
+        return _dropped(DropReason.MEDIA_DIRECTORY, "an index of a medium, not an instance", profile)
     if not sop_class:
-        if received.text(0x00041130) or any(element.tag == 0x00041220 for element in received.identified_elements):  # noqa: PLR2004
-            return _dropped(DropReason.MEDIA_DIRECTORY, "an index of a medium, not an instance", profile)
-        meta_class = [element for element in received.identified_meta if element.tag == 0x00020002]  # noqa: PLR2004
-        if meta_class and meta_class[0].value.strip(b" \0").decode("latin-1") == _MEDIA_DIRECTORY:
-            return _dropped(DropReason.MEDIA_DIRECTORY, "an index of a medium, not an instance", profile)
         return Hold(reason=HoldReason.UNREADABLE, detail="the instance has no SOP Class UID (0008,0016)")
-    if not received.text(0x00080018):
-        return Hold(reason=HoldReason.UNREADABLE, detail="the instance has no SOP Instance UID (0008,0018)")
     for reason, detail in _reasons(received, sop_class):
-        if reason is DropReason.PROFILE:
-            return Dropped(reason=reason, detail=detail)
         return _dropped(reason, detail, profile)
-    if iod_types(sop_class) is None and not _is_known_storage(sop_class):
-        return Hold(reason=HoldReason.UNSUPPORTED_SOP_CLASS, detail="the attributes of this SOP Class are not known")
+    return _hold(received, sop_class, profile)
+
+
+def _hold(received: ReceivedInstance, sop_class: str, profile: Profile) -> Hold | None:
+    reason, detail = HoldReason.UNREADABLE, ""
     structured = sop_class.startswith(_STRUCTURED) or sop_class in _STRUCTURED_ELSEWHERE
-    if structured and "clean_structured_content" not in profile.options:
-        return Hold(
-            reason=HoldReason.PROFILE, detail="a structured report, and the profile does not clean structured content"
-        )
-    return None
+    if not received.text(0x00080018):
+        detail = "the instance has no SOP Instance UID (0008,0018)"
+    elif not received.text(_STUDY_INSTANCE_UID):
+        detail = "the instance has no Study Instance UID (0020,000D)"
+    elif iod_types(sop_class) is None and not _is_known_storage(sop_class):
+        reason, detail = HoldReason.UNSUPPORTED_SOP_CLASS, "the attributes of this SOP Class are not known"
+    elif structured and "clean_structured_content" not in profile.options:
+        reason, detail = HoldReason.PROFILE, "a structured report, and the profile does not clean structured content"
+    return Hold(reason=reason, detail=detail) if detail else None
+
+
+def _is_media_directory(received: ReceivedInstance) -> bool:
+    if any(element.tag >> 16 == 0x0004 for element in received.identified_elements):  # noqa: PLR2004
+        return True
+    return text_of(received.identified_meta, 0x00020002) == _MEDIA_DIRECTORY
 
 
 def _dropped(reason: DropReason, detail: str, profile: Profile) -> Dropped | Hold:
-    if reason in profile.drop:
+    if reason is DropReason.PROFILE or reason in profile.drop:
         return Dropped(reason=reason, detail=detail)
     return Hold(reason=HoldReason.PROFILE, detail=f"{detail}; the profile does not drop it, so a person decides")
 
@@ -71,33 +79,31 @@ def _is_known_storage(sop_class: str) -> bool:
     return sop_class.startswith(_STORAGE) and registered_uids().get(sop_class) == "SOP Class"
 
 
-def _reasons(received: ReceivedInstance, sop_class: str) -> list[tuple[DropReason, str]]:
-    """Return what speaks for leaving it out, the most telling first."""
-    found = []
-    if not sop_class.startswith("1.2.840.10008."):
-        found.append((DropReason.PRIVATE_SOP_CLASS, "the SOP Class is private"))
-    if sop_class == _MEDIA_DIRECTORY:
-        found.append((DropReason.MEDIA_DIRECTORY, "an index of a medium, not an instance"))
-    if sop_class == _RAW_DATA:
-        found.append((DropReason.RAW_DATA, "raw data of the device"))
-    if sop_class in _DOSE_REPORTS:
-        found.append((DropReason.DOSE_REPORT, "a radiation dose report"))
-    if sop_class.startswith(_PRESENTATION_STATES):
-        found.append((DropReason.PRESENTATION_STATE, "a presentation state"))
-    if sop_class.startswith(_DOCUMENTS):
-        found.append((DropReason.ENCAPSULATED_DOCUMENT, "an encapsulated document"))
-    if sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(received.transfer_syntax_uid):
-        found.append((DropReason.VIDEO, "a video"))
-    if sop_class in _VOICE:
-        found.append((DropReason.PROFILE, "a sound recording: a voice identifies"))
-    if not received.text(0x0020000D):
-        found.append((DropReason.PROFILE, "not part of a study: it has no Study Instance UID (0020,000D)"))
+def _reasons(received: ReceivedInstance, sop_class: str) -> Iterator[tuple[DropReason, str]]:
+    """Yield what speaks for leaving it out, the most telling first."""
     image_type = [value.strip() for value in received.text(0x00080008).upper().split("\\")]
-    if sop_class == _SLIDE and {"LABEL", "OVERVIEW"} & set(image_type):
-        found.append((DropReason.SLIDE_LABEL, "the label or overview of a slide"))
-    if _is_capture(received, sop_class, image_type):
-        found.append((DropReason.SCREEN_CAPTURE, "a captured dose, protocol or screen page"))
-    return found
+    types = iod_types(sop_class)
+    video = sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(received.transfer_syntax_uid)
+    slide_label = sop_class == _SLIDE and {"LABEL", "OVERVIEW"} & set(image_type)
+    alone = types is not None and types.type_of((), _STUDY_INSTANCE_UID) is None
+    found = (
+        (not sop_class.startswith("1.2.840.10008."), DropReason.PRIVATE_SOP_CLASS, "the SOP Class is private"),
+        (sop_class == _MEDIA_DIRECTORY, DropReason.MEDIA_DIRECTORY, "an index of a medium, not an instance"),
+        (sop_class == _RAW_DATA, DropReason.RAW_DATA, "raw data of the device"),
+        (sop_class in _DOSE_REPORTS, DropReason.DOSE_REPORT, "a radiation dose report"),
+        (sop_class.startswith(_PRESENTATION_STATES), DropReason.PRESENTATION_STATE, "a presentation state"),
+        (sop_class.startswith(_DOCUMENTS), DropReason.ENCAPSULATED_DOCUMENT, "an encapsulated document"),
+        (video, DropReason.VIDEO, "a video"),
+        (sop_class in _VOICE, DropReason.PROFILE, "a sound recording: a voice identifies"),
+        (alone, DropReason.PROFILE, "not part of a study by its definition"),
+        (slide_label, DropReason.SLIDE_LABEL, "the label or overview of a slide"),
+        (
+            _is_capture(received, sop_class, image_type),
+            DropReason.SCREEN_CAPTURE,
+            "a captured dose, protocol or screen page",
+        ),
+    )
+    return ((reason, detail) for applies, reason, detail in found if applies)
 
 
 def _is_capture(received: ReceivedInstance, sop_class: str, image_type: list[str]) -> bool:

@@ -183,10 +183,10 @@ class _Parser:
         if tag >> 16 == 0xFFFE:  # noqa: PLR2004 - item and delimiter tags
             raise UnreadableInstanceError("a delimiter stands where an element should begin")
         if length == UNDEFINED:
-            return self._undefined(tag, vr, position, end, depth, encoding)
+            return self._undefined(tag, vr, (position, end), depth, encoding)
         if position + length > end:
             raise UnreadableInstanceError(f"the value of {tag_text(tag)} is longer than what is left of the file")
-        return self._defined(tag, vr, position, length, depth, encoding), position + length
+        return self._defined(tag, vr, (position, position + length), depth, encoding), position + length
 
     def _explicit_header(self, position: int, end: int, order: str) -> tuple[int, str, int, int]:
         group, number, raw_vr, length = struct.unpack_from(order + "HH2sH", self._buffer, position)  # type: ignore[arg-type]
@@ -207,8 +207,9 @@ class _Parser:
         (length,) = struct.unpack_from(order + "I", self._buffer, position + 4)  # type: ignore[arg-type]
         return tag, self._vrs.get(tag, "UN"), length, position + 8
 
-    def _defined(self, tag: int, vr: str, start: int, length: int, depth: int, encoding: Encoding) -> Element:
-        stop = start + length
+    def _defined(self, tag: int, vr: str, bounds: tuple[int, int], depth: int, encoding: Encoding) -> Element:
+        start, stop = bounds
+        length = stop - start
         if vr == "SQ":
             try:
                 return Element(tag, "SQ", items=self._items(start, stop, depth + 1, encoding, defined=True)[0])
@@ -261,8 +262,9 @@ class _Parser:
         return items
 
     def _undefined(
-        self, tag: int, vr: str, position: int, end: int, depth: int, encoding: Encoding
+        self, tag: int, vr: str, bounds: tuple[int, int], depth: int, encoding: Encoding
     ) -> tuple[Element, int]:
+        position, end = bounds
         if tag in PIXEL_TAGS or vr in {"OB", "OW"}:
             stop = self._fragments_end(position, end, encoding)
             return Element(tag, "OB", span=(position, stop - position), encapsulated=True), stop

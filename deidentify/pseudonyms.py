@@ -12,6 +12,8 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
+from deidentify.dataset import ReceivedInstance
+
 SHORTEST_SHIFT_DAYS = 365
 LONGEST_SHIFT_DAYS = 3650
 
@@ -176,3 +178,16 @@ def banded_age_string(band: str) -> str:
     if not unit:
         return ""
     return f"{int(number.rstrip('+')):03d}{'M' if unit.startswith('month') else 'Y'}"
+
+
+def patient_key(received: ReceivedInstance, key: bytes, hospital: str) -> str:
+    """Return the internal key of an instance's patient; see `patient_key_of`.
+
+    The issuer is Issuer of Patient ID (0010,0021) where given, else the hospital of the route.
+    """
+    return patient_key_of(
+        key,
+        issuer=received.text(0x00100021) or hospital,
+        identified_patient_id=received.text(0x00100020),
+        identified_study_uid=received.text(0x0020000D),
+    )

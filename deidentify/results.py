@@ -1,4 +1,4 @@
-"""What de-identification hands on: never a value of the original, only what was done and what is now known to be clean."""
+"""What de-identification hands on: no value of the original, only what was done and what is now known to be clean."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

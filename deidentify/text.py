@@ -43,7 +43,7 @@ def vocabulary() -> frozenset[str]:
     for line in lines:
         for word in line.split():
             words.add(folded(word))
-            words.update(folded(part) for part in re.split(r"[-/_]", word) if len(part) > 1)
+            words.update(folded(part) for part in re.split(r"[-/_]", word) if len(part) > 1 and not part.isdigit())
     return frozenset(words)
 
 

@@ -173,4 +173,7 @@ def _raw_alternation(words: frozenset[str], spellings: list[bytes]) -> re.Patter
     choices = {re.escape(word.encode("utf-8")) for word in words if not word.isdigit()}
     choices |= {rb"(?<![\d.])" + word.encode() + rb"(?![\d.])" for word in words if word.isdigit()}
     choices |= {re.escape(spelling.lower()) for spelling in spellings}
-    return re.compile(b"|".join(sorted(choices, key=len, reverse=True))) if choices else None
+    if not choices:
+        return None
+    ordered: list[bytes] = sorted(choices, key=lambda choice: -len(choice))
+    return re.compile(b"|".join(ordered))

@@ -33,7 +33,8 @@ Handler = Callable[[Element, tuple[int, ...]], Element | None]
 CONTENT_SEQUENCE = 0x0040A730
 _ALWAYS_GONE = frozenset((0x00080001, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001))
 # Written anew when the pixels have been screened.
-_MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x00280303))
+_MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
+_RECOGNIZABLE = 0x00280302
 _GONE_GROUPS = frozenset((0x0000, 0x0002, 0x0004, 0x0400, 0x0006))
 _BINARY = frozenset(("AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OW", "OF", "OD", "OL", "OV"))
 _ALLOWED_BYTES = frozenset((0x7FE00010, 0x00282000, 0x54001010, 0x54000110, 0x54000112, 0x5400100A))
@@ -50,6 +51,16 @@ def text_rules() -> dict[int, str]:
     text = files("deidentify.tables").joinpath("text_allowed.txt").read_text(encoding="ascii")
     rows = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     return {int(row[0], 16): row[1] for row in rows}
+
+
+def _is_always_gone(tag: int) -> bool:
+    """Tell whether an attribute goes whatever the profile says: private, curves, overlays, lengths, markers."""
+    group = tag >> 16
+    if group & 1 or group in _GONE_GROUPS or not tag & 0xFFFF:
+        return True
+    if group & 0xFF00 in {0x5000, 0x6000}:
+        return True
+    return tag in _ALWAYS_GONE or tag in _MARKERS or tag == _RECOGNIZABLE
 
 
 class Walk:
@@ -103,16 +114,15 @@ class Walk:
     # Decisions: made once for each (path, tag).
 
     def _decide(self, tag: int, path: tuple[int, ...]) -> Handler:
-        group = tag >> 16
-        if group & 1 or group in _GONE_GROUPS or tag in _ALWAYS_GONE or not tag & 0xFFFF or tag in _MARKERS:
-            return self._remove
-        if group & 0xFF00 in {0x5000, 0x6000} and group != 0x5400:  # noqa: PLR2004 - curves and overlays
+        if tag == _RECOGNIZABLE and self._type(tag, path) == "1":
+            return self._recognizable
+        if _is_always_gone(tag):
             return self._remove
         if tag == CHARSET_TAG:
             return self._specific_character_set
         code = self._profile.code(tag)
         if code is None:
-            return self._by_vr(tag, path)
+            return self._by_tag(tag, path) or self._by_vr(tag)
         return {
             Action.REMOVE: self._remove,
             Action.EMPTY: self._empty,
@@ -132,19 +142,20 @@ class Walk:
                 return Action.REMOVE
         return resolved(code, kind)
 
-    def _by_vr(self, tag: int, path: tuple[int, ...]) -> Handler:
-        vr = self._vrs.get(tag)
+    def _by_tag(self, tag: int, path: tuple[int, ...]) -> Handler | None:
         if tag in _PIXELS:
             return self._same if not path else self._remove
         if tag in {CODE_VALUE, LONG_CODE, MEANING} and path:
             return self._code_part
-        if tag == SCHEME and path:
-            return self._scheme
+        return self._scheme if tag == SCHEME and path else None
+
+    def _by_vr(self, tag: int) -> Handler:
+        vr = self._vrs.get(tag)
+        if vr is None:
+            return self._remove
         if vr in TEXT_VRS:
-            rule = text_rules().get(tag)
-            return {"words": self._words, "technical": self._technical, "label": self._label}.get(
-                rule or "", self._deny
-            )
+            rules: dict[str, Handler] = {"words": self._words, "technical": self._technical, "label": self._label}
+            return rules.get(text_rules().get(tag, ""), self._deny)
         if vr in _BINARY or (vr == "OB" and tag in _ALLOWED_BYTES):
             return self._binary
         handlers: dict[str, Handler] = {
@@ -157,14 +168,17 @@ class Walk:
             "DS": self._number,
             "IS": self._number,
         }
-        if vr is None:
-            return self._remove
         return handlers.get(vr, self._deny)
 
     # Handlers: return the element itself, a new one, or None.
 
-    def _remove(self, _element: Element, _path: tuple[int, ...]) -> None:
+    def _remove(self, _element: Element, _path: tuple[int, ...]) -> Element | None:
         self.counts["X"] += 1
+        return None
+
+    def _recognizable(self, element: Element, _path: tuple[int, ...]) -> Element:
+        """Say YES where an answer is required: nobody has looked at the faces (PS3.15 §E.3.2)."""
+        return Element(element.tag, "CS", b"YES")
 
     def _same(self, element: Element, _path: tuple[int, ...]) -> Element:
         return element
@@ -200,7 +214,7 @@ class Walk:
             return self._uid(element, path)
         if element.span is not None or vr not in {element.vr, "UN"}:
             vr = element.vr
-        return Element(element.tag, vr, dummy_value(vr))
+        return Element(element.tag, vr, dummy_value(vr, element.tag))
 
     def _dummy_sequence(self, element: Element, path: tuple[int, ...]) -> Element:
         """Keep the items for their form; each of their values meets its own decision, codes become the dummy code."""

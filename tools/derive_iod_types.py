@@ -36,7 +36,8 @@ def block_of(modules: list[list[str]], attributes: dict[str, list[list[str | Non
     pairs: dict[str, set[str]] = defaultdict(set)
     for tags, kind in by_path.items():
         pairs[key_of(tags[-2:])].add(kind)
-    paths = {key_of(tags): kind for tags, kind in by_path.items() if len(tags) > 2 and len(pairs[key_of(tags[-2:])]) > 1}
+    unclear = {pair for pair, kinds in pairs.items() if len(kinds) > 1}
+    paths = {key_of(tags): kind for tags, kind in by_path.items() if key_of(tags[-2:]) in unclear}
     return {"pairs": {key: min(kinds, key=STRICTNESS.index) for key, kinds in pairs.items()}, "paths": paths}
 
 

@@ -1,0 +1,59 @@
+import pytest
+
+from deidentify.errors import ProfileError
+from deidentify.profile import Profile
+from tests.deidentify.support import PROFILES, profile
+
+HEAD = "name: mine\nbase: basic\n"
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_profile_is_valid_and_named_like_its_file(path):
+    assert Profile.from_yaml(path.read_text()).name == path.stem
+
+
+def test_the_default_shifts_dates_and_cleans_text():
+    assert profile().code(0x00080020) == "C"
+    assert profile().code(0x0008103E) == "C"
+    assert profile().code(0x00081140) == "K"
+    assert profile("strict").code(0x0008103E) == "X"
+    assert profile().code(0x00180050) is None
+
+
+def test_the_revision_follows_the_text():
+    assert Profile.from_yaml(HEAD).revision == Profile.from_yaml(HEAD).revision
+    assert Profile.from_yaml(HEAD).revision != Profile.from_yaml(HEAD + "# other\n").revision
+
+
+def test_keeping_wins_over_cleaning():
+    both = Profile.from_yaml(HEAD + "options: [retain-device-identity]\n")
+    assert both.code(0x00181000) == "K"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("", 1, "empty"),
+        ("- a", 1, "keys and values"),
+        ("name: x", 1, "no base"),
+        ("base: basic", 1, "no name"),
+        (HEAD + "surprise: 1", 3, "unknown key 'surprise'"),
+        (HEAD + "dates: soon", 3, "it can be: shift, keep, remove"),
+        (HEAD + "dates: shift\ndates: keep", 4, "twice"),
+        (HEAD + "options:\n  - fly", 4, "unknown option"),
+        (HEAD + "options: retain-uids", 3, "must be a list"),
+        (HEAD + "options:\n  - clean-descriptors", 4, "chosen by the keys"),
+        (HEAD + "private: keep", 3, "it can be: remove"),
+        (HEAD + "rules:\n  - tag: '(0008,1030)'\n    action: X", 4, "no reason"),
+        (HEAD + "rules:\n  - {tag: 00081030, action: X, reason: r}", 4, "hexadecimal"),
+        (HEAD + "rules:\n  - {tag: '(0008,1030)', action: Q, reason: r}", 4, "unknown action"),
+        (HEAD + "rules:\n  - {tag: '(0009,1030)', action: K, reason: r}", 4, "cannot be kept"),
+        (HEAD + "sop_classes:\n  drop: [everything]", 4, "unknown class"),
+        (HEAD + "name: [", 3, "not YAML"),
+        ("name: Not Good\nbase: basic", 1, "lower case"),
+    ],
+)
+def test_a_wrong_profile_names_line_fault_and_mend(text, line, sentence):
+    with pytest.raises(ProfileError, match=sentence) as caught:
+        Profile.from_yaml(text)
+    assert str(caught.value).startswith(f"line {line}:")

@@ -1,0 +1,104 @@
+import io
+
+import pytest
+
+from deidentify.dataset import Element, encode
+from deidentify.deidentifier import Deidentifier
+from deidentify.errors import InvalidResultError, ResidualIdentifierError
+from tests.builders import ct_instance, us_instance, write_part10
+from tests.deidentify.support import clear_screen, deidentified, profile, scope
+
+
+def written_with(original: bytes, extra: list[Element]):
+    """Write an instance as the engine would if one of its rules leaked ``extra``, and verify it."""
+    engine, source, target = Deidentifier(profile()), io.BytesIO(original), io.BytesIO()
+    plan = engine.plan(engine.read(source), scope())
+    plan.elements.extend(extra)
+    engine.write(plan, clear_screen(plan), source, target)
+    engine.verify(plan, target)
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        Element(0x00081030, "LO", b"CT of Testperson"),
+        Element(0x00081030, "LO", b"xTESTPERSONx"),
+        Element(0x00081030, "LO", b"Lee abdomen"),
+        Element(0x00180015, "CS", b"TESTPERSON"),
+        Element(0x00089215, "SQ", items=[[Element(0x00104000, "LT", b"see PID-700123")]]),
+        Element(0x00209158, "LT", b"1.2.826.0.1.3680043.10.1507.1.1"),
+        Element(0x00200052, "UI", b"1.2.826.0.1.3680043.10.1507.1.0.1"),
+        Element(0x00209158, "LT", b"seen 20240229"),
+        Element(0x00080022, "DA", b"20240229"),
+        Element(0x00283006, "OW", b"\0\1Testperson\0"),
+        Element(0x00282000, "OB", b"icc klinikum nirgendwo"),
+        Element(0x00209158, "LT", "Müllerová".encode("latin-1", "replace")),
+    ],
+    ids=lambda element: repr(element),
+)
+def test_a_leak_is_found(leak):
+    original = write_part10(ct_instance(PatientName="Testperson^Lee", OtherPatientNames="Müllerov?"))
+    with pytest.raises(ResidualIdentifierError) as caught:
+        written_with(original, [leak])
+    assert "estperson" not in str(caught.value)
+
+
+def test_bulk_values_are_searched_too():
+    leak = Element(0x00283006, "OW", bytes(70_000) + b"Testperson" + bytes(70_000))
+    with pytest.raises(ResidualIdentifierError):
+        written_with(write_part10(ct_instance()), [leak])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\xd8\xff\xfe\0\x0cTestperson\xff\xda\0\2" + bytes(20),
+        b"\xff\xd8\xff\xe1\0\x0cTestperson\xff\xda\0\2" + bytes(20),
+        b"\xff\xd8\xff\xda\0\2" + bytes(20) + b"\xff\xd9Testperson",
+        b"\xff\x4f\xff\x51\0\4\0\0\xff\x64\0\x0e\0\1Testperson\xff\x90" + bytes(8),
+    ],
+    ids=["COM", "APP1", "behind the end", "JPEG 2000"],
+)
+def test_comments_inside_frames_are_searched(frame):
+    original = write_part10(us_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame])
+    with pytest.raises(ResidualIdentifierError, match="frames"):
+        deidentified(original)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Lee^A",
+        "Head^Susan",
+        "Axial^Primary",
+        "Anonymous^Anonymous",
+        "Press^Ion",
+        "Chest",
+        "CT^MR",
+        "Original",
+        "Siemens^Werner",
+    ],
+)
+def test_a_name_that_is_also_a_word_does_not_hold_the_study(name):
+    instance = ct_instance(PatientName=name, StudyDescription="CT Head compression axial", BodyPartExamined="CHEST")
+    assert deidentified(write_part10(instance)).written
+
+
+@pytest.mark.parametrize("number", ["1", "12", "120", "16", "512", "00001", "2024"])
+def test_a_patient_id_that_is_a_small_number_does_not_hold_the_study(number):
+    assert deidentified(write_part10(ct_instance(PatientID=number, AccessionNumber=number))).written
+
+
+def test_a_cut_result_is_noticed():
+    engine, source, target = Deidentifier(profile()), io.BytesIO(write_part10(ct_instance())), io.BytesIO()
+    plan = engine.plan(engine.read(source), scope())
+    engine.write(plan, clear_screen(plan), source, target)
+    with pytest.raises(InvalidResultError):
+        engine.verify(plan, io.BytesIO(target.getvalue()[:-100]))
+
+
+def test_encoding_pads_odd_values():
+    from deidentify.dataset import EXPLICIT_LITTLE
+
+    parts: list = []
+    assert encode([Element(0x00081030, "LO", b"odd")], EXPLICIT_LITTLE, parts) == 12
