@@ -18,7 +18,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from api.errors import NotRenderableError, PartNotFoundError
 
@@ -125,6 +125,7 @@ def _picture(source: BinaryIO, rendering: Rendering) -> NDArray[np.uint8]:
     if samples == 3:  # noqa: PLR2004 - pydicom has made RGB of every YBR by now
         return _to_8_bits(stored, int(header.BitsStored))
     if photometric == "PALETTE COLOR":
+        _order_palette(header)
         colored = apply_color_lut(stored, header)
         return _to_8_bits(colored, colored.dtype.itemsize * 8)
     shown = _grayscale(stored, header, rendering)
@@ -170,6 +171,16 @@ def _inflated(source: BinaryIO) -> BinaryIO:
     at = plain.index(before, _META_END)
     plain[at : at + len(before)] = after.ljust(len(before), b"\0")
     return io.BytesIO(bytes(plain) + data)
+
+
+def _order_palette(header: Dataset) -> None:
+    """Bring the tables of a big-endian file into the order that pydicom expects; it orders segmented ones only."""
+    if header.file_meta.TransferSyntaxUID != ExplicitVRBigEndian:
+        return
+    for color in ("Red", "Green", "Blue"):
+        keyword = f"{color}PaletteColorLookupTableData"
+        if keyword in header:
+            setattr(header, keyword, np.frombuffer(header[keyword].value, ">u2").astype("<u2").tobytes())
 
 
 def _grayscale(stored: NDArray[Any], header: Dataset, rendering: Rendering) -> NDArray[np.uint8]:
@@ -283,6 +294,8 @@ def _range(transformed: NDArray[Any], stored: NDArray[Any], header: Dataset) -> 
     if not counted.any():
         return 0.0, 0.0
     kept = transformed[counted]
+    if kept.min() == kept.max():  # a label on padding, say: without the padding there is nothing to tell it from
+        kept = transformed[np.isfinite(transformed)]
     return float(kept.min()), float(kept.max())
 
 

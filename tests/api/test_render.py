@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.pixels import compress, pack_bits
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, RLELossless
 
 from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer, Rendering, Window
@@ -87,19 +87,26 @@ def test_ybr_becomes_rgb():
     assert np.abs(picture.astype(int) - (255, 0, 0)).max() <= 2
 
 
-def test_a_palette_is_looked_up():
-    def table(values):
-        return np.array(values, "<u2").tobytes()
-
+@pytest.mark.parametrize(
+    ("syntax", "order"), [(ExplicitVRLittleEndian, "<u2"), (ExplicitVRBigEndian, ">u2")], ids=["little", "big"]
+)
+def test_a_palette_is_looked_up(syntax, order):
     elements = {
         f"{color}PaletteColorLookupTable{part}": value
-        for color, ramp_of in (("Red", [0, 0xFFFF]), ("Green", [0xFFFF, 0]), ("Blue", [0, 0x8080]))
-        for part, value in (("Descriptor", [2, 0, 16]), ("Data", table(ramp_of)))
+        for color, ramp_of in (("Red", [0, 0xFFFF]), ("Green", [0xFFFF, 0]), ("Blue", [0, 0x80FF]))
+        for part, value in (("Descriptor", [2, 0, 16]), ("Data", np.array(ramp_of, order).tobytes()))
     }
     pixels = np.array([[0, 1], [1, 0]], "u1")
-    picture = render(instance(pixels, PhotometricInterpretation="PALETTE COLOR", **elements))
+    picture = render(instance(pixels, syntax=syntax, PhotometricInterpretation="PALETTE COLOR", **elements))
     assert picture[0, 0].tolist() == [0, 255, 0]
     assert picture[0, 1].tolist() == [255, 0, 128]
+
+
+def test_a_single_label_on_padding_is_seen():
+    pixels = np.zeros((4, 4), "u1")
+    pixels[1, 1] = 3
+    picture = render(instance(pixels, PixelPaddingValue=0))
+    assert (picture[1, 1], picture[0, 0]) == (255, 0)
 
 
 def test_each_frame_is_shown_by_itself():
