@@ -77,6 +77,7 @@ def open_spool(settings: Settings) -> "Spool":
         settings.spool_dir,
         name_key=keys_of(settings).name_key,
         reserve_bytes=settings.disk_reserve_mb * MEGABYTE,
+        max_object_bytes=settings.max_object_mb * MEGABYTE,
     )
 
 

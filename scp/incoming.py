@@ -38,8 +38,11 @@ class Destination(Protocol):
 class Incoming:
     """One instance on its way into the spool; made by :meth:`Spool.begin`, ended by commit or abandon."""
 
-    def __init__(self, spool: Destination, disk: Disk, facts: ArrivalFacts) -> None:
+    def __init__(
+        self, spool: Destination, disk: Disk, facts: ArrivalFacts, *, max_object_bytes: int | None = None
+    ) -> None:
         self._spool = spool
+        self._max_object_bytes = max_object_bytes
         self._disk = disk
         self._facts = facts
         self._arrival_id = new_arrival_id()
@@ -68,12 +71,14 @@ class Incoming:
         Raises
         ------
         SpoolFullError
-            If the disk reserve is reached; the file is gone then.
+            If the disk reserve is reached, or the object is larger than allowed; the file is gone then.
         SpoolUnavailableError
             If the file cannot be written; the file is gone then.
         """
         assert self._descriptor is not None
         try:
+            if self._max_object_bytes is not None and self._written + len(data) > self._max_object_bytes:
+                raise SpoolFullError("The object is larger than this receiver takes", reason="object-too-large")
             if self._written + len(data) >= self._next_room_check:
                 self._require_room()
                 self._next_room_check = self._written + _ROOM_CHECK_BYTES

@@ -60,14 +60,25 @@ class Spool:
         Secret that turns UIDs into names.
     reserve_bytes
         What must stay free on the file system; an object that would touch it is refused.
+    max_object_bytes
+        The largest object that is taken; None takes any that leaves the reserve.
     disk
         The file operations to use.
     """
 
-    def __init__(self, root: Path, *, name_key: bytes, reserve_bytes: int, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        name_key: bytes,
+        reserve_bytes: int,
+        max_object_bytes: int | None = None,
+        disk: Disk | None = None,
+    ) -> None:
         self.root = root
         self._name_key = name_key
         self._reserve_bytes = reserve_bytes
+        self._max_object_bytes = max_object_bytes
         self._disk = disk or Disk()
         self._studies = root / "studies"
         self._incoming = root / "incoming"
@@ -107,7 +118,7 @@ class Spool:
         SpoolUnavailableError
             If the file cannot be made.
         """
-        return Incoming(self, self._disk, facts)
+        return Incoming(self, self._disk, facts, max_object_bytes=self._max_object_bytes)
 
     def study_key(self, identified_study_uid: str) -> str:
         """Return the name of a study."""

@@ -279,6 +279,18 @@ def test_long_empty_study_folders_are_cleared_by_a_full_scan(spool):
     assert not folder.exists()
 
 
+def test_an_object_over_the_limit_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, name_key=b"k" * 32, reserve_bytes=0, max_object_bytes=5000)
+    spool.prepare()
+    incoming = spool.begin(facts("2.25.2001"))
+    with pytest.raises(SpoolFullError, match="larger") as refused:
+        for _ in range(10):
+            incoming.write(bytes(1000))
+    assert refused.value.reason == "object-too-large"
+    assert not any((tmp_path / "incoming").iterdir())
+    assert receive(spool).size_bytes < 5000
+
+
 def test_the_reserve_is_never_touched(tmp_path):
     spool, disk = watched(tmp_path, free=1000 + 3 * 1024 * 1024)
     with pytest.raises(SpoolFullError):
