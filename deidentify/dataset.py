@@ -112,7 +112,15 @@ class Source:
         """Yield the bytes of a span, at most ``size`` at a time."""
         offset, length = span
         for start in range(offset, offset + length, size):
-            yield self.buffer[slice(start, min(start + size, offset + length))]
+            stop = min(start + size, offset + length)
+            yield self.buffer[slice(start, stop)]
+            self._forget(start, stop)
+
+    def _forget(self, start: int, stop: int) -> None:
+        """Let the system take the pages back, so that a large file does not fill the resident memory."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            aligned = start - start % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, aligned, stop - aligned)
 
 
 def _inflated(deflated: bytes) -> bytes:

@@ -83,7 +83,7 @@ class Deidentifier:
         InvalidResultError
             If the change would empty a required attribute.
         """
-        identified = identified_tokens(received)
+        identified = identified_tokens(received, self._profile.keeps)
         sop_class = received.text(0x00080016)
         types = iod_types(sop_class)
         walk = Walk(self._profile, types, scope, identified)

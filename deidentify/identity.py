@@ -1,7 +1,7 @@
 """What identifies patient, staff and place in one original: to be removed, and to be searched for afterwards."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -55,11 +55,16 @@ def elements_of(elements: list[Element], charset: Charset = DEFAULT) -> Iterator
                 yield from elements_of(item, charset)
 
 
-def identified_tokens(received: ReceivedInstance) -> IdentifiedTokens:
-    """Return the identifiers of an original."""
+def identified_tokens(received: ReceivedInstance, keeps: Callable[[int, str], bool]) -> IdentifiedTokens:
+    """Return the identifiers of an original.
+
+    ``keeps`` tells of a tag and VR whether the profile keeps such values on purpose: these are not looked for.
+    """
     collected = _Collected()
     for element, charset in elements_of(received.identified_elements):
-        if element.span is None and element.value and not element.tag >> 16 & 1:
+        if element.span is not None or not element.value or element.tag >> 16 & 1:
+            continue
+        if not keeps(element.tag, element.vr):
             collected.add(element, charset)
     return collected.result()
 

@@ -70,6 +70,11 @@ class Profile:
         """Return the action code of an attribute, options and rules applied; None outside Table E.1-1."""
         return self._codes.get(tag)
 
+    def keeps(self, tag: int, vr: str) -> bool:
+        """Tell whether values of this attribute stay as they are, on purpose."""
+        code = self._codes.get(tag)
+        return code == "K" or (code is None and vr in {"DA", "DT"} and self.dates == "keep")
+
     def concept_code(self, basic: str, options: dict[str, str]) -> str:
         """Return the code of a table row under this profile's options; keeping wins over cleaning."""
         chosen = {code for name, code in options.items() if name in self.options}
@@ -108,6 +113,8 @@ class _Reader:
         self._one_of("pixels", ("screen",), "screen")
         dates = self._one_of("dates", tuple(_DATE_OPTIONS), "shift")
         text = self._one_of("text", tuple(_TEXT_OPTIONS), "vocabulary")
+        if self._scalar("age", "remove") == "band" and "retain_patient_characteristics" not in self._options():
+            self._fail(self._fields["age"], "age: band needs the option retain-patient-characteristics")
         options = {_DATE_OPTIONS[dates], _TEXT_OPTIONS[text]} - {None}
         return Profile(
             name=self._name(),

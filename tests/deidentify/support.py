@@ -43,9 +43,11 @@ class Way:
         return pydicom.dcmread(io.BytesIO(self.written))
 
 
-def deidentified(part10: bytes, *, profile_name: str = "teaching", case: int = 1) -> Way:
+def deidentified(
+    part10: bytes, *, profile_name: str = "teaching", case: int = 1, profile_text: str | None = None
+) -> Way:
     """Take one file through plan, write and verify."""
-    engine = Deidentifier(profile(profile_name))
+    engine = Deidentifier(Profile.from_yaml(profile_text) if profile_text else profile(profile_name))
     source, target = io.BytesIO(part10), io.BytesIO()
     received = engine.read(source)
     assert engine.disposition(received) is None

@@ -1,5 +1,6 @@
 import io
 import struct
+import tracemalloc
 
 import pydicom
 import pytest
@@ -235,3 +236,54 @@ def test_the_plan_shows_nothing_identified():
     shown = repr(engine.plan(engine.read(source), scope()))
     assert "Testperson" not in shown
     assert uid(1) not in shown
+
+
+RETAINING = """
+name: retaining
+base: basic
+options: [retain-uids, retain-device-identity, retain-institution-identity, retain-patient-characteristics]
+dates: keep
+age: band
+"""
+
+
+def test_options_keep_what_they_name_and_say_so():
+    way = deidentified(write_part10(ct_instance(PatientAge="066Y", PatientWeight="70")), profile_text=RETAINING)
+    result = way.dataset
+    assert result.StudyInstanceUID == uid(1)
+    assert result.InstitutionName == "Klinikum Nirgendwo"
+    assert result.StationName == "STATIONXY7"
+    assert result.StudyDate == "20240229"
+    assert (result.PatientSex, result.PatientAge, result.PatientWeight) == ("F", "065Y", 70)
+    assert result.LongitudinalTemporalInformationModified == "UNMODIFIED"
+    assert result.PatientBirthDate == ""
+    assert set(way.instance.report.options) == {
+        "113100",
+        "113101",
+        "113105",
+        "113106",
+        "113108",
+        "113109",
+        "113110",
+        "113112",
+    }
+
+
+def test_a_large_file_is_not_held_in_memory(tmp_path):
+    head = write_part10(ct_instance())
+    place = head.rindex(b"\xe0\x7f\x10\0OW")
+    size = 192 * 1024 * 1024
+    source_path, target_path = tmp_path / "source", tmp_path / "target"
+    with source_path.open("wb") as stream:
+        stream.write(head[: place + 8] + struct.pack("<I", size))
+        stream.truncate(place + 12 + size)
+    engine = Deidentifier(profile())
+    tracemalloc.start()
+    with source_path.open("rb") as source, target_path.open("w+b") as target:
+        plan = engine.plan(engine.read(source), scope())
+        instance = engine.write(plan, clear_screen(plan), source, target)
+        engine.verify(plan, target)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 48 * 1024 * 1024
+    assert instance.size_bytes > size

@@ -50,6 +50,7 @@ def test_keeping_wins_over_cleaning():
         (HEAD + "rules:\n  - {tag: '(0009,1030)', action: K, reason: r}", 4, "cannot be kept"),
         (HEAD + "sop_classes:\n  drop: [everything]", 4, "unknown class"),
         (HEAD + "name: [", 3, "not YAML"),
+        (HEAD + "age: band", 3, "retain-patient-characteristics"),
         ("name: Not Good\nbase: basic", 1, "lower case"),
     ],
 )
