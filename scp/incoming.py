@@ -77,8 +77,7 @@ class Incoming:
         """
         assert self._descriptor is not None
         try:
-            if self._max_object_bytes is not None and self._written + len(data) > self._max_object_bytes:
-                raise SpoolFullError("The object is larger than this receiver takes", reason="object-too-large")
+            self._require_size(self._written + len(data))
             if self._written + len(data) >= self._next_room_check:
                 self._require_room()
                 self._next_room_check = self._written + _ROOM_CHECK_BYTES
@@ -164,3 +163,7 @@ class Incoming:
             raise spool_error(error) from None
         if not has_room:
             raise SpoolFullError("Out of disk space; free space, then send again")
+
+    def _require_size(self, size: int) -> None:
+        if self._max_object_bytes is not None and size > self._max_object_bytes:
+            raise SpoolFullError("The object is larger than this receiver takes", reason="object-too-large")

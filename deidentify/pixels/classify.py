@@ -63,6 +63,14 @@ def normalised(text: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character)).strip()
 
 
+def is_evident(identified_text: str, header: HeaderWords) -> bool:
+    """Say whether a text identifies by what it is, a date or a number or a word of the header, not by being unknown."""
+    text = normalised(identified_text)
+    compact = _UNDERLINES.sub("", text)
+    words = [*text.split(), *_PIECE.findall(text), compact]
+    return bool(_PATTERNS.search(text)) or any(header.has(_UNDERLINES.sub("", word)) for word in words)
+
+
 def classify(identified_text: str, header: HeaderWords) -> TextClass:
     """Class one line of legible text.
 
@@ -72,12 +80,9 @@ def classify(identified_text: str, header: HeaderWords) -> TextClass:
     compact = _UNDERLINES.sub("", text)
     if len(compact) <= 1:
         return TextClass.SAFE
-    if _PATTERNS.search(text):
+    if is_evident(identified_text, header):
         return TextClass.IDENTIFYING
     pieces = _PIECE.findall(text)
-    words = [*text.split(), *pieces, compact]
-    if any(header.has(_UNDERLINES.sub("", word)) for word in words):
-        return TextClass.IDENTIFYING
     if _is_harmless(tuple(pieces)):
         return TextClass.SAFE
     return TextClass.IDENTIFYING if len(compact) >= _UNKNOWN_WORD else TextClass.UNREADABLE

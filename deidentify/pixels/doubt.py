@@ -2,15 +2,15 @@
 
 Anatomy makes the detector see a line in one frame of twenty, in one view and at one scale. Drawn text is seen again
 when it is shown in its own contrast and at the heights the models read best; one closer look that sees it is enough
-to keep it. Regions that read as identifying are not looked at again, unless they are large and barely legible: at
-such a size drawn letters are read surely, or are seen again.
+to keep it. Regions that read as identifying are not looked at again, unless they are large, barely legible and
+identify by being an unknown word only: at such a size drawn letters are read surely, or are seen again.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from deidentify.pixels.classify import HeaderWords
+from deidentify.pixels.classify import HeaderWords, is_evident
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region, overlap, read_view
@@ -29,7 +29,7 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
     """Return the regions that stay: all but the doubtful ones of which a closer look sees nothing or safe text."""
     stay: list[Region] = []
     for region in regions:
-        if _is_doubtful(region):
+        if _is_doubtful(region, header):
             stay += _looked_at(engine, view, header, region)
         else:
             stay.append(region)
@@ -60,11 +60,13 @@ def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, doubt: Regio
     return seen
 
 
-def _is_doubtful(region: Region) -> bool:
+def _is_doubtful(region: Region, header: HeaderWords) -> bool:
     if region.text_class is TextClass.UNREADABLE:
         return region.score < _SURE_FROM
     is_large = min(region.outline.width, region.outline.height) > _LARGE_PX
-    return region.text_class is TextClass.IDENTIFYING and is_large and region.score < _BARELY_LEGIBLE_BELOW
+    if region.text_class is not TextClass.IDENTIFYING or not is_large or region.score >= _BARELY_LEGIBLE_BELOW:
+        return False
+    return not is_evident(region.identified_text, header)
 
 
 def _scales(doubt: Region) -> set[float]:

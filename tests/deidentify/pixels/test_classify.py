@@ -3,7 +3,7 @@
 import pytest
 
 from deidentify.identity import IdentifiedTokens
-from deidentify.pixels.classify import HeaderWords, classify
+from deidentify.pixels.classify import HeaderWords, classify, is_evident
 from deidentify.results import TextClass
 
 HEADER = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"okonkwo", "adaeze", "lee", "700123", "upright"})))
@@ -52,3 +52,13 @@ def test_two_unknown_characters_are_left_to_a_person():
 
 def test_identified_words_never_show_in_a_repr():
     assert "okonkwo" not in repr(HEADER)
+
+
+@pytest.mark.parametrize("text", ["12/03/1961", "OKONKWO", "ID 4711229"])
+def test_dates_numbers_and_words_of_the_header_identify_by_what_they_are(text):
+    assert is_evident(text, HEADER)
+
+
+@pytest.mark.parametrize("text", ["VRO", "Hm"])
+def test_an_unknown_word_alone_is_no_evidence(text):
+    assert not is_evident(text, HEADER)
