@@ -55,7 +55,13 @@ def elements_of(elements: list[Element], charset: Charset = DEFAULT) -> Iterator
                 yield from elements_of(item, charset)
 
 
-def identified_tokens(received: ReceivedInstance, keeps: Callable[[int, str], bool]) -> IdentifiedTokens:
+def _keeps_nothing(_tag: int, _vr: str) -> bool:
+    return False
+
+
+def identified_tokens(
+    received: ReceivedInstance, keeps: Callable[[int, str], bool] = _keeps_nothing
+) -> IdentifiedTokens:
     """Return the identifiers of an original.
 
     ``keeps`` tells of a tag and VR whether the profile keeps such values on purpose: these are not looked for.

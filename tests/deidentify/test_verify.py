@@ -5,7 +5,7 @@ import pytest
 from deidentify.dataset import Element, encode
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import InvalidResultError, ResidualIdentifierError
-from tests.builders import ct_instance, us_instance, write_part10
+from tests.builders import ct_instance, mr_instance, sr_instance, us_instance, write_part10
 from tests.deidentify.support import clear_screen, deidentified, profile, scope
 
 
@@ -102,3 +102,61 @@ def test_encoding_pads_odd_values():
 
     parts: list = []
     assert encode([Element(0x00081030, "LO", b"odd")], EXPLICIT_LITTLE, parts) == 12
+
+
+COMMON_NAMES = [
+    "Smith",
+    "Johnson",
+    "Brown",
+    "Garcia",
+    "Lee",
+    "Kim",
+    "Park",
+    "Li",
+    "Chen",
+    "Hall",
+    "Hill",
+    "Green",
+    "White",
+    "Black",
+    "Young",
+    "King",
+    "Scott",
+    "Baker",
+    "Long",
+    "Short",
+    "Stern",
+    "Wolf",
+    "Koch",
+    "Berg",
+    "Klein",
+    "Lang",
+    "Weber",
+    "Rose",
+    "Rice",
+    "Bell",
+    "Gray",
+    "Ray",
+    "Hand",
+    "Foot",
+    "Bone",
+    "Hart",
+    "Art",
+    "Mann",
+    "Max",
+    "Ana",
+    "Ann",
+    "Al",
+    "Ed",
+    "Ra",
+    "Spin",
+    "Echo",
+    "May",
+]
+
+
+def test_common_names_hold_nothing():
+    """The measured rate of false holds on generated common names is zero."""
+    for name in COMMON_NAMES:
+        for make in (ct_instance, mr_instance, sr_instance):
+            deidentified(write_part10(make(PatientName=f"{name}^{name}")))
