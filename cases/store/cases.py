@@ -27,7 +27,7 @@ from cases.model import (
 from cases.store import views
 from cases.store.accounts import draft_count, lock_user
 from cases.store.clock import now as clock_now
-from cases.store.filing import Filing, lock_case
+from cases.store.filing import Filing
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import (
     CaseImageRow,
@@ -38,6 +38,7 @@ from cases.store.rows import (
     ReceivedInstanceRow,
     UserRow,
 )
+from cases.store.shells import lock_case
 
 _NO_FILTER = CaseFilter()
 

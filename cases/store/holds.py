@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.model import HoldState, HoldSummary, InstanceOutcome, Page, User
+from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
-from cases.store.intake import HOLD_RETENTION_DAYS, finish_instance
+from cases.store.intake import HOLD_RETENTION_DAYS
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow
 from deidentify.results import Hold, HoldReason, PixelFinding, TextClass

@@ -193,6 +193,9 @@ def test_late_instances_of_a_closed_case_open_a_linked_draft(database: Database,
     (late,) = receive(database, ANN, "s", [arrival("s", "late")])
     with pytest.raises(CaseClosedError):
         file(database, shell, late, image("late", study="s"))
+    with database.write() as session:
+        Cases(session).condemn_blob("cases/orphan.dcm", shell.case_id)
+        assert Cases(session).condemned_blobs() == ["cases/orphan.dcm"]
     linked = open_shell(database, ANN, "s")
     assert (linked.previous_case_id, linked.is_new, linked.owner) == (shell.case_id, True, "ann")
     file(database, linked, late, image("late", study="s"))

@@ -1,0 +1,203 @@
+"""Drafts for received studies: opened at once, promoted when a place frees, closed when nothing came of them.
+
+Locks are always taken in one order (received study, user, case, instance), so that two transactions never wait for
+each other. On SQLite the transaction itself is the lock.
+"""
+
+from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy.orm import Session
+
+from cases import states
+from cases.errors import CaseNotFoundError
+from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, InstanceOutcome
+from cases.store.accounts import draft_count, lock_owner_named, lock_user
+from cases.store.arrivals import lock_study
+from cases.store.clock import now as clock_now
+from cases.store.rows import (
+    CaseImageRow,
+    CaseRow,
+    CaseStudyRow,
+    CondemnedBlobRow,
+    HoldRow,
+    ReceivedInstanceRow,
+    ReceivedStudyRow,
+    UserRow,
+    new_id,
+)
+
+
+class Shells:
+    """The shells of cases; every call may be repeated after a crash."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def open_shell(self, study_key: str) -> CaseShell:
+        """Find the open draft of a received study, or make one.
+
+        With an owner: a draft within the owner's limit, else waiting. Without: a draft of the inbox. Where the case of
+        this study was submitted, published or removed, a new draft that is linked to it.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such received study.
+        """
+        study = lock_study(self._session, study_key)
+        cases = self._session.scalars(
+            select(CaseRow)
+            .where(CaseRow.received_study == study_key)
+            .order_by(CaseRow.created_at.desc(), CaseRow.id)
+            .execution_options(populate_existing=True)
+        ).all()
+        row = next((case for case in cases if case.status in OPEN_STATUSES), None)
+        is_new = row is None
+        if row is None:
+            row = self._new_case(study, cases[0] if cases else None)
+        self._session.execute(
+            update(ReceivedInstanceRow)
+            .where(
+                ReceivedInstanceRow.received_study == study_key,
+                ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED,
+                ReceivedInstanceRow.generation.is_not(None),
+            )
+            .values(case_id=row.id)
+        )
+        owner = self._session.get(UserRow, row.owner_id) if row.owner_id else None
+        return CaseShell(
+            case_id=row.id,
+            status=row.status,
+            owner=owner.name if owner else None,
+            previous_case_id=row.previous_case_id,
+            is_new=is_new,
+        )
+
+    def _new_case(self, study: ReceivedStudyRow, previous: CaseRow | None) -> CaseRow:
+        # Late instances go where the earlier case went, also when it was claimed from the inbox.
+        if previous is not None and previous.owner_id is not None:
+            owner: UserRow | None = lock_user(self._session, previous.owner_id)
+        else:
+            owner = lock_owner_named(self._session, study.owner_name) if study.owner_name else None
+        facts = states.Facts(
+            has_owner=owner is not None,
+            drafts=draft_count(self._session, owner.id) if owner else 0,
+            draft_limit=owner.draft_limit if owner else 0,
+        )
+        moment = clock_now()
+        row = CaseRow(
+            id=new_id(),
+            owner_id=owner.id if owner else None,
+            status=states.entry(facts),
+            received_study=study.key,
+            previous_case_id=previous.id if previous else None,
+            sender=study.calling_ae,
+            arrived_at=study.first_arrival_at if previous is None else study.last_arrival_at,
+            profile=study.profile,
+            patient_key=study.patient_key,
+            created_at=moment,
+            updated_at=moment,
+        )
+        self._session.add(row)
+        self._session.flush()
+        return row
+
+    def promote_waiting(self) -> list[str]:
+        """Give free places to waiting cases, the oldest of each owner first, and return their ids."""
+        owners = self._session.scalars(
+            select(CaseRow.owner_id)
+            .where(CaseRow.status == CaseStatus.WAITING, CaseRow.owner_id.is_not(None))
+            .distinct()
+            .order_by(CaseRow.owner_id)
+        ).all()
+        promoted = []
+        for owner_id in owners:
+            if owner_id is not None:
+                promoted += self._promote(lock_user(self._session, owner_id))
+        return promoted
+
+    def _promote(self, owner: UserRow) -> list[str]:
+        free = owner.draft_limit - draft_count(self._session, owner.id)
+        if free <= 0:
+            return []
+        waiting = self._session.scalars(
+            select(CaseRow)
+            .where(CaseRow.owner_id == owner.id, CaseRow.status == CaseStatus.WAITING)
+            .order_by(CaseRow.created_at, CaseRow.id)
+            .limit(free)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        ).all()
+        for place, row in enumerate(waiting):
+            facts = states.Facts(has_owner=True, drafts=owner.draft_limit - free + place, draft_limit=owner.draft_limit)
+            row.status = states.decide(states.Action.PROMOTE, row.status, frozenset({states.Actor.SYSTEM}), facts)
+            row.updated_at = clock_now()
+            row.version += 1
+        self._session.flush()
+        return [row.id for row in waiting]
+
+    # -- closing the books -------------------------------------------------------------------------------------------
+
+    def close_books(self, study_key: str) -> list[str]:
+        """Remove the open draft of a study that turned out to hold nothing, unless somebody wrote into it.
+
+        Returns
+        -------
+        list of str
+            Keys of blobs of this study's cases that wait to be deleted.
+        """
+        lock_study(self._session, study_key)
+        unfinished = exists().where(
+            ReceivedInstanceRow.received_study == study_key, ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED
+        )
+        empty = self._session.scalars(
+            select(CaseRow.id).where(
+                CaseRow.received_study == study_key,
+                CaseRow.status.in_(OPEN_STATUSES),
+                ~unfinished,
+                ~exists().where(CaseImageRow.case_id == CaseRow.id),
+                ~exists().where(CaseStudyRow.case_id == CaseRow.id),
+                ~exists().where(HoldRow.case_id == CaseRow.id, HoldRow.state == HoldState.OPEN),
+                _is_untouched(),
+            )
+        ).all()
+        for case_id in empty:
+            self._delete_shell(lock_case(self._session, case_id))
+        return list(
+            self._session.scalars(
+                select(CondemnedBlobRow.blob_key)
+                .join(CaseRow, CaseRow.id == CondemnedBlobRow.case_id)
+                .where(CaseRow.received_study == study_key)
+            )
+        )
+
+    def _delete_shell(self, case: CaseRow) -> None:
+        for table in (ReceivedInstanceRow, HoldRow):
+            self._session.execute(update(table).where(table.case_id == case.id).values(case_id=None))
+        self._session.execute(
+            update(CaseRow).where(CaseRow.previous_case_id == case.id).values(previous_case_id=case.previous_case_id)
+        )
+        self._session.delete(case)
+        self._session.flush()
+
+
+def lock_case(session: Session, case_id: str) -> CaseRow:
+    """Lock a case's row until the transaction ends.
+
+    Raises
+    ------
+    CaseNotFoundError
+        When there is none.
+    """
+    row = session.scalar(
+        select(CaseRow)
+        .where(CaseRow.id == case_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise CaseNotFoundError("there is no such case")
+    return row
+
+
+def _is_untouched() -> ColumnElement[bool]:
+    return (CaseRow.title == "") & (CaseRow.presentation == "") & (CaseRow.discussion == "")
