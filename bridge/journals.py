@@ -27,6 +27,7 @@ def association_summary(record: AssociationRecord) -> AssociationSummary:
         ended_at=record.ended_at,
         outcome=OUTCOMES[record.outcome],
         rule=record.rule,
+        count=record.count,
         stored=record.stored,
         refusals=tuple(
             Refusal(status=status, reason=reason, count=count) for (status, reason), count in sorted(refused.items())

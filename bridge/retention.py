@@ -4,7 +4,8 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cases.store import Audit, Database, Holds, Intake
+from cases.blobs import BlobStore
+from cases.store import Audit, Cases, Database, Holds, Intake
 from config.settings import Settings
 from scp.spool import Spool
 
@@ -19,6 +20,7 @@ class Retention:
 
     database: Database
     spool: Spool
+    blobs: BlobStore
     settings: Settings
 
     def tick(self) -> None:
@@ -37,5 +39,16 @@ class Retention:
             if due:
                 Intake(session).mark_purged([instance.arrival_id for instance in due], now)
                 Audit(session).append(ACTOR, "originals.purge", f"{len(due)} original(s)")
+        delete_condemned(self.database, self.blobs)
         if due or reminded:
             log.info("retention", extra={"purged": len(due), "holds_to_remind": reminded})
+
+
+def delete_condemned(database: Database, blobs: BlobStore) -> None:
+    """Delete blobs that no image refers to any more; the list of them survives a crash."""
+    with database.read() as session:
+        keys = Cases(session).condemned_blobs()
+    for key in keys:
+        blobs.delete(key)
+        with database.write() as session:
+            Cases(session).forget_blob(key)

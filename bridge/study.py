@@ -13,7 +13,9 @@ from bridge import pipeline
 from bridge.pipeline import Filed, Inspection, Processed, Task
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
 from bridge.resends import Resends, decide, encoded_differently
+from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
+from cases.errors import CaseClosedError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
 from cases.store import Cases, Database, Holds, Intake
 from deidentify.compare import Fingerprint
@@ -65,7 +67,7 @@ class StudyRunner:
             self._work(study, pending, is_first=generation == 1)
         with self.database.write() as session:
             Cases(session).close_books(study_key)
-        self._delete_condemned()
+        delete_condemned(self.database, self.blobs)
         log.info("study done", extra={"generation": generation, "instances": len(pending)})
 
     def give_up(self, study_key: str, generation: int, reason: str) -> None:
@@ -190,6 +192,17 @@ class StudyRunner:
                 executor.shutdown(wait=False, cancel_futures=True)
 
     def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
+        try:
+            self._settle(shell, task, processed, resends)
+        except CaseClosedError:
+            # Submitted or removed meanwhile: the engine tries the study again, which opens a linked draft.
+            if isinstance(processed, Filed):
+                with self.database.write() as session:
+                    Cases(session).condemn_blob(processed.blob_key, shell.case_id)
+            raise
+
+    def _settle(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
+        """Write down what became of an instance, and of those whose place it takes, in one transaction."""
         with self.database.write() as session:
             intake = Intake(session)
             for old in resends.superseded.get(task.arrival_id, ()):
@@ -205,15 +218,6 @@ class StudyRunner:
                     Holds(session).hold(shell.case_id, task.arrival_id, processed)
                 case Dropped(reason=reason, detail=detail):
                     intake.finish(task.arrival_id, InstanceOutcome.DROPPED, reason=reason.value, detail=detail)
-
-    def _delete_condemned(self) -> None:
-        """Delete blobs that no image refers to any more; the list of them survives a crash."""
-        with self.database.read() as session:
-            keys = Cases(session).condemned_blobs()
-        for key in keys:
-            self.blobs.delete(key)
-            with self.database.write() as session:
-                Cases(session).forget_blob(key)
 
 
 def _task(study: ReceivedStudy, instance: ReceivedInstance, case_id: str) -> Task:

@@ -77,7 +77,7 @@ class Worker:
             worker_id=self._id,
             rules=SettleRules(quiet_period_s=settings.quiet_period_s, max_settle_s=settings.max_settle_s),
             destination_for=lambda calling, called: destination_for(settings, calling, called),
-            retention=Retention(database=self._database, spool=spool, settings=settings),
+            retention=Retention(database=self._database, spool=spool, blobs=blobs, settings=settings),
             reclaim=self._engine.reclaim,
         )
         self._stopping = threading.Event()

@@ -253,6 +253,8 @@ class AssociationSummary:
     outcome: AssociationOutcome
     rule: str = ""
     """The peer rule or limit that rejected it."""
+    count: int = 1
+    """How many associations this stands for: rejections of one kind come together, so that a flood stays small."""
     stored: int = 0
     """C-STORE requests answered with Success."""
     refusals: tuple[Refusal, ...] = ()

@@ -37,12 +37,12 @@ class Accounts:
         """
         if not name.strip() or draft_limit < 0:
             raise InvalidChangeError("a user needs a name and a draft limit of 0 or more")
-        if self._session.scalar(select(UserRow.id).where(UserRow.name == name)) is not None:
+        row_id = new_id()
+        values = {"id": row_id, "name": name, "role": role, "draft_limit": draft_limit, "created_at": clock_now()}
+        # Not by looking first: two administrators may make the same user at once.
+        if not insert_or_nothing(self._session, UserRow, [values], ["name"]):
             raise InvalidChangeError("there is a user of this name")
-        row = UserRow(name=name, role=role, draft_limit=draft_limit, created_at=clock_now())
-        self._session.add(row)
-        self._session.flush()
-        return self._value(row)
+        return self.user(row_id)
 
     def user(self, user_id: str) -> User:
         """Return a user by id.

@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import re
 from datetime import datetime
 
 from cases.errors import InvalidChangeError
 
 LIMIT_MAX = 500
+_ROW_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 def checked_limit(limit: int) -> int:
@@ -33,6 +35,6 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         moment = datetime.fromisoformat(at)
     except (ValueError, binascii.Error):
         raise InvalidChangeError("the cursor is not one of this list: begin again without it") from None
-    if moment.tzinfo is None:
+    if moment.tzinfo is None or not _ROW_ID.fullmatch(row_id):
         raise InvalidChangeError("the cursor is not one of this list: begin again without it")
     return moment, row_id

@@ -29,6 +29,7 @@ class Peers:
             "ended_at": record.ended_at,
             "outcome": record.outcome,
             "rule": record.rule,
+            "count": record.count,
             "stored": record.stored,
         }
         if not insert_or_nothing(self._session, AssociationRow, [values], ["id"]):
@@ -53,7 +54,7 @@ class Peers:
         last_at = func.max(AssociationRow.started_at, type_=AssociationRow.started_at.type)
         group = (AssociationRow.calling_ae, AssociationRow.called_ae, AssociationRow.peer_address, AssociationRow.rule)
         query = (
-            select(*group, func.count(), last_at)
+            select(*group, func.sum(AssociationRow.count), last_at)
             .where(AssociationRow.outcome == AssociationOutcome.REJECTED)
             .group_by(*group)
             .order_by(last_at.desc(), *group)
@@ -61,14 +62,16 @@ class Peers:
         if since is not None:
             query = query.where(AssociationRow.started_at >= since)
         return tuple(
-            RejectedPeer(calling_ae=calling, called_ae=called, peer_address=peer, rule=rule, count=count, last_at=last)
+            RejectedPeer(
+                calling_ae=calling, called_ae=called, peer_address=peer, rule=rule, count=int(count), last_at=last
+            )
             for calling, called, peer, rule, count, last in self._session.execute(query)
         )
 
     def by_outcome(self) -> Mapping[str, int]:
         """Return the number of associations by outcome."""
-        query = select(AssociationRow.outcome, func.count()).group_by(AssociationRow.outcome)
-        return {outcome.value: count for outcome, count in self._session.execute(query)}
+        query = select(AssociationRow.outcome, func.sum(AssociationRow.count)).group_by(AssociationRow.outcome)
+        return {outcome.value: int(count) for outcome, count in self._session.execute(query)}
 
     def declined(self) -> Mapping[str, int]:
         """Return the number of declined presentation contexts by abstract syntax."""

@@ -327,6 +327,7 @@ class AssociationRow(Base):
     ended_at: Mapped[datetime | None]
     outcome: Mapped[AssociationOutcome]
     rule: Mapped[str] = mapped_column(String(200), default="")
+    count: Mapped[int] = mapped_column(Integer, default=1)
     stored: Mapped[int] = mapped_column(Integer, default=0)
 
 

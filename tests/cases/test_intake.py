@@ -271,3 +271,24 @@ def test_originals_are_purged_by_their_age_and_never_before_their_work_is_done(d
         assert intake.instance(held.arrival_id).outcome == InstanceOutcome.EXPIRED
         assert intake.instance(held.arrival_id).is_purged
         assert intake.instance(working.arrival_id).outcome == InstanceOutcome.RECEIVED
+
+
+def test_rejections_that_came_together_are_counted_one_by_one(database):
+    record = AssociationSummary(
+        association_id="a" * 32,
+        calling_ae="STRANGER",
+        called_ae="CASEBRIDGE",
+        peer_address="10.0.0.9",
+        started_at=NOON,
+        ended_at=NOON,
+        outcome=AssociationOutcome.REJECTED,
+        rule="unknown-calling-ae",
+        count=250,
+    )
+    with database.write() as session:
+        assert Intake(session).record_association(record)
+        assert not Intake(session).record_association(record)
+    with database.read() as session:
+        summary = Intake(session).summary()
+    assert summary.associations == {"rejected": 250}
+    assert [peer.count for peer in summary.rejected_peers] == [250]

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.String(length=32), nullable=False),
         sa.Column("rule", sa.String(length=200), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("stored", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_association"),
     )
