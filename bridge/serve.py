@@ -1,5 +1,6 @@
 """``casebridge serve``: prepare, start the three processes, and print what an operator needs."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -56,9 +57,18 @@ def print_banner(settings: Settings, admin_token: str | None) -> None:
             "  Administrator's token, shown this once (it is stored as a hash only):",
             f"  {admin_token}",
         ]
-    lines += ["", "  Try it: casebridge demo    See it: casebridge status    Stop: Ctrl-C"]
+    command = own_command()
+    lines += ["", f"  Try it: {command} demo    See it: {command} status    Stop: Ctrl-C"]
     click.echo("\n".join(lines))
     sys.stdout.flush()
+
+
+def own_command() -> str:
+    """Return how this command line is called from here: by name where it is on the path, else by its file."""
+    if shutil.which("casebridge"):
+        return "casebridge"
+    path = Path(sys.executable).with_name("casebridge")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _sentence(error: Exception) -> str:
