@@ -32,6 +32,8 @@ from scp.spool import Spool
 
 log = logging.getLogger("casebridge.pipeline")
 
+TEXT_HOLDS = frozenset({HoldReason.BURNED_IN_TEXT, HoldReason.UNREADABLE_TEXT})
+
 PROGRESS_FRAMES = 10
 """Every how many frames the parent hears how far the screen is."""
 
@@ -68,7 +70,6 @@ class Inspection:
     fingerprint: Fingerprint | None
     patient_key: str
     """Internal patient key, empty where the data set names no patient."""
-    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +126,13 @@ def inspect(task: Task) -> Inspection:
             identified_file.seek(0)
             header = _deidentifier(task.profile).read(identified_file)
             whose = patient_key(header, _have().keys.patient_key, task.hospital)
-    except DeidentificationError as error:
-        hold = Hold(reason=error.reason, detail=str(error))
-        return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="", hold=hold)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        # The steps of ``process`` meet the same fault and hold this instance alone; its study goes on.
+        if not isinstance(error, DeidentificationError):
+            log.exception("an instance could not be inspected after an error of ours")
+        return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="")
     return Inspection(arrival_id=task.arrival_id, fingerprint=found, patient_key=whose)
 
 
@@ -190,7 +195,9 @@ def _report_frames(done: int, frames: int) -> None:
 
 def _screen_sentence(screen: ScreenReport) -> str:
     regions = len(screen.findings)
-    if regions:
+    if screen.hold is HoldReason.PIXELS_MISSING:
+        return "an image by its class or attributes, but without pixel data"
+    if regions and screen.hold in TEXT_HOLDS:
         frames = len({finding.frame for finding in screen.findings})
         return f"{regions} region(s) of text in {frames} of {screen.frames} frame(s)"
     return f"{screen.frames_read} of {screen.frames} frame(s) could be read"

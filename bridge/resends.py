@@ -25,9 +25,9 @@ class Resends:
 
 
 def encoded_differently(instances: Iterable[ReceivedInstance], fingerprints: Mapping[str, Fingerprint]) -> set[str]:
-    """Return arrival ids of instances that share a UID, differ in their pixel bytes, and in their transfer syntax.
+    """Return arrival ids of instances that share a UID and differ in their pixel bytes.
 
-    Only decoding tells whether the pixels themselves differ.
+    Only decoding tells whether the pixels themselves differ: transfer syntax and planar configuration may.
     """
     groups: dict[str, list[ReceivedInstance]] = {}
     for instance in instances:
@@ -36,8 +36,7 @@ def encoded_differently(instances: Iterable[ReceivedInstance], fingerprints: Map
     return {
         instance.arrival_id
         for group in groups.values()
-        if len({instance.transfer_syntax_uid for instance in group}) > 1
-        and len({fingerprints[instance.arrival_id].pixels for instance in group}) > 1
+        if len({fingerprints[instance.arrival_id].pixels for instance in group}) > 1
         for instance in group
     }
 
@@ -61,7 +60,9 @@ def decide(
     superseded: dict[str, tuple[ReceivedInstance, ...]] = {}
     conflicts: dict[str, ReceivedInstance] = {}
     for new in sorted(pending, key=lambda instance: instance.arrival_id):
-        rivals = standing.setdefault(new.sop_key, [])
+        # After a crash some of this generation are done already; those that came later do not count as earlier.
+        later = [old for old in standing.get(new.sop_key, ()) if _came_later(old, new)]
+        rivals = [old for old in standing.get(new.sop_key, ()) if old not in later]
         mine = fingerprints.get(new.arrival_id)
         equal = next((old for old in rivals if mine and fingerprints.get(old.arrival_id) == mine), None)
         if equal is not None:
@@ -69,17 +70,19 @@ def decide(
             continue
         readable = [old for old in rivals if old.arrival_id in fingerprints]
         if mine and any(fingerprints[old.arrival_id].pixels != mine.pixels for old in readable):
-            for rival in (*readable, new):
+            # What a rival was to replace stands again, in the draft perhaps: it is doubtful like the rival.
+            replaced = [older for old in readable for older in superseded.pop(old.arrival_id, ())]
+            for rival in (*replaced, *readable, new):
                 conflicts[rival.arrival_id] = rival
                 fresh.pop(rival.arrival_id, None)
-            rivals.append(new)
+            standing[new.sop_key] = [*replaced, *rivals, new, *later]
             continue
         if mine or not rivals:
             replaced = [older for old in rivals for older in superseded.pop(old.arrival_id, ())]
             superseded[new.arrival_id] = (*replaced, *rivals)
             for old in rivals:
                 fresh.pop(old.arrival_id, None)
-            standing[new.sop_key] = [new]
+            standing[new.sop_key] = [new, *later]
             fresh[new.arrival_id] = new
         else:
             # A resend that cannot be parsed says nothing against the one that could: it is held by itself.
@@ -90,3 +93,7 @@ def decide(
         superseded={key: old for key, old in superseded.items() if old},
         conflicts=tuple(conflicts.values()),
     )
+
+
+def _came_later(old: ReceivedInstance, new: ReceivedInstance) -> bool:
+    return old.generation == new.generation and old.arrival_id > new.arrival_id

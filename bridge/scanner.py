@@ -172,7 +172,15 @@ class Scanner:
 
     def _record_journals(self) -> None:
         for path in self._spool.journals():
-            record = self._spool.read_journal(path)
+            try:
+                record = self._spool.read_journal(path)
+            except FileNotFoundError:
+                continue  # the worker that had the lease before took it over
+            except ValueError:
+                # Left where it is, it would stand in the way of all that come after; ``status`` counts the quarantine.
+                path.rename(self._spool.root / "quarantine" / path.name)
+                log.warning("a damaged journal of an association is in quarantine: the sums lack its refusals")
+                continue
             with self._database.write() as session:
                 Intake(session).record_association(association_summary(record))
             self._spool.remove_journal(path)

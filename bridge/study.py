@@ -36,6 +36,14 @@ CONFLICT = Hold(
     reason=HoldReason.SAME_UID_DIFFERENT_PIXELS,
     detail="different pixels arrived under one SOP Instance UID; decide which belong to the case",
 )
+NOT_COMPARED = Hold(
+    reason=HoldReason.INTERNAL_ERROR,
+    detail="it could not be compared with what else came under its UIDs; the log has the place",
+)
+
+
+class StudyUnfinishedError(Exception):
+    """Instances of the generation are without an outcome after it was worked through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +67,20 @@ class StudyRunner:
         ----------
         study_key
             Row key of the received study.
+
+        Raises
+        ------
+        StudyUnfinishedError
+            When an instance was forgotten: the engine tries again, and in the end it is held.
         """
         with self.database.read() as session:
             study = Intake(session).study(study_key)
             pending = Intake(session).pending(study_key, generation)
         if pending:
-            self._work(study, pending, is_first=generation == 1)
+            self._work(study, pending, generation)
         with self.database.write() as session:
+            if Intake(session).pending(study_key, generation):
+                raise StudyUnfinishedError
             Cases(session).close_books(study_key)
         delete_condemned(self.database, self.blobs)
         log.info("study done", extra={"generation": generation, "instances": len(pending)})
@@ -80,11 +95,11 @@ class StudyRunner:
             Cases(session).close_books(study_key)
         log.error("a study was given up", extra={"reason": reason, "instances": len(pending)})
 
-    def _work(self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], *, is_first: bool) -> None:
+    def _work(self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], generation: int) -> None:
         # The contributor sees what is coming at once; what comes later may turn out to be a mere resend, which must
         # not open a draft beside a case that was submitted since.
-        shell = self._open_shell(study) if is_first else None
-        resends, seen = self._inspect(study, pending)
+        shell = self._open_shell(study) if generation == 1 else None
+        resends, seen = self._inspect(study, pending, generation)
         with self.database.write() as session:
             for instance, equal in resends.duplicates:
                 Intake(session).finish(instance.arrival_id, InstanceOutcome.DUPLICATE, duplicate_of=equal.arrival_id)
@@ -92,10 +107,15 @@ class StudyRunner:
             return
         shell = shell or self._open_shell(study)
         self._hold_conflicts(shell, resends)
-        fresh = self._of_one_patient(study, shell, resends.fresh, seen)
+        fresh = self._of_one_patient(study, shell, resends, seen)
         tasks = [_task(study, instance, shell.case_id) for instance in fresh]
         for task, processed in self._in_children(tasks, pipeline.process, _killed_processed):
-            self._record(shell, task, processed, resends)
+            if isinstance(processed, Filed) and seen[task.arrival_id].fingerprint is None:
+                with self.database.write() as session:
+                    Cases(session).condemn_blob(processed.blob_key, shell.case_id)
+                self._record(shell, task, NOT_COMPARED, resends)
+            else:
+                self._record(shell, task, processed, resends)
 
     def _open_shell(self, study: ReceivedStudy) -> CaseShell:
         with self.database.write() as session:
@@ -107,7 +127,7 @@ class StudyRunner:
     # -- deciding --------------------------------------------------------------------------------------------------
 
     def _inspect(
-        self, study: ReceivedStudy, pending: Sequence[ReceivedInstance]
+        self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], generation: int
     ) -> tuple[Resends, dict[str, Inspection]]:
         tasks = [_task(study, instance, case_id="") for instance in pending]
         seen = {
@@ -124,7 +144,15 @@ class StudyRunner:
         with self.database.read() as session:
             everything = Intake(session).instances(study.key)
         names = {instance.sop_key for instance in pending}
-        earlier = [old for old in everything if old.sop_key in names and old.arrival_id not in arrived]
+        # What arrived since belongs to the next generation, which will compare itself with this one.
+        earlier = [
+            old
+            for old in everything
+            if old.sop_key in names
+            and old.arrival_id not in arrived
+            and old.generation is not None
+            and old.generation <= generation
+        ]
         known = {old.arrival_id: _stored(old) for old in earlier if old.fingerprint_dataset}
         known |= {key: found.fingerprint for key, found in seen.items() if found.fingerprint is not None}
         doubtful = encoded_differently([*earlier, *pending], known)
@@ -140,10 +168,11 @@ class StudyRunner:
         self,
         study: ReceivedStudy,
         shell: CaseShell,
-        fresh: Sequence[ReceivedInstance],
+        resends: Resends,
         seen: dict[str, Inspection],
     ) -> list[ReceivedInstance]:
         """Hold what names another patient than the study does; all of it where nobody can tell whose the study is."""
+        fresh = resends.fresh
         keys = {instance.arrival_id: seen[instance.arrival_id].patient_key for instance in fresh}
         named = set(keys.values()) - {""}
         whose = study.patient_key or (next(iter(named)) if len(named) == 1 else "")
@@ -157,6 +186,10 @@ class StudyRunner:
         with self.database.write() as session:
             for instance in strangers:
                 Holds(session).hold(shell.case_id, instance.arrival_id, TWO_PATIENTS)
+                # Whose place a stranger would have taken is no clearer, and nothing else works on it.
+                for old in resends.superseded.get(instance.arrival_id, ()):
+                    if old.outcome is InstanceOutcome.RECEIVED:
+                        Holds(session).hold(shell.case_id, old.arrival_id, TWO_PATIENTS)
         held = {instance.arrival_id for instance in strangers}
         return [instance for instance in fresh if instance.arrival_id not in held]
 
