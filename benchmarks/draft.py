@@ -83,6 +83,7 @@ def _running(folder: Path) -> Iterator[Bridge]:
         yield bridge
     finally:
         end(bridge.process)
+        shutil.rmtree(folder / "data", ignore_errors=True)
 
 
 def _send(port: int, folder: Path, count: int) -> float:

@@ -128,7 +128,7 @@ def machine_facts(work: Path) -> dict[str, str]:
     """Return what a reader must know of the machine to read the figures."""
     dcmtk = _first_line("storescp", "--version")
     return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores seen",
+        "processor": f"{_processor()}, {os.cpu_count()} CPUs",
         "memory": f"{_memory_gb():.0f} GB",
         "file system": _first_line("stat", "-f", "-c", "%T", str(work)),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",

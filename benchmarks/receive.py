@@ -25,6 +25,12 @@ _WARM_UP = 12
 _REST_S = 0.5
 """After the last answer, so that what a receiver does behind the sender's back is counted."""
 
+_CONDITIONS = (
+    "All on one disk, each run on a fresh folder; what a run wrote is synced before the next begins. DCMTK and Orthanc "
+    "run with `TCP_NODELAY=1` and PDUs of 128 kB, storescp with `--fork` where there are four associations. CPU is user "
+    "and system time of the receiver's processes; the kernel's own write-back is in none of the figures."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -114,12 +120,15 @@ def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], Non
     promises = {receiver.name: receiver.promise for receiver in receivers} | {DISK: "file and folder synced"}
     what = f"CT of {files[0].stat().st_size / 1e6:.2f} MB × {objects}, n = {repeats}"
     tables = [_table(samples, promises, associations, what) for associations in (1, 4)]
+    notes = [_CONDITIONS]
     absent = [receiver.name for receiver in RECEIVERS if receiver not in receivers]
+    if absent:
+        notes.append(f"Not installed, so not measured: {', '.join(absent)}.")
     return Section(
         name="receive",
         title="Receiving",
         tables=tables,
-        notes=[f"Not installed, so not measured: {', '.join(absent)}."] if absent else [],
+        notes=notes,
         data={
             f"{associations} {name}": [
                 {"objects_per_s": one.objects_per_s, "cpu_ms": one.cpu_ms, "peak_rss_mb": one.peak_rss_mb}
