@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cases.blobs import BlobStore
+from cases.errors import StoreUnavailableError
 from cases.store import Audit, Cases, Database, Holds, Intake
 from config.settings import Settings
 from scp.spool import Spool
@@ -49,6 +50,10 @@ def delete_condemned(database: Database, blobs: BlobStore) -> None:
     with database.read() as session:
         keys = Cases(session).condemned_blobs()
     for key in keys:
-        blobs.delete(key)
+        try:
+            blobs.delete(key)
+        except StoreUnavailableError:
+            log.warning("images that nobody refers to could not be deleted; they stay on the list")
+            return
         with database.write() as session:
             Cases(session).forget_blob(key)

@@ -1,0 +1,182 @@
+"""The workflow of a study on a real store, with answers in the place of the process pool."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import pipeline
+from bridge.pipeline import Filed, Inspection, Processed, Task
+from bridge.study import StudyRunner
+from cases.blobs import LocalBlobs
+from cases.errors import StoreUnavailableError
+from cases.model import InstanceOutcome, NewArrival, ReceivedInstance
+from cases.store import Cases, Database, Holds, Intake
+from deidentify.compare import Fingerprint
+from deidentify.results import Hold, HoldReason
+from tests.cases.world import INBOX, arrival, image, key, receive
+
+STUDY = f"{key('study')}-{INBOX.id}"
+UNREADABLE = Hold(reason=HoldReason.UNREADABLE, detail="the data set ends early")
+
+
+class Answers:
+    """Answers what child processes would, by arrival: content is (header, pixels), or None for what cannot be read."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, tuple[str, str] | None] = {}
+        self.patient: dict[str, str] = {}
+        self.held: set[str] = set()
+        self.before: dict[str, Callable[[], None]] = {}
+        self.processed: list[str] = []
+
+    def run(self, function: Callable[[Task], Any], task: Task, **_: object) -> Any:
+        return {pipeline.inspect: self._inspect, pipeline.process: self._process, pipeline.decoded: lambda _: ""}[
+            function
+        ](task)
+
+    def _inspect(self, task: Task) -> Inspection:
+        self.before.pop(task.arrival_id, lambda: None)()
+        content = self.content.get(task.arrival_id, ("header", "pixels"))
+        return Inspection(
+            arrival_id=task.arrival_id,
+            fingerprint=Fingerprint(dataset=content[0], pixels=content[1]) if content else None,
+            patient_key=self.patient.get(task.arrival_id, "patient") if content else "",
+        )
+
+    def _process(self, task: Task) -> Processed:
+        self.processed.append(task.arrival_id)
+        if task.arrival_id in self.held or self.content.get(task.arrival_id, ()) is None:
+            return UNREADABLE
+        written = image(task.sop_key, study=task.study_key)
+        return Filed(instance=written, blob_key=f"cases/{task.case_id}/{task.arrival_id}.dcm")
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def runner(database: Database, answers: Answers, tmp_path: Path) -> StudyRunner:
+    return StudyRunner(
+        database=database,
+        blobs=LocalBlobs(tmp_path / "blobs"),
+        pool=answers,  # type: ignore[arg-type] # a fake with the one method that is used
+        threads=2,
+        timeout_s=5.0,
+    )
+
+
+def record(database: Database, arrived: NewArrival) -> None:
+    with database.write() as session:
+        Intake(session).record([arrived], destination=INBOX)
+
+
+def settle(database: Database) -> int:
+    with database.write() as session:
+        return Intake(session).assign_generation(STUDY)[0]
+
+
+def found(database: Database, arrived: NewArrival) -> ReceivedInstance:
+    with database.read() as session:
+        return Intake(session).instance(arrived.arrival_id)
+
+
+def outcomes(database: Database, *arrivals: NewArrival) -> list[InstanceOutcome]:
+    return [found(database, arrived).outcome for arrived in arrivals]
+
+
+def test_a_resend_that_arrives_while_its_study_is_worked_on_is_judged_by_its_own_generation(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    (first,) = receive(database, INBOX, "study", [arrival("study", "1")])
+    again = arrival("study", "1")
+    answers.content[again.arrival_id] = ("header", "other pixels")
+    answers.before[first.arrival_id] = lambda: record(database, again)
+
+    runner.run(STUDY, 1)
+
+    assert outcomes(database, first, again) == [InstanceOutcome.FILED, InstanceOutcome.RECEIVED]
+    runner.run(STUDY, settle(database))
+    assert outcomes(database, first, again) == [InstanceOutcome.HELD, InstanceOutcome.HELD]
+
+
+def test_an_instance_whose_correction_names_another_patient_is_held_with_it(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    other, wrong, corrected = (arrival("study", name) for name in ("other", "same", "same"))
+    receive(database, INBOX, "study", [other, wrong, corrected])
+    answers.content[corrected.arrival_id] = ("corrected header", "pixels")
+    answers.patient[corrected.arrival_id] = "another patient"
+
+    runner.run(STUDY, 1)
+
+    held = [found(database, each) for each in (other, wrong, corrected)]
+    assert [each.reason for each in held] == [HoldReason.TWO_PATIENTS] * 3
+
+
+def test_a_conflict_holds_every_version_of_the_image_that_is_in_the_draft(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    (first,) = receive(database, INBOX, "study", [arrival("study", "1")])
+    runner.run(STUDY, 1)
+    newer, conflicting = arrival("study", "1"), arrival("study", "1")
+    answers.content[newer.arrival_id] = ("newer header", "pixels")
+    answers.content[conflicting.arrival_id] = ("header", "other pixels")
+    receive(database, INBOX, "study", [newer, conflicting])
+
+    runner.run(STUDY, 2)
+
+    assert outcomes(database, first, newer, conflicting) == [InstanceOutcome.HELD] * 3
+
+
+def test_a_replay_does_not_let_an_older_file_replace_a_newer_one(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    readable, unreadable = arrival("study", "1"), arrival("study", "1")
+    receive(database, INBOX, "study", [readable, unreadable])
+    answers.content[unreadable.arrival_id] = None
+    with database.write() as session:  # as far as the run came before it was killed
+        Cases(session).open_shell(STUDY)
+        Holds(session).hold(None, unreadable.arrival_id, UNREADABLE)
+
+    runner.run(STUDY, 1)
+
+    assert outcomes(database, readable, unreadable) == [InstanceOutcome.FILED, InstanceOutcome.HELD]
+
+
+def test_what_could_not_be_compared_is_held_even_when_it_comes_out_clean(
+    database: Database, runner: StudyRunner, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = receive(database, INBOX, "study", [arrival("study", "1")])
+    runner.run(STUDY, 1)
+    (again,) = receive(database, INBOX, "study", [arrival("study", "1")])
+    monkeypatch.setattr(
+        answers,
+        "_inspect",
+        lambda task: Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key=""),
+    )
+
+    runner.run(STUDY, 2)
+
+    assert outcomes(database, first, again) == [InstanceOutcome.FILED, InstanceOutcome.HELD]
+
+
+def test_a_study_is_done_although_the_image_store_deletes_nothing(
+    database: Database, runner: StudyRunner, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = receive(database, INBOX, "study", [arrival("study", "1")])
+    with database.write() as session:
+        Cases(session).condemn_blob("cases/a/b.dcm")
+
+    def refuse(_blobs: LocalBlobs, _key: str) -> None:
+        raise StoreUnavailableError("a blob cannot be deleted")
+
+    monkeypatch.setattr(LocalBlobs, "delete", refuse)
+    runner.run(STUDY, 1)
+
+    assert outcomes(database, first) == [InstanceOutcome.FILED]
+    with database.read() as session:
+        assert Cases(session).condemned_blobs() == ["cases/a/b.dcm"]
