@@ -1,5 +1,6 @@
 """Sending files to a DICOM destination, for trying without a PACS: `casebridge send` and `casebridge demo`."""
 
+import queue
 import socket
 import time
 import warnings
@@ -29,6 +30,7 @@ _MAX_CONTEXTS = 128
 _MAX_LOST = 3
 _CONNECTION_TIMEOUT_S = 10.0
 _RESPONSE_TIMEOUT_S = 300.0
+_LOOK_S = 0.5
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _PREAMBLE_BYTES = 128
 _WARNINGS = range(0xB000, 0xC000)
@@ -353,13 +355,29 @@ def _request(association: Association, file: _Object, context_id: int) -> Any:
     # Its own thread must not take the response.
     association._reactor_checkpoint.clear()  # noqa: SLF001
     try:
-        while not association._is_paused:  # noqa: SLF001
+        while not association._is_paused and association.is_alive():  # noqa: SLF001
             time.sleep(0.0001)
         association.dimse.send_msg(request, context_id)
-        _, response = association.dimse.get_msg(block=True)
+        response = _await_response(association)
     finally:
         association._reactor_checkpoint.set()  # noqa: SLF001
     if response is None:
         association._handle_no_response()  # noqa: SLF001
         return {}
     return association._check_received_status(response)  # noqa: SLF001
+
+
+def _await_response(association: Association) -> Any:
+    """Return the next message, None where none will come.
+
+    A lost connection announces itself by one message only, which the association's own thread may have taken: so this
+    looks for itself, now and then, whether the connection is still there.
+    """
+    deadline = time.monotonic() + _RESPONSE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        is_lost = association.acse.is_aborted() or not association.is_alive()
+        with suppress(queue.Empty):
+            return association.dimse.msg_queue.get(timeout=_LOOK_S)[1]
+        if is_lost:
+            return None
+    return None
