@@ -105,6 +105,15 @@ class RunningBridge:
                     found.append(int(entry.name))
         return [pid for pid in found if pid != os.getpid()]
 
+    def pids_of(self, words: str) -> list[int]:
+        """The processes of this bridge whose command line holds these words, such as ``bridge worker``."""
+        found = []
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                if words in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode():
+                    found.append(pid)
+        return found
+
     def kill_everything(self) -> None:
         """kill -9 of every process at once, as a power cut for the program."""
         pids = self.pids()
@@ -127,15 +136,15 @@ class RunningBridge:
             self.kill_everything()
             raise
 
-    def get(self, path: str) -> Any:
-        return json.loads(self.fetch(path))
+    def get(self, path: str, *, token: str = ADMIN_TOKEN) -> Any:
+        return json.loads(self.fetch(path, token=token))
 
-    def fetch(self, path: str, *, method: str = "GET", body: Any = None) -> bytes:
+    def fetch(self, path: str, *, method: str = "GET", body: Any = None, token: str = ADMIN_TOKEN) -> bytes:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.http_port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bytes(answer.read())
