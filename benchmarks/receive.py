@@ -27,8 +27,8 @@ _REST_S = 0.5
 
 _CONDITIONS = (
     "All on one disk, each run on a fresh folder; what a run wrote is synced before the next begins. DCMTK and Orthanc "
-    "run with `TCP_NODELAY=1` and PDUs of 128 kB, storescp with `--fork` where there are four associations. CPU is user "
-    "and system time of the receiver's processes; the kernel's own write-back is in none of the figures."
+    "run with `TCP_NODELAY=1` and PDUs of 128 kB, storescp with `--fork` where there are four associations. CPU is "
+    "user and system time of the receiver's processes; the kernel's own write-back is in none of the figures."
 )
 
 
@@ -117,7 +117,7 @@ def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], Non
                 )
         step(f"receive {repeat + 1}/{repeats}: {DISK}")
         samples[1, DISK].append(_disk_sample(work, files[_WARM_UP:]))
-    promises = {receiver.name: receiver.promise for receiver in receivers} | {DISK: "file and folder synced"}
+    promises = {receiver.name: receiver.promise for receiver in receivers} | {DISK: "synced"}
     what = f"CT of {files[0].stat().st_size / 1e6:.2f} MB × {objects}, n = {repeats}"
     tables = [_table(samples, promises, associations, what) for associations in (1, 4)]
     notes = [_CONDITIONS]

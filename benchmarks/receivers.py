@@ -35,10 +35,10 @@ class Receiver:
 
 
 RECEIVERS = (
-    Receiver(name="casebridge scp", program=sys.executable, promise="file and folder synced"),
-    Receiver(name="storescp +B", program="storescp", promise="in the page cache"),
-    Receiver(name="storescp", program="storescp", promise="in the page cache"),
-    Receiver(name="Orthanc", program="Orthanc", promise="file synced, indexed"),
+    Receiver(name="casebridge scp", program=sys.executable, promise="synced"),
+    Receiver(name="storescp +B", program="storescp", promise="in page cache"),
+    Receiver(name="storescp", program="storescp", promise="in page cache"),
+    Receiver(name="Orthanc", program="Orthanc", promise="synced, indexed"),
 )
 
 
