@@ -5,6 +5,7 @@ read → disposition → plan → screen → write → verify → keep the blob
 Everything that crosses to the parent process is a key or a result type of ``deidentify``: no path, pixel or value.
 """
 
+import errno
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from bridge.keys import Keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
 from cases.blobs import BlobStore, open_blobs
+from cases.errors import StoreUnavailableError
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
@@ -34,8 +36,16 @@ log = logging.getLogger("casebridge.pipeline")
 
 TEXT_HOLDS = frozenset({HoldReason.BURNED_IN_TEXT, HoldReason.UNREADABLE_TEXT})
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+
 PROGRESS_FRAMES = 10
 """Every how many frames the parent hears how far the screen is."""
+
+
+class OriginalGoneError(DeidentificationError):
+    """The original of an instance is not in the spool."""
+
+    reason = HoldReason.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +136,11 @@ def inspect(task: Task) -> Inspection:
             identified_file.seek(0)
             header = _deidentifier(task.profile).read(identified_file)
             whose = patient_key(header, _have().keys.patient_key, task.hospital)
-    except (MemoryError, OSError):
+    except (MemoryError, StoreUnavailableError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            raise
         # The steps of ``process`` meet the same fault and hold this instance alone; its study goes on.
         if not isinstance(error, DeidentificationError):
             log.exception("an instance could not be inspected after an error of ours")
@@ -141,29 +153,40 @@ def decoded(task: Task) -> str:
     try:
         with _original(task) as identified_file:
             return decoded_digest(identified_file, _have().keys.digest_key)
-    except (DeidentificationError, FileNotFoundError):
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        if not isinstance(error, DeidentificationError):
+            log.exception("pixels could not be compared after an error of ours")
         return ""
 
 
 def process(task: Task) -> Processed:
     """Take one original through every step; a failure of a step is a hold with its reason.
 
-    Errors of the machine (full disk, store out of reach) are raised, so that the study is tried again.
+    Errors of the machine are raised, so that the study is tried again; a store out of reach or a full disk as
+    ``StoreUnavailableError``, for as long as it takes.
     """
-    with _original(task) as identified_file:
-        try:
+    try:
+        with _original(task) as identified_file:
             return _steps(task, identified_file)
-        except DeidentificationError as error:
-            return Hold(reason=error.reason, detail=str(error))
-        except (MemoryError, OSError):
-            raise
-        except Exception as error:
-            # Whatever went wrong: nothing doubtful passes.
-            log.exception("an instance is held after an error of ours")
-            return Hold(
-                reason=HoldReason.INTERNAL_ERROR,
-                detail=f"{type(error).__name__} while the instance was worked on; the log has the place",
-            )
+    except DeidentificationError as error:
+        return Hold(reason=error.reason, detail=str(error))
+    except (MemoryError, StoreUnavailableError):
+        raise
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return Hold(reason=HoldReason.UNREADABLE, detail="the disk could not read the original")
+        if error.errno in NO_ROOM:
+            raise StoreUnavailableError("the work folder has no room") from None
+        raise
+    except Exception as error:
+        # Whatever went wrong: nothing doubtful passes.
+        log.exception("an instance is held after an error of ours")
+        return Hold(
+            reason=HoldReason.INTERNAL_ERROR,
+            detail=f"{type(error).__name__} while the instance was worked on; the log has the place",
+        )
 
 
 def _steps(task: Task, identified_file: BinaryIO) -> Processed:
@@ -224,5 +247,13 @@ def _work_folder() -> Path:
 
 @contextmanager
 def _original(task: Task) -> Iterator[BinaryIO]:
-    with _spool().path(task.study_key, task.sop_key, task.arrival_id).open("rb") as file:
+    path = _spool().path(task.study_key, task.sop_key, task.arrival_id)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        # One file that is gone is one hold; a spool that is gone (an unmounted volume) holds nothing, it is waited for.
+        if not path.parent.parent.is_dir():
+            raise StoreUnavailableError("the spool is not there") from None
+        raise OriginalGoneError("its original is not in the spool any more") from None
+    with file:
         yield file
