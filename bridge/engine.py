@@ -84,6 +84,11 @@ class Engine:
         May be called again after a crash.
     retry_delays_s
         Pauses between the attempts; one attempt more than there are pauses.
+    outages
+        Errors that say nothing of a study but that the machine cannot work now. They count as no attempt: giving
+        up would hold every study there is because a server restarts.
+    outage_pause_s
+        Pause before the next try in an outage.
     poll_interval_s
         How often the short lane looks for work; the long lane does so at 1.6 times that.
     """
@@ -98,6 +103,8 @@ class Engine:
         on_failed: Callable[[str, int, str], None],
         application_version: str = APPLICATION_VERSION,
         retry_delays_s: Sequence[float] = (1.0, 5.0, 25.0),
+        outages: tuple[type[Exception], ...] = (),
+        outage_pause_s: float = 5.0,
         poll_interval_s: float = 0.25,
     ) -> None:
         if concurrency < len(_LANES):
@@ -109,6 +116,8 @@ class Engine:
         self._run_study = run_study
         self._on_failed = on_failed
         self._retry_delays_s = tuple(retry_delays_s)
+        self._outages = outages
+        self._outage_pause_s = outage_pause_s
         self._poll_interval_s = poll_interval_s
         self._database: sqlalchemy.Engine | None = None
         self._stopping = threading.Event()
@@ -253,8 +262,8 @@ class Engine:
         return self._attempt("failure report", lambda: self._on_failed(study_key, generation, reason))
 
     def _attempt(self, what: str, body: Callable[[], None]) -> str:
-        reason = ""
-        for delay_s in (*self._retry_delays_s, None):
+        delays_s = iter(self._retry_delays_s)
+        while True:
             if self._stopping.is_set():
                 raise _InterruptedByStop
             try:
@@ -264,11 +273,14 @@ class Engine:
             except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, it fails this study only
                 reason = type(error).__name__
                 _logger.warning("%s raised %s at %s", what, reason, place_of(error))
+                is_outage = isinstance(error, self._outages)
             else:
                 return ""
+            delay_s = self._outage_pause_s if is_outage else next(delays_s, None)
             if self._stopping.is_set() or (delay_s is not None and self._stopping.wait(delay_s)):
                 raise _InterruptedByStop
-        return reason
+            if delay_s is None:
+                return reason
 
     def _dispatches(self, study_key: str, generation: int) -> int:
         assert self._database is not None

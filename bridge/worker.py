@@ -13,13 +13,14 @@ from typing import IO, Self
 from bridge.app import keys_of, open_spool
 from bridge.engine import Engine, EngineClient
 from bridge.pipeline import Tools, start_child
-from bridge.pool import Pool
+from bridge.pool import Pool, PoolStartError
 from bridge.retention import Retention
 from bridge.routes import destination_for
 from bridge.scanner import Scanner, SettleRules
 from bridge.study import StudyRunner
 from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import open_blobs
+from cases.errors import StoreUnavailableError
 from cases.store import Database, Leases
 from config import Settings, profile_text
 
@@ -69,6 +70,7 @@ class Worker:
             concurrency=STUDIES_AT_ONCE,
             run_study=runner.run,
             on_failed=runner.give_up,
+            outages=(StoreUnavailableError, PoolStartError),
         )
         self._scanner = Scanner(
             database=self._database,

@@ -205,6 +205,31 @@ def test_a_failing_study_is_tried_again_and_then_fails_visibly(url, database, le
     assert "CANARY" not in everything_in(database)
 
 
+def test_an_outage_costs_no_study_its_attempts(url, database, ledger, tmp_path) -> None:
+    client = EngineClient(engine=database)
+    tries: list[str] = []
+
+    def body(study_key: str, generation: int) -> None:
+        tries.append(study_key)
+        if len(tries) <= 6:
+            raise ConnectionResetError
+
+    with running(
+        make_engine(
+            url,
+            "host-w1",
+            tmp_path,
+            run_study=body,
+            retry_delays_s=(),
+            outages=(ConnectionResetError,),
+            outage_pause_s=0.01,
+        )
+    ):
+        enqueue(database, ("patient", 1, 1))
+        until(lambda: len(tries) == 7 and client.counts() == {"queued": 0, "running": 0, "failed": 0}, "the end")
+    assert ledger.keys("ConnectionResetError") == []
+
+
 def everything_in(database: sqlalchemy.Engine) -> str:
     schema = "dbos" if database.dialect.name == "postgresql" else None
     metadata = sqlalchemy.MetaData()
