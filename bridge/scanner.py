@@ -16,6 +16,7 @@ from bridge.engine import EngineClient
 from bridge.journals import association_summary
 from bridge.retention import Retention
 from bridge.worker_leases import LEASE_PREFIX
+from cases.errors import StoreUnavailableError
 from cases.model import Destination, NewArrival
 from cases.store import Cases, Database, Intake, Leases
 from scp.spool import Arrival, ScanMark, Spool
@@ -81,8 +82,11 @@ class Scanner:
         """Stop scanning and give the lease back."""
         self._stopping.set()
         self._thread.join()
-        with self._database.write() as session:
-            Leases(session).release(LEASE, self._worker_id)
+        try:
+            with self._database.write() as session:
+                Leases(session).release(LEASE, self._worker_id)
+        except StoreUnavailableError:
+            log.warning("the scanner's lease could not be given back; it runs out by itself")
 
     def _loop(self) -> None:
         while not self._stopping.wait(TICK_S):
@@ -100,7 +104,8 @@ class Scanner:
         if now < self._lease_at:
             return True
         with self._database.write() as session:
-            held = Leases(session).claim(LEASE, self._worker_id, LEASE_TTL_S, datetime.now(UTC))
+            leases = Leases(session)
+            held = leases.claim(LEASE, self._worker_id, LEASE_TTL_S, leases.now())
         if held:
             self._lease_at = now + LEASE_TTL_S / 3
         else:
@@ -193,17 +198,19 @@ class Scanner:
 
     def _reclaim_dead_workers(self) -> None:
         """Take over the studies of workers whose lease ran out: the claim of the lease decides who does it."""
-        now = datetime.now(UTC)
         with self._database.read() as session:
-            dead = Leases(session).expired(LEASE_PREFIX, now)
+            leases = Leases(session)
+            dead = leases.expired(LEASE_PREFIX, leases.now())
         for name in dead:
             worker_id = name.removeprefix(LEASE_PREFIX)
             if worker_id == self._worker_id:
                 continue
             with self._database.write() as session:
-                if not Leases(session).claim(name, self._worker_id, LEASE_TTL_S, datetime.now(UTC)):
+                leases = Leases(session)
+                if not leases.claim(name, self._worker_id, LEASE_TTL_S, leases.now()):
                     continue
             taken = self._reclaim(worker_id)
             with self._database.write() as session:
                 Leases(session).release(name, self._worker_id)
-            log.warning("a dead worker's studies were taken over", extra={"worker": worker_id, "studies": taken})
+            if taken:
+                log.warning("studies that a worker left were taken over", extra={"worker": worker_id, "studies": taken})

@@ -3,10 +3,8 @@
 import fcntl
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import IO, Self
 
@@ -18,16 +16,15 @@ from bridge.retention import Retention
 from bridge.routes import destination_for
 from bridge.scanner import Scanner, SettleRules
 from bridge.study import StudyRunner
-from bridge.worker_leases import LEASE_PREFIX
+from bridge.worker_leases import Heartbeat
 from cases.blobs import open_blobs
 from cases.errors import StoreUnavailableError
-from cases.store import Database, Leases
+from cases.store import Database
 from config import Settings, profile_text
 
 log = logging.getLogger("casebridge.worker")
 
-HEARTBEAT_S = 10.0
-LEASE_TTL_S = 60.0
+CLAIM_S = 120.0
 STUDIES_AT_ONCE = 4
 """A few side by side, so that a short study does not wait for a long one; the pool bounds the work itself."""
 INSTANCE_TIMEOUT_S = 3600.0
@@ -82,8 +79,7 @@ class Worker:
             retention=Retention(database=self._database, spool=spool, blobs=blobs, settings=settings),
             reclaim=self._engine.reclaim,
         )
-        self._stopping = threading.Event()
-        self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heartbeat = Heartbeat(database=self._database, worker_id=self._id, lost=self._end)
 
     def __enter__(self) -> Self:
         """Take the lease, start engine, heartbeat and scanner."""
@@ -97,28 +93,22 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop in the reverse order; unfinished studies go on at the next start."""
-        self._stopping.set()
         self._scanner.stop()
         self._pool.close()
         self._engine.stop()
-        self._heartbeat.join()
-        with self._database.write() as session:
-            Leases(session).release(self._lease, self._id)
+        self._heartbeat.stop()
         self._database.close()
         self._lock.close()
 
-    @property
-    def _lease(self) -> str:
-        return LEASE_PREFIX + self._id
-
     def _claim_lease(self) -> None:
         """Take this worker's lease; while another one takes over what we left behind, wait for it to finish."""
-        deadline = time.monotonic() + 2 * LEASE_TTL_S
-        while time.monotonic() < deadline:
-            with self._database.write() as session:
-                if Leases(session).claim(self._lease, self._id, LEASE_TTL_S, datetime.now(UTC)):
-                    return
-            self._stopping.wait(1.0)
+        deadline = time.monotonic() + CLAIM_S
+        while not self._heartbeat.claim():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(1.0)
+        else:
+            return
         raise WorkerIdInUseError(f"another worker holds the id {self._id}; set CASEBRIDGE_WORKER_ID to another one")
 
     def _lock_worker_id(self) -> IO[bytes]:
@@ -135,20 +125,7 @@ class Worker:
             ) from None
         return file
 
-    def _beat(self) -> None:
-        """Renew the lease; a worker that cannot for as long as a lease lives is dead to the others, and ends."""
-        last = datetime.now(UTC)
-        while not self._stopping.wait(HEARTBEAT_S):
-            now = datetime.now(UTC)
-            try:
-                with self._database.write() as session:
-                    held = Leases(session).renew(self._lease, self._id, LEASE_TTL_S, now)
-            except Exception:
-                log.exception("the heartbeat could not be written")
-                held = (now - last).total_seconds() < LEASE_TTL_S
-            else:
-                last = now
-            if not held:
-                log.error("this worker lost its lease and ends")
-                # Another worker has begun on our studies: end at once, before anything more is written.
-                self._die(EXIT_LEASE_LOST)
+    def _end(self) -> None:
+        log.error("this worker lost its lease and ends")
+        # Another worker has begun on our studies, or is about to: end at once, before anything more is written.
+        self._die(EXIT_LEASE_LOST)

@@ -1,12 +1,13 @@
 """Names that one holder has for a while: the scanner's, and one for each worker that lives."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from cases.store.clock import now as clock_now
 from cases.store.rows import LeaseRow
 
 
@@ -15,6 +16,16 @@ class Leases:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def now(self) -> datetime:
+        """Return this moment by the one clock that all holders share: with PostgreSQL, that of its server.
+
+        A host whose own clock runs ahead would find every lease of the others expired.
+        """
+        if self._session.get_bind().dialect.name != "postgresql":
+            return clock_now()
+        moment: datetime = self._session.execute(select(func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
 
     def claim(self, name: str, owner: str, ttl_s: float, now: datetime) -> bool:
         """Take the lease when it is free, expired or one's own, and return whether it is held now."""
@@ -46,6 +57,12 @@ class Leases:
     def release(self, name: str, owner: str) -> None:
         """Give a lease back; nothing when it is somebody else's."""
         self._session.execute(delete(LeaseRow).where(LeaseRow.name == name, LeaseRow.holder == owner))
+
+    def expire(self, name: str, owner: str, now: datetime) -> None:
+        """Let one's lease run out at once: unlike a released one it is found by those who take over what is left."""
+        self._session.execute(
+            update(LeaseRow).where(LeaseRow.name == name, LeaseRow.holder == owner).values(expires_at=now)
+        )
 
     def expired(self, prefix: str, now: datetime) -> tuple[str, ...]:
         """Return the names under the prefix whose holder has not renewed them in time."""

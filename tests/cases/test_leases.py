@@ -1,7 +1,7 @@
 """A name has one holder."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from cases.store import Database, Leases
 from tests.cases.world import NOON
@@ -24,6 +24,26 @@ def test_a_lease_is_taken_renewed_lost_and_released(database: Database) -> None:
         assert leases.claim("scanner", "w2", 60, after)
         leases.release("scanner", "w2")
         assert leases.claim("scanner", "w3", 60, after)
+
+
+def test_a_lease_that_its_holder_lets_run_out_is_found_at_once_and_can_be_taken_by_both(database: Database) -> None:
+    with database.write() as session:
+        leases = Leases(session)
+        leases.claim("worker:a", "a", 60, NOON)
+        leases.expire("worker:a", "b", SOON)
+        assert leases.expired("worker:", SOON) == ()
+        leases.expire("worker:a", "a", SOON)
+        assert leases.live("worker:", SOON) == ()
+        assert leases.expired("worker:", SOON) == ("worker:a",)
+        assert not leases.renew("worker:a", "a", 60, SOON)
+        assert leases.claim("worker:a", "a", 60, SOON)
+
+
+def test_the_shared_clock_knows_its_zone(database: Database) -> None:
+    with database.read() as session:
+        moment = Leases(session).now()
+    assert abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
+    assert moment.utcoffset() == timedelta(0)
 
 
 def test_expired_leases_are_found_by_prefix(database: Database) -> None:
