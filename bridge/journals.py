@@ -3,6 +3,7 @@
 from collections import Counter
 
 from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
+from scp.contexts import is_uid
 from scp.journal import AssociationRecord, Outcome
 
 OUTCOMES = {
@@ -33,7 +34,12 @@ def association_summary(record: AssociationRecord) -> AssociationSummary:
             Refusal(status=status, reason=reason, count=count) for (status, reason), count in sorted(refused.items())
         ),
         declined=tuple(
-            DeclinedContext(abstract_syntax=context.abstract_syntax, reason="not a storage service")
+            DeclinedContext(abstract_syntax=_uid(context.abstract_syntax), reason="not a storage service")
             for context in record.declined
         ),
     )
+
+
+def _uid(proposed: str) -> str:
+    # Anybody who reaches the port can propose anything: a NUL, which PostgreSQL takes in no text, or a name.
+    return proposed if is_uid(proposed) else "malformed"

@@ -1,0 +1,35 @@
+"""What a peer proposes reaches the books, whatever it is."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bridge.journals import association_summary
+from cases.store import Database, Intake
+from scp.journal import AssociationRecord, ContextRecord, Outcome
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("proposed", ["1.2\x003.4", "DOE^JOHN", "", "1." * 40])
+def test_a_proposed_syntax_that_is_no_uid_is_counted_and_not_quoted(database: Database, proposed: str) -> None:
+    record = AssociationRecord(
+        association_id="a" * 32,
+        calling_ae="PACS",
+        called_ae="CASEBRIDGE",
+        peer_address="192.0.2.7",
+        started_at=NOON,
+        ended_at=NOON,
+        outcome=Outcome.RELEASED,
+        rule="",
+        contexts=(ContextRecord(abstract_syntax=proposed, transfer_syntaxes=("1.2.840.10008.1.2",), accepted=None),),
+        stored=0,
+        refused=(),
+        echoes=0,
+        count=1,
+    )
+
+    with database.write() as session:
+        assert Intake(session).record_association(association_summary(record))
+    with database.read() as session:
+        assert Intake(session).summary().declined == {"malformed": 1}
