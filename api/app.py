@@ -9,7 +9,7 @@ from api.middleware import RequestFrame
 from api.openapi import install_openapi
 from api.ports import MetricsSource, Readiness
 from api.problems import install_problem_handlers
-from api.render import Renderer
+from api.rendering import RendererOnDemand
 from api.routes import accounts, cases, health, holds, images, inbox, status, tokens
 from cases.blobs import BlobStore
 from cases.store import Database
@@ -73,7 +73,7 @@ def create_app(
         blobs=blobs,
         readiness=readiness,
         metrics=figures,
-        renderer=Renderer(),
+        renderer=RendererOnDemand(),
         version=version,
     )
     app.add_middleware(RequestFrame, metrics=figures)

@@ -4,7 +4,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
-from cases.blobs import BlobStore
 from fastapi import BackgroundTasks, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -12,7 +11,8 @@ from api.authorization import permit, relation_to, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
 from api.ports import Readiness
-from api.render import Renderer
+from api.rendering import Renderer
+from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
 from cases.model import User
 from cases.store import Accounts, Database

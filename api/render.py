@@ -8,7 +8,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,6 +20,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from api.errors import NotRenderableError, PartNotFoundError
+from api.rendering import Rendering, Window
 
 MAX_PIXELS = 64 * 1024 * 1024
 """Rows times columns that are decoded at most, so that one request cannot take the memory of all."""
@@ -56,25 +56,6 @@ _HEADER_KEYWORDS = [
 ]
 _META_END = 144
 """Offset behind File Meta Information Group Length (0002,0000), from which that length counts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A window of PS3.3 §C.11.2.1.2 in output units of the modality transform, for example HU."""
-
-    center: float
-    width: float
-    function: str = "LINEAR"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendering:
-    """What is asked for: ``frame`` counts from 0; the sizes are limits in pixels, and an image is never enlarged."""
-
-    frame: int = 0
-    window: Window | None = None
-    max_width: int | None = None
-    max_height: int | None = None
 
 
 class Renderer:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 
 
+def prepare_folders(settings: Settings) -> None:
+    """Create what a first start needs on disk: data folder, secret, spool."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_secret(settings.secret_file)
+    open_spool(settings).prepare()
+
+
 def prepare(settings: Settings) -> str | None:
     """Create what a first start needs: folders, secret, database, administrator.
 
@@ -27,19 +34,18 @@ def prepare(settings: Settings) -> str | None:
     str or None
         The administrator's token in plain when it was just made, never again.
     """
-    from cases.store import Accounts, Database  # noqa: PLC0415 - the receiver's process does without a database
+    prepare_folders(settings)
+    with open_database(settings) as database:
+        return ensure_administrator(settings, database)
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    create_secret(settings.secret_file)
-    open_spool(settings).prepare()
-    database = Database.open(settings.database_url)
-    try:
-        database.migrate()
-        given = settings.admin_token.get_secret_value() if settings.admin_token else None
-        with database.write() as session:
-            return Accounts(session).ensure_admin(given)
-    finally:
-        database.close()
+
+def ensure_administrator(settings: Settings, database: "Database") -> str | None:
+    """Create the administrator where there is none; see ``prepare``."""
+    from cases.store import Accounts  # noqa: PLC0415
+
+    given = settings.admin_token.get_secret_value() if settings.admin_token else None
+    with database.write() as session:
+        return Accounts(session).ensure_admin(given)
 
 
 def check_ports(settings: Settings) -> None:
@@ -134,22 +140,19 @@ def open_receiver(settings: Settings) -> Iterator["Receiver"]:
         yield receiver
 
 
-@contextmanager
-def open_api(settings: Settings, *, version: str) -> Iterator["FastAPI"]:
+def build_api(settings: Settings, database: "Database", *, version: str) -> "FastAPI":
     """Build the HTTP application on the database and the blobs."""
-    from cases.blobs import open_blobs  # noqa: PLC0415
-
     from api.app import create_app  # noqa: PLC0415
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
+    from cases.blobs import open_blobs  # noqa: PLC0415
 
-    with open_database(settings) as database:
-        blobs = open_blobs(settings.blob_url)
-        spool = open_spool(settings)
-        yield create_app(
-            database=database,
-            blobs=blobs,
-            readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool),
-            metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine)),
-            version=version,
-        )
+    blobs = open_blobs(settings.blob_url)
+    spool = open_spool(settings)
+    return create_app(
+        database=database,
+        blobs=blobs,
+        readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool),
+        metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine)),
+        version=version,
+    )

@@ -37,9 +37,9 @@ def follow_supervisor(life_fd: int | None, die: Callable[[int], None] = os._exit
     threading.Thread(target=watch, name="supervisor-watch", daemon=True).start()
 
 
-def say_ready(ready_fd: int | None) -> None:
-    """Tell the supervisor that this process does its work now; without a descriptor, do nothing."""
+def say_ready(ready_fd: int | None, for_operator: str = "") -> None:
+    """Tell the supervisor that this process does its work now, and what the operator must hear; else do nothing."""
     if ready_fd is None:
         return
-    os.write(ready_fd, b"ready")
+    os.write(ready_fd, f"ready {for_operator}".encode())
     os.close(ready_fd)

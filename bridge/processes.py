@@ -2,6 +2,12 @@
 
 import importlib.metadata
 import logging
+import sys
+import threading
+from contextlib import ExitStack
+from importlib import import_module
+
+import click
 
 from bridge.child import Stop, follow_supervisor, say_ready
 from bridge.logs import configure_logging
@@ -9,6 +15,7 @@ from config.settings import Settings
 
 log = logging.getLogger("casebridge.bridge")
 
+EXIT_CONFIG = 2
 VERSION = importlib.metadata.version("casebridge")
 
 
@@ -39,21 +46,31 @@ def run_worker(settings: Settings, *, ready_fd: int | None, life_fd: int | None)
 
 
 def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) -> None:
-    """Answer HTTP until told to stop."""
+    """Answer HTTP until told to stop. Under a supervisor it makes the administrator too, and says the new token."""
     follow_supervisor(life_fd)
     configure_logging(settings.log_level, process="api")
     import uvicorn  # noqa: PLC0415
 
-    from bridge.app import open_api  # noqa: PLC0415
+    from bridge.app import build_api, ensure_administrator, open_database  # noqa: PLC0415
+    from cases.errors import CaseError  # noqa: PLC0415
 
-    with open_api(settings, version=VERSION) as app:
+    with ExitStack() as stack:
+        try:
+            database = stack.enter_context(open_database(settings))
+            token = ensure_administrator(settings, database) if ready_fd is not None else None
+        except CaseError as error:
+            click.echo(f"Casebridge cannot start: {error}", err=True)
+            sys.exit(EXIT_CONFIG)
+        app = build_api(settings, database, version=VERSION)
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: object = None) -> None:
                 await super().startup(sockets)  # type: ignore[arg-type]
                 if self.started:
                     log.info("api ready", extra={"port": settings.http_port})
-                    say_ready(ready_fd)
+                    say_ready(ready_fd, token or "")
+                    # What draws images is large, and nobody who starts the bridge waits for it.
+                    threading.Thread(target=import_module, args=("api.render",), name="warm-up", daemon=True).start()
 
         Server(
             uvicorn.Config(

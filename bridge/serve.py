@@ -1,4 +1,7 @@
-"""``casebridge serve``: prepare, start the three processes, and print what an operator needs."""
+"""``casebridge serve``: prepare, start the three processes, and print what an operator needs.
+
+The banner comes when both ports answer; the worker starts then, and takes up what has arrived meanwhile.
+"""
 
 import shutil
 import sys
@@ -6,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import check_ports, prepare
+from bridge.app import check_ports, prepare_folders
 from bridge.keys import SecretError
 from bridge.logs import configure_logging
 from bridge.supervisor import Supervisor
@@ -20,7 +23,7 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
     configure_logging(settings.log_level, process="serve")
     try:
         check_ports(settings)
-        admin_token = prepare(settings)
+        prepare_folders(settings)
     except (SecretError, OSError) as error:
         click.echo(f"Casebridge cannot start: {_sentence(error)}", err=True)
         return EXIT_CONFIG
@@ -28,9 +31,12 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
     children = [
         ("scp", ["scp", *common, *(["--open"] if open_ else [])]),
         ("api", ["api", *common]),
-        ("worker", ["worker", *common]),
     ]
-    return Supervisor(children, on_ready=lambda: print_banner(settings, admin_token)).run()
+    return Supervisor(
+        children,
+        later=[("worker", ["worker", *common])],
+        on_ready=lambda said: print_banner(settings, said.get("api")),
+    ).run()
 
 
 def print_banner(settings: Settings, admin_token: str | None) -> None:

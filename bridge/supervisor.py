@@ -18,6 +18,10 @@ STOP_S = 15.0
 RESTART_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_S = 60.0
 """A child that ran this long starts again at once when it dies."""
+LATER_S = 10.0
+"""When the children that come later start at the latest, whatever keeps the first ones from being ready."""
+EXIT_CONFIG = 2
+"""A child that ends so before the first announcement has said what an operator must mend: starting it again is idle."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,17 +37,33 @@ class Child:
     deaths: int = 0
     due_at: float = field(default=0.0)
     """When to start it (again), on the monotonic clock."""
+    is_first: bool = True
+    """Whether the announcement waits for it."""
+    said: str = field(default="", repr=False)
+    """What it has to tell the operator, said with its readiness."""
 
 
 class Supervisor:
     """Keeps its children running until it is told to stop.
 
+    The announcement comes when all of `children` are ready, with what they had to say by their names. Those of `later`
+    start then: they do not take the processor from what an operator waits for.
+
     Children learn of the supervisor's death by the end of a pipe that it alone holds open, so that kill -9 of the
     supervisor ends them too.
     """
 
-    def __init__(self, children: Sequence[tuple[str, Sequence[str]]], *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        children: Sequence[tuple[str, Sequence[str]]],
+        *,
+        later: Sequence[tuple[str, Sequence[str]]] = (),
+        on_ready: Callable[[dict[str, str]], None],
+    ) -> None:
         self._children = [Child(name=name, arguments=arguments) for name, arguments in children]
+        due_at = time.monotonic() + LATER_S
+        self._children += [Child(name=name, arguments=each, due_at=due_at, is_first=False) for name, each in later]
+        self._exit_status = 0
         self._on_ready = on_ready
         self._announced = False
         self._stopping = False
@@ -54,7 +74,7 @@ class Supervisor:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
 
     def run(self) -> int:
-        """Run until SIGINT or SIGTERM; return the exit status."""
+        """Run until SIGINT, SIGTERM or a child's complaint about its settings; return the exit status."""
         previous = {
             number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
         }
@@ -69,7 +89,7 @@ class Supervisor:
             signal.set_wakeup_fd(wakeup)
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        return 0
+        return self._exit_status
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number != signal.SIGCHLD:
@@ -103,12 +123,17 @@ class Supervisor:
                 self._read_ready(key.data)
 
     def _read_ready(self, child: Child) -> None:
-        said = os.read(child.ready_fd, 16)
+        said = os.read(child.ready_fd, 4096).decode()
         self._forget_ready_fd(child)
         child.is_ready = bool(said)
-        if not self._announced and all(each.is_ready for each in self._children):
+        child.said = said.partition(" ")[2] or child.said
+        if not self._announced and all(each.is_ready for each in self._children if each.is_first):
             self._announced = True
-            self._on_ready()
+            self._on_ready({each.name: each.said for each in self._children if each.said})
+            for each in self._children:
+                each.said = ""
+                if each.started_at == 0.0:
+                    each.due_at = 0.0
 
     def _forget_ready_fd(self, child: Child) -> None:
         if child.ready_fd >= 0:
@@ -119,6 +144,9 @@ class Supervisor:
     def _notice_deaths(self) -> None:
         for child in self._children:
             if child.process is None or child.process.poll() is None:
+                continue
+            if child.process.returncode == EXIT_CONFIG and not self._announced:
+                self._stopping, self._exit_status = True, EXIT_CONFIG
                 continue
             lived_s = time.monotonic() - child.started_at
             child.deaths = 0 if lived_s > STEADY_S else child.deaths + 1

@@ -8,7 +8,7 @@ from api.context import AuthorizedCall, Call
 from api.errors import InvalidRequestError, NotRenderableError
 from api.etags import is_held, tag_of
 from api.openapi import png_answer, problems
-from api.render import Rendering, Window
+from api.rendering import Rendering, Window
 from api.schemas.cases import ImageOut
 from api.schemas.common import Key
 from cases.model import CaseImage

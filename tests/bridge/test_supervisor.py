@@ -26,7 +26,7 @@ supervisor.subprocess.Popen = start
 supervisor.RESTART_S = (0.05,)
 supervisor.STOP_S = 2.0
 sys.exit(supervisor.Supervisor(
-    [("one", ["one"]), ("two", ["two"])], on_ready=lambda: (folder / "ready").touch()
+    [("one", ["one"]), ("two", ["two"])], on_ready=lambda said: (folder / "ready").touch()
 ).run())
 """
 
