@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
+from cases.model import ReceivedInstance
 from cases.store import Audit, Cases, Database, Holds, Intake
 from config.settings import Settings
 from scp.spool import Spool
@@ -33,16 +34,25 @@ class Retention:
                 retention_days=self.settings.retention_days,
                 hold_retention_days=self.settings.hold_retention_days,
             )
-        for instance in due:
-            self.spool.remove(instance.study_key, instance.sop_key, instance.arrival_id)
+        purged = [instance.arrival_id for instance in due if self._remove(instance)]
         with self.database.write() as session:
             reminded = Holds(session).remind(now, after_days=self.settings.hold_reminder_days)
-            if due:
-                Intake(session).mark_purged([instance.arrival_id for instance in due], now)
-                Audit(session).append(ACTOR, "originals.purge", f"{len(due)} original(s)")
+            if purged:
+                Intake(session).mark_purged(purged, now)
+                Audit(session).append(ACTOR, "originals.purge", f"{len(purged)} original(s)")
         delete_condemned(self.database, self.blobs)
-        if due or reminded:
-            log.info("retention", extra={"purged": len(due), "holds_to_remind": reminded})
+        if len(purged) < len(due):
+            log.error("originals could not be deleted and stay", extra={"originals": len(due) - len(purged)})
+        if purged or reminded:
+            log.info("retention", extra={"purged": len(purged), "holds_to_remind": reminded})
+
+    def _remove(self, instance: ReceivedInstance) -> bool:
+        # One that cannot be deleted must not keep the others beyond their time.
+        try:
+            self.spool.remove(instance.study_key, instance.sop_key, instance.arrival_id)
+        except OSError:
+            return False
+        return True
 
 
 def delete_condemned(database: Database, blobs: BlobStore) -> None:
