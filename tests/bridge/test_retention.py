@@ -1,7 +1,6 @@
 """What goes when: originals with all that lies beside them, and undecided holds."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def recorded(database: Database, spool: Spool, number: int, *, days: float, outc
 
 def files_of(spool: Spool, arrived: Arrival) -> list[str]:
     folder = spool.root / "studies" / arrived.study_key
-    return [name for name in os.listdir(folder) if arrived.arrival_id in name] if folder.exists() else []
+    return [path.name for path in folder.glob(f"*{arrived.arrival_id}*")]
 
 
 def found(database: Database, arrived: Arrival) -> ReceivedInstance:

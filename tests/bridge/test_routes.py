@@ -17,13 +17,13 @@ def settings(folder: Path) -> Settings:
     return load_settings({"CASEBRIDGE_DATA_DIR": str(folder), "CASEBRIDGE_ROUTES": json.dumps(ROUTES)})
 
 
-def test_a_study_without_a_route_goes_to_the_inbox(tmp_path: Path):
+def test_a_study_without_a_route_goes_to_the_inbox(tmp_path: Path) -> None:
     found = destination_for(settings(tmp_path), "PACS1", "CASEBRIDGE")
 
     assert (found.owner, found.profile, found.hospital) == (None, "teaching", "")
 
 
-def test_the_closest_route_gives_owner_profile_hospital_and_quiet_period(tmp_path: Path):
+def test_the_closest_route_gives_owner_profile_hospital_and_quiet_period(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
     alice, bob, strict = (
@@ -35,7 +35,7 @@ def test_the_closest_route_gives_owner_profile_hospital_and_quiet_period(tmp_pat
     assert (strict.owner, strict.profile) == (None, "strict")
 
 
-def test_senders_to_one_owner_share_a_destination_and_owners_do_not(tmp_path: Path):
+def test_senders_to_one_owner_share_a_destination_and_owners_do_not(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
     ids = {
@@ -47,7 +47,7 @@ def test_senders_to_one_owner_share_a_destination_and_owners_do_not(tmp_path: Pa
     assert len(set(ids.values())) == 3
 
 
-def test_a_destination_id_says_nothing_and_stays_the_same(tmp_path: Path):
+def test_a_destination_id_says_nothing_and_stays_the_same(tmp_path: Path) -> None:
     first, again = (destination_for(settings(tmp_path), "PACS1", "ALICE").id for _ in range(2))
 
     assert first == again

@@ -1,0 +1,253 @@
+"""The settle scanner on a real spool and a real store, with a job engine that only listens."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import scanner as module
+from bridge.scanner import LEASE, Scanner, SettleRules
+from bridge.worker_leases import LEASE_PREFIX
+from cases.model import Destination
+from cases.store import Cases, Database, Intake, Leases
+from scp.journal import AssociationFacts
+from scp.spool import Spool
+from tests.bridge.spooled import arrive, journal, spool_in
+from tests.integration.running import eventually
+
+
+class Engine:
+    """Remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, int, int]] = []
+
+    def enqueue_study(self, _session: object, study_key: str, generation: int, *, instances: int) -> None:
+        self.jobs.append((study_key, generation, instances))
+
+
+class Duties:
+    """Retention that counts how often it was asked."""
+
+    ticks = 0
+
+    def tick(self) -> None:
+        self.ticks += 1
+
+
+def destination(calling: str, called: str) -> Destination:
+    owner = None if called == "CASEBRIDGE" else called.lower()
+    return Destination(
+        id=called.lower(), calling_ae=calling, called_ae=called, owner=owner, hospital="", profile="teaching"
+    )
+
+
+def scanner(database: Database, spool: Spool, engine: Engine, **changes: Any) -> Scanner:
+    given: dict[str, Any] = {
+        "worker_id": "w1",
+        "rules": SettleRules(quiet_period_s=0, max_settle_s=60),
+        "retention": Duties(),
+        "reclaim": lambda _: 0,
+    }
+    return Scanner(
+        database=database,
+        spool=spool,
+        client=engine,  # type: ignore[arg-type] # a fake with the one method that is used
+        destination_for=destination,
+        **(given | changes),
+    )
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return spool_in(tmp_path)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+def test_a_file_of_the_spool_gets_a_row_and_its_study_a_job(database: Database, spool: Spool, engine: Engine) -> None:
+    first, second = arrive(spool, 1, 1), arrive(spool, 1, 2)
+
+    scanner(database, spool, engine).tick()
+
+    assert engine.jobs == [(f"{first.study_key}-casebridge", 1, 2)]
+    with database.read() as session:
+        assert Intake(session).known([first.arrival_id, second.arrival_id]) == {first.arrival_id, second.arrival_id}
+
+
+def test_a_study_that_has_not_settled_waits(database: Database, spool: Spool, engine: Engine) -> None:
+    arrive(spool, 1)
+
+    scanner(database, spool, engine, rules=SettleRules(quiet_period_s=600, max_settle_s=1800)).tick()
+
+    assert engine.jobs == []
+    with database.read() as session:
+        assert Intake(session).summary().arriving == 1
+
+
+def test_nothing_is_handed_over_twice_and_what_comes_late_is_a_generation_of_its_own(
+    database: Database, spool: Spool, engine: Engine
+) -> None:
+    scan = scanner(database, spool, engine)
+    arrived = arrive(spool, 1)
+    scan.tick()
+    scan.tick()
+    arrive(spool, 1, 2)
+
+    scan.tick()
+
+    key = f"{arrived.study_key}-casebridge"
+    assert engine.jobs == [(key, 1, 1), (key, 2, 1)]
+
+
+def test_another_scanner_that_starts_anew_repeats_nothing(database: Database, spool: Spool, engine: Engine) -> None:
+    arrive(spool, 1)
+    scanner(database, spool, engine).tick()
+
+    scanner(database, spool, engine).tick()
+
+    assert len(engine.jobs) == 1
+
+
+def test_each_route_has_a_study_of_its_own(database: Database, spool: Spool, engine: Engine) -> None:
+    for called in ("ALICE", "BOB", "ALICE"):
+        arrive(spool, 1, called=called)
+
+    scanner(database, spool, engine).tick()
+
+    assert sorted((key.partition("-")[2], instances) for key, _, instances in engine.jobs) == [("alice", 2), ("bob", 1)]
+
+
+def test_many_arrivals_are_recorded_in_parts(
+    database: Database, spool: Spool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    for number in range(5):
+        arrive(spool, 1, number)
+
+    scanner(database, spool, engine).tick()
+
+    assert [instances for _, _, instances in engine.jobs] == [5]
+
+
+def facts(key: str = "a" * 32) -> AssociationFacts:
+    return AssociationFacts(
+        association_id=key,
+        calling_ae="PACS",
+        called_ae="CASEBRIDGE",
+        peer_address="127.0.0.1",
+        started_at=datetime.now(UTC),
+        contexts=(),
+    )
+
+
+def test_the_books_of_an_association_are_taken_over_once(database: Database, spool: Spool, engine: Engine) -> None:
+    arrive(spool, 1)
+    journal(spool, facts(), stored=1, refused=2)
+
+    scanner(database, spool, engine).tick()
+
+    with database.read() as session:
+        summary = Intake(session).summary()
+    assert (summary.total.stored, summary.total.refused, summary.unrecorded) == (1, 2, 0)
+    assert spool.journals() == []
+
+
+def test_what_was_acknowledged_and_has_no_file_is_seen(database: Database, spool: Spool, engine: Engine) -> None:
+    journal(spool, facts(), stored=3)
+
+    scanner(database, spool, engine).tick()
+
+    with database.read() as session:
+        assert Intake(session).summary().unrecorded == 3
+
+
+def test_a_damaged_journal_stands_in_nobodys_way(
+    database: Database, spool: Spool, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal(spool, facts(), refused=1)
+    damaged = spool.journals()[0].with_name("0-damaged.jsonl")
+    damaged.write_text("Zwitschervogel\n")
+
+    scanner(database, spool, engine).tick()
+
+    with database.read() as session:
+        assert Intake(session).summary().total.refused == 1
+    assert spool.journals() == []
+    assert spool.quarantined() == 1
+    assert "damaged journal" in caplog.text
+    assert "Zwitschervogel" not in caplog.text
+
+
+def test_the_slower_duties_have_their_own_times(database: Database, spool: Spool, engine: Engine) -> None:
+    duties = Duties()
+    scan = scanner(database, spool, engine, retention=duties)
+
+    scan.tick()
+    scan.tick()
+
+    assert duties.ticks == 1
+
+
+def test_a_dead_workers_studies_are_taken_over_by_whoever_claims_its_lease(
+    database: Database, spool: Spool, engine: Engine
+) -> None:
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    with database.write() as session:
+        for worker in ("w1", "w2"):
+            assert Leases(session).claim(LEASE_PREFIX + worker, worker, 1, long_ago)
+        assert Leases(session).claim(f"{LEASE_PREFIX}w3", "w3", 3600, datetime.now(UTC))
+    taken: list[str] = []
+
+    def reclaim(worker: str) -> int:
+        taken.append(worker)
+        return 2
+
+    scan = scanner(database, spool, engine, reclaim=reclaim)
+
+    scan.tick()
+
+    assert taken == ["w2"], "neither its own nor a living one's"
+    with database.read() as session:
+        assert LEASE_PREFIX + "w2" not in Leases(session).expired(LEASE_PREFIX, datetime.now(UTC))
+
+
+def test_only_the_holder_of_the_lease_scans(database: Database, spool: Spool, engine: Engine) -> None:
+    with database.write() as session:
+        assert Leases(session).claim(LEASE, "another", 3600, datetime.now(UTC))
+    arrive(spool, 1)
+    scan = scanner(database, spool, engine)
+
+    scan.start()
+    scan.stop()
+
+    assert engine.jobs == []
+
+
+def test_a_failing_scan_is_tried_again_and_the_lease_given_back(
+    database: Database, spool: Spool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TICK_S", 0.01)
+    arrive(spool, 1)
+    failures = iter([RuntimeError("the database is away")])
+    real = Cases.promote_waiting
+
+    def sometimes(cases: Cases) -> list[str]:
+        for failure in failures:
+            raise failure
+        return real(cases)
+
+    monkeypatch.setattr(Cases, "promote_waiting", sometimes)
+    monkeypatch.setattr(module, "SLOW_TICK_S", 0.0)
+    scan = scanner(database, spool, engine)
+    scan.start()
+    try:
+        eventually(lambda: next(failures, None) is None and engine.jobs, within_s=10, what="the study is handed over")
+    finally:
+        scan.stop()
+    with database.write() as session:
+        assert Leases(session).claim(LEASE, "another", 10, datetime.now(UTC))
