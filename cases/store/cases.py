@@ -182,6 +182,7 @@ class Cases(Filing):
         case.updated_at = clock_now()
         keys = self._remove_images(case.id)
         self._withdraw_holds(case.id)
+        self._drop_unfinished(case.id)
         self._session.flush()
         return keys
 
@@ -206,6 +207,19 @@ class Cases(Filing):
             .where(ReceivedInstanceRow.arrival_id.in_(held), ReceivedInstanceRow.outcome == InstanceOutcome.HELD)
             .values(
                 outcome=InstanceOutcome.DROPPED, reason="case-removed", detail="its case was removed while it was held"
+            )
+        )
+
+    def _drop_unfinished(self, case_id: str) -> None:
+        # Whoever removes a case while its images still appear does not want the rest of them in another draft.
+        self._session.execute(
+            update(ReceivedInstanceRow)
+            .where(ReceivedInstanceRow.case_id == case_id, ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED)
+            .values(
+                outcome=InstanceOutcome.DROPPED,
+                reason="case-removed",
+                detail="its case was removed while it was worked on",
+                finished_at=clock_now(),
             )
         )
 

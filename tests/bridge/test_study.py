@@ -10,12 +10,12 @@ from bridge import pipeline
 from bridge.pipeline import Filed, Inspection, Processed, Task
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
-from cases.errors import StoreUnavailableError
-from cases.model import InstanceOutcome, NewArrival, ReceivedInstance
+from cases.errors import CaseClosedError, StoreUnavailableError
+from cases.model import InstanceOutcome, NewArrival, ReceivedInstance, Role
 from cases.store import Cases, Database, Holds, Intake
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
-from tests.cases.world import INBOX, arrival, image, key, receive
+from tests.cases.world import INBOX, arrival, image, key, receive, user
 
 STUDY = f"{key('study')}-{INBOX.id}"
 UNREADABLE = Hold(reason=HoldReason.UNREADABLE, detail="the data set ends early")
@@ -29,7 +29,7 @@ class Answers:
         self.patient: dict[str, str] = {}
         self.held: set[str] = set()
         self.before: dict[str, Callable[[], None]] = {}
-        self.processed: list[str] = []
+        self.during: dict[str, Callable[[], None]] = {}
 
     def run(self, function: Callable[[Task], Any], task: Task, **_: object) -> Any:
         return {pipeline.inspect: self._inspect, pipeline.process: self._process, pipeline.decoded: lambda _: ""}[
@@ -46,7 +46,7 @@ class Answers:
         )
 
     def _process(self, task: Task) -> Processed:
-        self.processed.append(task.arrival_id)
+        self.during.pop(task.arrival_id, lambda: None)()
         if task.arrival_id in self.held or self.content.get(task.arrival_id, ()) is None:
             return UNREADABLE
         written = image(task.sop_key, study=task.study_key)
@@ -180,3 +180,26 @@ def test_a_study_is_done_although_the_image_store_deletes_nothing(
     assert outcomes(database, first) == [InstanceOutcome.FILED]
     with database.read() as session:
         assert Cases(session).condemned_blobs() == ["cases/a/b.dcm"]
+
+
+def test_a_draft_that_is_removed_while_its_images_appear_does_not_come_back(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    editor = user(database, "eve", Role.EDITOR)
+    arrivals = receive(database, INBOX, "study", 3)
+
+    def remove() -> None:
+        with database.write() as session:
+            (case,) = Cases(session).list(editor).items
+            Cases(session).remove(editor, case.id)
+
+    answers.during[arrivals[0].arrival_id] = remove
+    with pytest.raises(CaseClosedError):
+        runner.run(STUDY, 1)
+    runner.run(STUDY, 1)
+
+    with database.read() as session:
+        assert [case.status for case in Cases(session).list(editor).items] == []
+        tally = Intake(session).summary().total
+    assert tally.adds_up
+    assert (tally.in_progress, tally.held) == (0, 0)
