@@ -6,6 +6,7 @@ Whatever a decoder does, this module raises PixelDecodeError and nothing else.
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from struct import iter_unpack, unpack
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from deidentify.errors import PixelDecodeError
 from deidentify.pixels.codestream import announced_size
+from deidentify.pixels.codestream_end import bytes_behind_end
 from deidentify.pixels.guard import decoding
 from deidentify.pixels.source import DEFLATED_FRAMES, PixelSource
 
@@ -163,12 +165,54 @@ def _words(source: PixelSource, form: FrameFormat) -> Iterator[NDArray[Any]]:
         for words, _ in decoder.iter_array(source.identified_file, raw=False, **form.options):
             yield words
         return
-    offsets = form.options.get("extended_offsets")
-    encoded = generate_frames(source.identified_file, number_of_frames=form.frames, extended_offsets=offsets)
     single = {name: value for name, value in form.options.items() if name != "extended_offsets"}
-    for content in encoded:
+    for content in _encoded_frames(source, form):
         _check_codestream(source.transfer_syntax, content, form)
         yield _decoded(decoder, content, single)
+
+
+def _encoded_frames(source: PixelSource, form: FrameFormat) -> Iterator[bytes]:
+    """Yield the bytes of each compressed frame; every byte of every fragment belongs to one of them."""
+    element = source.element
+    assert element is not None
+    file = source.identified_file
+    (table_bytes,) = unpack("<4xL", file.read(8))
+    if table_bytes not in {0, 4 * form.frames}:
+        raise PixelDecodeError("The offset table does not fit the number of frames.")
+    file.seek(element.position)
+    if "extended_offsets" in form.options:
+        _check_extended_offsets(source, form)
+    size = 0
+    # The extended offsets say nothing new where each frame is one fragment, as they require.
+    for content in generate_frames(file, number_of_frames=form.frames):
+        size += len(content)
+        yield content
+    items_and_end = 8 * (element.fragments + 2)
+    if size != element.length - items_and_end - table_bytes:
+        raise PixelDecodeError("There are fragments that belong to no frame.")
+
+
+def _check_extended_offsets(source: PixelSource, form: FrameFormat) -> None:
+    """Refuse tables that name other places than those of the fragments: viewers would show what was not read."""
+    element, file = source.element, source.identified_file
+    assert element is not None
+    offsets, lengths = form.options["extended_offsets"]
+    (table_bytes,) = unpack("<4xL", file.read(8))
+    file.seek(table_bytes, 1)
+    expected = []
+    at = 0
+    for _ in range(element.fragments):
+        (length,) = unpack("<4xL", file.read(8))
+        expected.append((at, length))
+        at += 8 + length
+        file.seek(length, 1)
+    file.seek(element.position)
+    announced = list(zip(iter_unpack("<Q", offsets), iter_unpack("<Q", lengths), strict=True))
+    if len(expected) != form.frames or any(
+        offset != where or not length - 1 <= said <= length
+        for ((offset,), (said,)), (where, length) in zip(announced, expected, strict=True)
+    ):
+        raise PixelDecodeError("The extended offset table does not fit the fragments.")
 
 
 def _decoded(decoder: Any, content: bytes, options: dict[str, Any]) -> NDArray[Any]:
@@ -185,14 +229,20 @@ def _check_codestream(syntax: UID, content: bytes, form: FrameFormat) -> None:
     size = announced_size(syntax, content)
     if size is not None and size != (form.rows, form.columns):
         raise PixelDecodeError("A compressed frame has another size than announced.")
+    segment_bytes = -(-form.rows * form.columns * min(8, form.bits_allocated) // 8)
+    if len(bytes_behind_end(syntax, content, segment_bytes)) > 1:
+        raise PixelDecodeError("There is something behind the end of a compressed frame.")
 
 
 def _inflated_frames(identified_file: BinaryIO, form: FrameFormat) -> Iterator[NDArray[Any]]:
     limit = -(-form.frame_bits // 8)
     options = form.options | {"transfer_syntax_uid": ExplicitVRLittleEndian, "number_of_frames": 1}
     for content in generate_frames(identified_file, number_of_frames=form.frames):
-        plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, limit + 2)
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        plain = engine.decompress(content, limit + 2)
         if len(plain) < limit:
             raise PixelDecodeError("A deflated frame is shorter than announced.")
+        if len(plain) > limit + 1 or any(engine.unconsumed_tail) or any(engine.unused_data):
+            raise PixelDecodeError("A deflated frame is longer than announced.")
         words, _ = _NATIVE.as_array(plain[:limit], raw=False, **options)
         yield words
