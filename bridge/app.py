@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bridge.keys import Keys, create_secret, load_keys
+from bridge.keys import Keys, check_folder, create_secret, load_keys
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,9 +79,11 @@ def open_spool(settings: Settings) -> "Spool":
     """Return the spool of these settings; its folders are made by ``prepare``."""
     from scp.spool import Spool  # noqa: PLC0415
 
+    keys = keys_of(settings)
+    check_folder(settings.spool_dir, keys)
     return Spool(
         settings.spool_dir,
-        name_key=keys_of(settings).name_key,
+        name_key=keys.name_key,
         reserve_bytes=settings.disk_reserve_mb * MEGABYTE,
         max_object_bytes=settings.max_object_mb * MEGABYTE,
     )

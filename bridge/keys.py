@@ -4,10 +4,13 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SECRET_BYTES = 32
+KEY_MARK = "secret.check"
+"""File of a spool that tells under which secret it was written; nobody learns the secret from it."""
 
 
 class SecretError(Exception):
@@ -75,11 +78,15 @@ def create_secret(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write_once(path, secrets.token_hex(SECRET_BYTES))
+
+
+def _write_once(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(SECRET_BYTES) + "\n")
+            file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -93,3 +100,26 @@ def create_secret(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def check_folder(folder: Path, keys: Keys) -> None:
+    """Mark a folder as written under this secret, or refuse one that was written under another.
+
+    A receiver or worker that made itself a secret of its own beside a shared spool would split studies and give one
+    case two sets of pseudonyms; so would a start without the secret that the data was made with.
+
+    Raises
+    ------
+    SecretError
+        When the folder belongs to another secret.
+    """
+    mark = folder / KEY_MARK
+    digest = hmac.new(keys.name_key, b"casebridge/1/folder", hashlib.sha256).hexdigest()
+    if folder.is_dir() and not mark.exists():
+        _write_once(mark, digest)
+    with suppress(FileNotFoundError):
+        if not hmac.compare_digest(mark.read_text(encoding="ascii").strip(), digest):
+            raise SecretError(
+                f"the data in {folder} was received under another secret; restore that secret file, "
+                "or point CASEBRIDGE_SECRET_FILE to it"
+            )

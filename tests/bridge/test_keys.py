@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from bridge.keys import Keys, SecretError, create_secret, load_keys
+from bridge.keys import Keys, SecretError, check_folder, create_secret, load_keys
 
 
 def test_a_secret_is_made_once_and_readable_by_its_owner_only(tmp_path):
@@ -66,3 +66,14 @@ def test_a_damaged_secret_is_refused(tmp_path, text):
     path.chmod(0o600)
     with pytest.raises(SecretError, match="damaged"):
         load_keys(path)
+
+
+def test_a_spool_written_under_one_secret_is_refused_under_another(tmp_path):
+    ours, others = Keys.derive(b"\x07" * 32), Keys.derive(b"\x08" * 32)
+    check_folder(tmp_path / "not made yet", others)
+    check_folder(tmp_path, ours)
+    check_folder(tmp_path, ours)
+    with pytest.raises(SecretError, match="another secret"):
+        check_folder(tmp_path, others)
+    assert stat.S_IMODE((tmp_path / "secret.check").stat().st_mode) == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret.check"]
