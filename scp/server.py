@@ -6,6 +6,7 @@ import threading
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,10 +18,11 @@ from pynetdicom.transport import (
     ThreadedAssociationServer,
 )
 
-from scp.arrival import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from scp.arrival import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, new_arrival_id
 from scp.association import Admission, ReceivingAssociation
 from scp.contexts import VERIFICATION
-from scp.peers import PeerRulesFile
+from scp.journal import AssociationFacts
+from scp.peers import PeerRulesFile, Refusal
 from scp.rejections import Rejections
 from scp.spool import Spool
 
@@ -227,6 +229,7 @@ class Receiver:
         with self._lock:
             self._associations = {one for one in self._associations if one.is_alive() or one.ident is None}
             if len(self._associations) >= self.settings.max_associations + _SPARE_CONNECTIONS:
+                self._note_flood(str(address[0]))
                 return None
             association = ReceivingAssociation(self._ae, self._admission, peer_address=str(address[0]))
             self._associations.add(association)
@@ -241,6 +244,18 @@ class Receiver:
         association.acceptor.supported_contexts = server.contexts
         association.requestor.address_info = AddressInformation.from_tuple(address)
         return association
+
+    def _note_flood(self, peer_address: str) -> None:
+        # Whose it was is not known yet: a sender that fails for this must find its address in the books.
+        _log.warning("A connection was closed: far too many are open.", extra={"peer": peer_address})
+        facts = AssociationFacts(
+            association_id=new_arrival_id(),
+            calling_ae="",
+            called_ae="",
+            peer_address=peer_address,
+            started_at=datetime.now(UTC),
+        )
+        self._rejections.note(facts, Refusal.TOO_MANY_CONNECTIONS)
 
     def _open_associations(self) -> list[ReceivingAssociation]:
         with self._lock:

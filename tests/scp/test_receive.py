@@ -439,6 +439,10 @@ def test_far_too_many_connections_are_closed_at_once(spool):
         for peer in peers:
             peer.socket.close()
 
+    floods = [record for record in records(spool, 2) if record.rule == "too-many-connections"]
+    assert sum(record.count for record in floods) == closed
+    assert {record.peer_address for record in floods} == {"127.0.0.1"}
+
 
 def test_stopping_aborts_what_is_open_and_closes_its_journal(spool):
     with Receiver(settings(), spool) as receiver:
