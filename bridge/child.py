@@ -4,25 +4,30 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 
 class Stop:
-    """Set by SIGTERM or SIGINT; the main thread waits on it."""
+    """Set by SIGTERM or SIGINT; the main thread waits on it.
+
+    A pipe, not an event: the system may hand a signal to any thread, which does not wake the main thread from a lock.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._is_set = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._event.set())
+            signal.signal(number, self._on_signal)
 
-    def set(self) -> None:
-        """Ask this process to end."""
-        self._event.set()
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_set = True
 
     def wait(self) -> None:
         """Wait until this process is asked to end."""
-        # A bare wait() would keep a signal from being handled until something else wakes the thread.
-        while not self._event.wait(timeout=3600):
-            pass
+        while not self._is_set:
+            os.read(self._read, 1)
 
 
 def follow_supervisor(life_fd: int | None, die: Callable[[int], None] = os._exit) -> None:
