@@ -26,7 +26,10 @@ supervisor.subprocess.Popen = start
 supervisor.RESTART_S = (0.05,)
 supervisor.STOP_S = 2.0
 sys.exit(supervisor.Supervisor(
-    [("one", ["one"]), ("two", ["two"])], on_ready=lambda said: (folder / "ready").touch()
+    [("one", ["one"]), ("two", ["two"])],
+    later=[("three", ["three"])],
+    on_ready=lambda said: ((folder / "before").write_text(str(len(list(folder.glob("three.*"))))),
+                           (folder / "ready").write_text(said.get("two", ""))),
 ).run())
 """
 
@@ -38,7 +41,9 @@ threading.Thread(target=lambda: (os.read(life, 1), os._exit(1)), daemon=True).st
 if (folder / "stubborn").exists():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 (folder / f"{name}.{os.getpid()}").touch()
-os.write(ready, b"ready")
+if (folder / "faulty").exists():
+    sys.exit(2)
+os.write(ready, b"ready " + (b"a word" if name == "two" else b""))
 signal.pause()
 while True:
     signal.pause()
@@ -56,6 +61,8 @@ def supervised(tmp_path):
             [sys.executable, str(tmp_path / "program.py"), str(tmp_path)], cwd=Path(__file__).parents[2]
         )
         started.append(process)
+        if (tmp_path / "faulty").exists():
+            return process
         eventually((tmp_path / "ready").exists, within_s=20, what="both children are ready")
         return process
 
@@ -108,3 +115,17 @@ def test_children_end_when_the_supervisor_is_killed(supervised, tmp_path):
     process.kill()
     process.wait()
     eventually(lambda: not any(is_alive(pid) for pid in children), within_s=10, what="the children are gone")
+
+
+def test_a_later_child_starts_after_the_announcement_which_tells_what_the_others_said(supervised, tmp_path):
+    supervised()
+    assert (tmp_path / "before").read_text() == "0"
+    assert (tmp_path / "ready").read_text() == "a word"
+    eventually(lambda: pids(tmp_path, "three"), within_s=5, what="the later child")
+
+
+def test_a_child_that_complains_of_its_settings_at_the_start_ends_all(supervised, tmp_path):
+    (tmp_path / "faulty").touch()
+    process = supervised()
+    assert process.wait(timeout=20) == 2
+    assert not (tmp_path / "ready").exists()
