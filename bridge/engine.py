@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from bridge.pool import PoolClosedError
 from bridge.pool_child import place_of
+from cases.store.database import postgresql_patience
 
 if TYPE_CHECKING:
     from dbos import DBOSClient, DBOSConfig
@@ -436,7 +437,13 @@ def _status_table(engine: sqlalchemy.Engine) -> str:
 def _database_for_dbos(url: str, *, pool_size: int) -> sqlalchemy.Engine:
     """Open the engine that DBOS works on: not ours, because it relies on its own transaction mode on SQLite."""
     engine = sqlalchemy.create_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=30, pool_pre_ping=True, hide_parameters=True
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=postgresql_patience(url) if url.startswith("postgresql") else {},
     )
 
     def prepare(connection: Any, _record: Any) -> None:

@@ -156,10 +156,30 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql_engine(url: str) -> Engine:
     engine = create_engine(
-        url, hide_parameters=True, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True
+        url,
+        hide_parameters=True,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_pre_ping=True,
+        connect_args=postgresql_patience(url),
     )
     event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def postgresql_patience(url: str) -> dict[str, int]:
+    """Return the limits of libpq for a server that vanished without a word; those that the URL names win.
+
+    Without them a call waits for as long as TCP does, a quarter of an hour and more.
+    """
+    limits = {
+        "connect_timeout": 10,
+        "keepalives_idle": 20,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    return {name: value for name, value in limits.items() if name not in make_url(url).query}
 
 
 def _begin_postgresql(connection: Connection) -> None:

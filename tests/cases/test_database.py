@@ -5,6 +5,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 
 from cases.errors import SchemaMismatchError, StoreUnavailableError
 from cases.store import Accounts, Audit, Database, Leases
-from cases.store.database import HEAD, VERSION_TABLE
+from cases.store.database import HEAD, VERSION_TABLE, postgresql_patience
 from cases.store.migrate import alembic_config
 from cases.store.rows import Base
 from tests.cases.world import NOON, Role, user
@@ -169,3 +170,14 @@ def test_the_audit_log_can_only_grow(database: Database) -> None:
     with database.read() as session:
         (entry,) = Audit(session).entries(subject="c1")
     assert (entry.actor, entry.action, entry.detail) == ("ann", "case.edit", {"version": 2})
+
+
+def test_a_postgresql_server_that_vanished_is_noticed_within_a_minute(postgres_url: str) -> None:
+    assert postgresql_patience("postgresql+psycopg://u@h/d?connect_timeout=3").keys().isdisjoint({"connect_timeout"})
+    database = Database.open(postgres_url)
+    with database.read() as session:
+        driver = session.connection().connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        limits = driver.info.get_parameters()
+    database.close()
+    assert (limits["connect_timeout"], limits["keepalives_idle"], limits["tcp_user_timeout"]) == ("10", "20", "30000")
