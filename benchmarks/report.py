@@ -1,4 +1,4 @@
-"""Results as tables: on the terminal, as JSON, and between the markers of the documentation page."""
+"""Results as tables: on the terminal, as JSON, and on the documentation page, each section between markers of its own."""
 
 import json
 from collections.abc import Sequence
@@ -9,10 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-__all__ = ["BEGIN", "END", "NOTHING", "Section", "Table", "markdown", "put_between_markers", "show", "write_json"]
+__all__ = ["NOTHING", "Section", "Table", "begin", "end", "markdown", "put_between_markers", "show", "write_json"]
 
-BEGIN = "<!-- measured: written by benchmarks/run.py --write -->"
-END = "<!-- /measured -->"
 NOTHING = "–"  # noqa: RUF001 - a dash is meant
 """Stands where there is no figure."""
 
@@ -53,39 +51,48 @@ def show(section: Section, console: Console) -> None:
         console.print(note, style="dim", highlight=False)
 
 
-def markdown(facts: dict[str, str], sections: Sequence[Section]) -> str:
-    """Return the tables as Markdown."""
-    lines = ["; ".join(f"{name} {value}" for name, value in facts.items()) + ".", ""]
-    for section in sections:
-        lines += [f"### {section.title}", ""]
-        for table in section.tables:
-            lines += [f"{table.title}:", ""]
-            lines.append("| " + " | ".join(table.columns) + " |")
-            lines.append("|---" * len(table.columns) + "|")
-            lines += ["| " + " | ".join(row) + " |" for row in table.rows]
-            lines.append("")
-        for note in section.notes:
-            lines += [note, ""]
+def begin(name: str) -> str:
+    """Return the marker before a section of the page."""
+    return f"<!-- measured: {name}, written by python -m benchmarks.run --write -->"
+
+
+def end(name: str) -> str:
+    """Return the marker behind it."""
+    return f"<!-- /measured: {name} -->"
+
+
+def markdown(section: Section, facts: dict[str, str]) -> str:
+    """Return the tables of a section as Markdown, and on which machine they were measured."""
+    lines = []
+    for table in section.tables:
+        lines += [f"{table.title}:", ""]
+        lines.append("| " + " | ".join(table.columns) + " |")
+        lines.append("|---" * len(table.columns) + "|")
+        lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+        lines.append("")
+    for note in section.notes:
+        lines += [note, ""]
+    lines.append("Machine: " + "; ".join(f"{name} {value}" for name, value in facts.items()) + ".")
     return "\n".join(lines)
 
 
-def put_between_markers(page: Path, text: str) -> None:
-    """Replace what stands between the markers of a page.
+def put_between_markers(page: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of a section.
 
     Raises
     ------
     ValueError
-        If the page has no markers.
+        If the page has no such markers.
     """
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page.name} has no markers")
-    page.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}")
+    before, first, rest = page.read_text().partition(begin(name))
+    _, last, after = rest.partition(end(name))
+    if not first or not last:
+        raise ValueError(f"{page.name} has no markers for {name}")
+    page.write_text(f"{before}{first}\n\n{text.strip()}\n\n{last}{after}")
 
 
-def write_json(target: Path, facts: dict[str, str], sections: Sequence[Section]) -> None:
+def write_json(target: Path, section: Section, facts: dict[str, str]) -> None:
     """Write every repeat, for later comparison."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": facts, "sections": {section.name: section.data for section in sections}}
+    content = {"machine": facts, "section": section.name, "repeats": section.data}
     target.write_text(json.dumps(content, indent=1) + "\n")

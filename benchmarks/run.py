@@ -38,24 +38,23 @@ def _sub_benchmark(name: str, work: Path, *, quick: bool, repeats: int) -> tuple
     return n * each, partial(measure, work, repeats=n, **(quick_options if quick else options))
 
 
-def _measure(console: Console, names: list[str], work: Path, *, quick: bool, repeats: int) -> list[Section]:
+def _measure(console: Console, names: list[str], work: Path, *, quick: bool, repeats: int, write: bool) -> None:
     plan = [_sub_benchmark(name, work, quick=quick, repeats=repeats) for name in names]
-    sections = []
-    columns = (
-        BarColumn(24),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
+    percent, what = TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}")
+    columns = (BarColumn(24), percent, TimeElapsedColumn(), what)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=sum(steps for steps, _ in plan))
         done = 0
         for steps, run in plan:
-            sections.append(run(step=_Reporter(progress, task, done, steps)))
+            facts = {"measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **machine_facts(work)}
+            section = run(step=_Reporter(progress, task, done, steps))
+            facts["load after"] = f"{load():.2f}"
             done += steps
             progress.update(task, completed=done)
-            show(sections[-1], progress.console)
-    return sections
+            show(section, progress.console)
+            write_json(work / "results" / f"{section.name}.json", section, facts)
+            if write:
+                put_between_markers(PAGE, section.name, markdown(section, facts))
 
 
 class _Reporter:
@@ -80,7 +79,7 @@ class _Reporter:
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
     default=CHECKOUT / "build" / "benchmarks",
-    help="Folder, on the disk to be measured, for inputs, what is received, and results.json; else build/benchmarks.",
+    help="Folder, on the disk to be measured, for inputs, what is received, and every repeat; else build/benchmarks.",
 )
 def main(names: tuple[str, ...], *, quick: bool, repeats: int, write: bool, work: Path) -> None:
     """Measure Casebridge beside its peers on this machine: all of it, or what is named.
@@ -90,14 +89,11 @@ def main(names: tuple[str, ...], *, quick: bool, repeats: int, write: bool, work
     work = work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     console = Console()
-    facts = {"measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", **machine_facts(work)}
-    console.print("\n".join(f"{name:>14}  {value}" for name, value in facts.items()), highlight=False)
-    sections = _measure(console, list(dict.fromkeys(names)) or list(NAMES), work, quick=quick, repeats=repeats)
-    facts["load after"] = f"{load():.2f}"
-    write_json(work / "results.json", facts, sections)
-    console.print(f"\nEvery repeat: {work / 'results.json'}", highlight=False)
+    console.print("\n".join(f"{name:>14}  {value}" for name, value in machine_facts(work).items()), highlight=False)
+    chosen = list(dict.fromkeys(names)) or list(NAMES)
+    _measure(console, chosen, work, quick=quick, repeats=repeats, write=write)
+    console.print(f"\nEvery repeat: {work / 'results'}", highlight=False)
     if write:
-        put_between_markers(PAGE, markdown(facts, sections))
         console.print("The tables stand in docs/performance.md.")
 
 

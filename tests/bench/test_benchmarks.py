@@ -100,18 +100,19 @@ def test_a_page_keeps_what_stands_around_the_tables(tmp_path: Path) -> None:
         data={"one": [2]},
     )
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    report.put_between_markers(page, report.markdown({"cores": "2"}, [section]))
+    page.write_text(f"before\n{report.begin('a')}\nold\n{report.end('a')}\nafter\n")
+    report.put_between_markers(page, "a", report.markdown(section, {"cores": "2"}))
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "| one | 2 |" in text
     assert "old" not in text
-    report.write_json(tmp_path / "results.json", {"cores": "2"}, [section])
-    assert json.loads((tmp_path / "results.json").read_text())["sections"] == {"a": {"one": [2]}}
+    report.write_json(tmp_path / "a.json", section, {"cores": "2"})
+    assert json.loads((tmp_path / "a.json").read_text())["repeats"] == {"one": [2]}
 
 
-def test_the_page_has_tables_between_markers() -> None:
-    _, begin, rest = PAGE.read_text().partition(report.BEGIN)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_has_each_table_between_its_markers(name: str) -> None:
+    _, begin, rest = PAGE.read_text().partition(report.begin(name))
     assert begin
-    assert rest.partition(report.END)[1]
+    assert "| " in rest.partition(report.end(name))[0]
