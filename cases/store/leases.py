@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from cases.store.clock import now as clock_now
 from cases.store.rows import LeaseRow
+from cases.store.upsert import dialect_insert
 
 
 class Leases:
@@ -35,8 +35,7 @@ class Leases:
             "acquired_at": now,
             "expires_at": now + timedelta(seconds=ttl_s),
         }
-        is_postgresql = self._session.get_bind().dialect.name == "postgresql"
-        insert: Any = (postgresql.insert(LeaseRow) if is_postgresql else sqlite.insert(LeaseRow)).values(**values)
+        insert = dialect_insert(self._session)(LeaseRow).values(**values)
         statement = insert.on_conflict_do_update(
             index_elements=["name"],
             set_={"holder": owner, "acquired_at": now, "expires_at": values["expires_at"]},
