@@ -3,12 +3,13 @@
 import re
 
 from deidentify.charsets import Charset
+from deidentify.concepts import standard_meaning
 from deidentify.dataset import Element, find
-from deidentify.text import clean_text, words_of
+from deidentify.text import clean_text, folded, is_code_like, vocabulary, words_of
 
 CODE_VALUE, SCHEME, SCHEME_VERSION, MEANING = 0x00080100, 0x00080102, 0x00080103, 0x00080104
 LONG_CODE, URN_CODE = 0x00080119, 0x00080120
-_TRIPLET = frozenset((CODE_VALUE, SCHEME, MEANING, LONG_CODE, URN_CODE))
+TRIPLET = frozenset((CODE_VALUE, SCHEME, MEANING, LONG_CODE, URN_CODE))
 
 KNOWN_SCHEMES = frozenset(
     (
@@ -34,7 +35,7 @@ KNOWN_SCHEMES = frozenset(
     )
 )
 """Coding Scheme Designators of public schemes (PS3.16 §8), with the retired ones in use."""
-_VALUE = re.compile(rb"[A-Za-z0-9.:+/_{}\[\]%*^()'-]{1,64} *")
+_VALUE = re.compile(rb"[A-Za-z0-9.:+/_{}\[\]%*^()'-]{1,64}")
 LOCAL_SCHEME, LOCAL_CODE = b"99CASEBRIDGE", b"REMOVED"
 
 
@@ -47,18 +48,22 @@ def is_code_item(item: list[Element]) -> bool:
 def cleaned_code_item(
     item: list[Element], charset: Charset, own: frozenset[str], *, force: bool = False
 ) -> list[Element]:
-    """Return the item itself when its code is public, else one whose code says nothing.
+    """Return the item itself when its code is public and its meaning says no more than that, else a cleaned one.
 
-    The known words of a local meaning stay. ``force`` replaces public codes and all words too.
+    The code of a local scheme goes; of its meaning the known words stay. A public code stays, its meaning becomes that
+    of PS3.16 where it has words of its own ("Head of Mrs …"). ``force`` replaces public codes and all words too.
     """
-    scheme = _text(item, SCHEME)
-    value = find(item, CODE_VALUE) or find(item, LONG_CODE)
     meaning = find(item, MEANING)
-    public = scheme.split(" ")[0] in KNOWN_SCHEMES and value is not None and value.items is None
-    valid = public and value is not None and _VALUE.fullmatch(value.value.rstrip(b"\0")) and not find(item, URN_CODE)
     text = charset.decode(meaning.value).strip(" \0") if meaning is not None and meaning.items is None else ""
-    if valid and not force and own.isdisjoint(words_of(text)):
-        return item
+    value = None if force else _public_code(item, own)
+    if value is not None and own.isdisjoint(words_of(text)):
+        kept, removed = clean_text(text, own)
+        if not removed:
+            return item
+        standard = standard_meaning(_text(item, SCHEME), value)
+        if standard is not None and set(words_of(text)) <= vocabulary() | set(words_of(standard)) and text.isascii():
+            return item
+        return _with_meaning(item, standard or kept, charset)
     kept = "" if force else clean_text(text, own)[0]
     written = charset.encode(kept) if words_of(kept) else b"Removed"
     triplet = [
@@ -66,8 +71,26 @@ def cleaned_code_item(
         Element(SCHEME, "SH", LOCAL_SCHEME),
         Element(MEANING, "LO", written[:64]),
     ]
-    rest = [element for element in item if element.tag not in _TRIPLET | {SCHEME_VERSION}]
+    rest = [element for element in item if element.tag not in TRIPLET | {SCHEME_VERSION}]
     return sorted(triplet + rest, key=lambda element: element.tag)
+
+
+def _public_code(item: list[Element], own: frozenset[str]) -> str | None:
+    """Return the code value of an item when it looks like a code of a public scheme, and like nothing else."""
+    values = [element for element in item if element.tag in {CODE_VALUE, LONG_CODE, URN_CODE}]
+    scheme = _text(item, SCHEME)
+    if scheme not in KNOWN_SCHEMES or len(values) != 1 or values[0].tag == URN_CODE or values[0].items is not None:
+        return None
+    raw = values[0].value.strip(b" \0")
+    value = raw.decode("latin-1")
+    if not _VALUE.fullmatch(raw) or not own.isdisjoint(words_of(value)) or folded(value) in own:
+        return None
+    return value if is_code_like(value) or standard_meaning(scheme, value) is not None else None
+
+
+def _with_meaning(item: list[Element], text: str, charset: Charset) -> list[Element]:
+    written = charset.encode(text)[:64] if words_of(text) else b"Removed"
+    return [Element(MEANING, "LO", written) if element.tag == MEANING else element for element in item]
 
 
 def _text(item: list[Element], tag: int) -> str:

@@ -96,6 +96,9 @@ class Deidentifier:
         tags = [element.tag for element in elements]
         if len(set(tags)) != len(tags):
             raise UnreadableInstanceError("an attribute stands twice in the data set")
+        if len(PIXEL_TAGS.intersection(tags)) > 1:
+            # The pixel screen reads one of them only.
+            raise UnreadableInstanceError("there is more than one pixel data element")
         has_pixels = any(element.tag in PIXEL_TAGS and not _is_absent(element) for element in elements)
         return HeaderPlan(
             identified_tokens=identified,

@@ -18,7 +18,8 @@ SHORTEST_SHIFT_DAYS = 365
 LONGEST_SHIFT_DAYS = 3650
 
 _DATE = re.compile(r"(\d{4})(?:(\d{2})(\d{2})|\.(\d{2})\.(\d{2}))", re.ASCII)
-_TIME = re.compile(r"\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?|\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?", re.ASCII)
+_HOUR, _MINUTE, _SECOND = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:[0-5]\d|60)(?:\.\d{1,6})?"
+_TIME = re.compile(f"{_HOUR}(?:{_MINUTE}(?:{_SECOND})?)?|{_HOUR}:{_MINUTE}(?::{_SECOND})?", re.ASCII)
 _DATETIME = re.compile(r"(\d{8})((?:\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?)([+-]\d{4})?", re.ASCII)
 
 

@@ -24,6 +24,22 @@ _PATTERN = re.compile(
     re.ASCII,
 )
 
+# Dates with other separators, and who is named by a title.
+_ODD_DATE = re.compile(r"(?<![^\W_])\d{1,4}_\d{1,2}_\d{1,4}(?![^\W_])", re.ASCII)
+_TITLED = re.compile(
+    r"\b(?:(?:[Dd]r|[Pp]rof|PROF|[Mm]rs|MRS|Mr|Ms|[Mm]iss|[Hh]errn?|[Ff]rau|[Mm]me|[Dd]octor|[Pp]rofessor)\b[.\s^]*)+"
+    r"(?:[^\W\d_][.]\s*)*[^\W\d_][\w'-]*",
+)
+
+# What is neither a word nor punctuation: bytes that the character set does not explain, or that switch it.
+_STRANGE = re.compile(
+    r"[^\x20-\x7e\t\n\r\f\u00b0-\u00b3\u00b7\u00d7\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2264\u2265]"
+)
+_RUN = re.compile(r"[^\W\d_]+|\d+")
+_LONGEST_CODE_LETTERS = 4
+"""Letters in a row of a technical code such as Br40f or tfl3d1; a name with a number behind it has more."""
+_LONG_CODE_LETTERS = frozenset(("epfid", "isoft", "bedge"))
+
 # Software versions look like telephone numbers, so technical text is only searched for dates.
 _DATE_PATTERN = re.compile(r"\b\d{1,2}[./-]\d{1,2}[./-]\d{4}\b|\b\d{4}-\d{2}-\d{2}\b|\S+@\S+", re.ASCII)
 
@@ -63,8 +79,21 @@ def is_known_word(word: str, *, technical: bool = False) -> bool:
     if _NUMBER.fullmatch(bare):
         return True
     if technical and _TECHNICAL.fullmatch(word):
-        return True
+        return is_code_like(word)
     return len(bare) > 4 and bare.endswith("s") and bare[:-1] in known  # noqa: PLR2004 - plural of a known word
+
+
+def is_code_like(text: str) -> bool:
+    """Tell whether a text has no letters in a row that could be a name."""
+    return all(
+        run.isdigit() or len(run) <= _LONGEST_CODE_LETTERS or run in vocabulary() or run in _LONG_CODE_LETTERS
+        for run in _RUN.findall(folded(text))
+    )
+
+
+def _is_own(word: str, own: frozenset[str]) -> bool:
+    """Tell whether a word, or its letters or digits alone, are this patient's ("Lee57")."""
+    return word in own or word.rstrip("*+") in own or not own.isdisjoint(_RUN.findall(word))
 
 
 def clean_text(text: str, own: frozenset[str], *, technical: bool = False) -> tuple[str, int]:
@@ -82,17 +111,26 @@ def clean_text(text: str, own: frozenset[str], *, technical: bool = False) -> tu
     removed = 0
     masked, hits = (_DATE_PATTERN if technical else _PATTERN).subn(" ", text)
     removed += hits
+    for pattern in (_ODD_DATE, _TITLED):
+        masked, hits = pattern.subn(" ", masked)
+        removed += hits
     result: list[str] = []
     last = 0
     for match in re.finditer(r"[^\W_]+(?:[*+]|/o(?!\w))?", masked):
-        result.append(masked[last : match.start()])
+        between, hits = _STRANGE.subn(" ", masked[last : match.start()])
+        removed += hits
+        result.append(between)
         last = match.end()
         word = folded(match.group())
-        if is_known_word(word, technical=technical) and word not in own and word.rstrip("*+") not in own:
+        # One letter with an accent is what bytes of another character set look like.
+        is_letter = len(match.group()) > 1 or match.group().isascii()
+        if is_letter and is_known_word(word, technical=technical) and not _is_own(word, own):
             result.append(match.group())
         else:
             removed += 1
-    result.append(masked[last:])
+    between, hits = _STRANGE.subn(" ", masked[last:])
+    removed += hits
+    result.append(between)
     if not removed:
         return text, 0
     return _tidied("".join(result)), removed

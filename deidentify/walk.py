@@ -15,12 +15,13 @@ from deidentify.codes import (
     LONG_CODE,
     MEANING,
     SCHEME,
+    TRIPLET,
     cleaned_code_item,
     is_code_item,
 )
 from deidentify.dataset import Element, tag_text
 from deidentify.dictionary import TEXT_VRS, registered_uids, vr_table
-from deidentify.errors import InvalidResultError
+from deidentify.errors import InvalidResultError, UnreadableInstanceError
 from deidentify.identity import CHARSET_TAG, IdentifiedTokens, is_structural
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope, age_band, banded_age_string, is_time, shifted_date, shifted_datetime
@@ -31,6 +32,7 @@ from deidentify.text import clean_text, vocabulary, words_of
 Handler = Callable[[Element, tuple[int, ...]], Element | None]
 
 CONTENT_SEQUENCE = 0x0040A730
+CONCEPT_CODE_SEQUENCE, MEASURED_VALUE_SEQUENCE = 0x0040A168, 0x0040A300
 _ALWAYS_GONE = frozenset((0x00080001, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001))
 # Written anew when the pixels have been screened.
 _MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
@@ -39,9 +41,12 @@ _GONE_GROUPS = frozenset((0x0000, 0x0002, 0x0004, 0x0400, 0x0006))
 _BINARY = frozenset(("AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OW", "OF", "OD", "OL", "OV"))
 _ALLOWED_BYTES = frozenset((0x7FE00010, 0x00282000, 0x54001010, 0x54000110, 0x54000112, 0x5400100A))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_NUMBERS = re.compile(rb"[0-9+\-.eE \\\0]*")
+_NUMBER = rb"[ ]*(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?[ \0]*"
+_NUMBERS = re.compile(_NUMBER + rb"(?:\\" + _NUMBER + rb")*")
 _CODE_STRING = re.compile(rb"[A-Z0-9_ \\\0]*")
-_UID = re.compile(r"[0-9.]{1,64}")
+# A telephone or record number, or a date, where a term should stand.
+_ODD_CODE = re.compile(rb"\d{6}|\d{1,4}[_ ]\d{1,2}[_ ]\d{2,4}")
+_STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}", re.ASCII)
 _OFFSET = re.compile(rb"[+-]\d{4} *")
 
 
@@ -100,6 +105,8 @@ class Walk:
             if written is not None:
                 result.append(written)
         self._charset = outer
+        if path and len({element.tag for element in result}) != len(result):
+            raise UnreadableInstanceError("an attribute stands twice in an item")
         return result
 
     def _type(self, tag: int, path: tuple[int, ...]) -> str | None:
@@ -189,7 +196,7 @@ class Walk:
 
     def _scheme(self, element: Element, path: tuple[int, ...]) -> Element | None:
         designator = element.value.strip(b" \0")
-        if designator == LOCAL_SCHEME or designator.decode("latin-1").split(" ")[0] in KNOWN_SCHEMES:
+        if designator == LOCAL_SCHEME or designator.decode("latin-1") in KNOWN_SCHEMES:
             return element
         return self._deny(element, path)
 
@@ -236,7 +243,7 @@ class Walk:
 
     def _keep(self, element: Element, path: tuple[int, ...]) -> Element | None:
         self.counts["K"] += 1
-        if element.items is not None:
+        if element.items is not None or self._vrs.get(element.tag) == "SQ":
             return self._recurse(element, path)
         if element.vr == "AS":
             return self._age(element)
@@ -274,6 +281,8 @@ class Walk:
                     self.counts["X"] += 1
                     self.notes["a content item was removed"] += 1
                     continue
+                # A content item is no code itself: what poses as one has met no check of codes.
+                item = [part for part in item if part.tag not in TRIPLET]  # noqa: PLW2901
                 items.append(self._content_item(item, inner, dummy=action in {"X", "D"}))
             elif is_code_item(item):
                 items.append(self._code_item(item, element.tag, inner))
@@ -294,13 +303,18 @@ class Walk:
         if not dummy:
             return kept
         self.counts["D"] += 1
-        # The concept says that this value identifies: text goes as a whole, UIDs and dates are replaced already.
-        return [
-            Element(element.tag, element.vr, dummy_value(element.vr))
-            if element.items is None and element.vr in {"UT", "PN", "LT", "ST"} and not element.is_empty
-            else element
-            for element in kept
-        ]
+        # The concept says that this value identifies: text, codes and numbers go, UIDs and dates are replaced already.
+        return [self._dummy_content(element) for element in kept]
+
+    def _dummy_content(self, element: Element) -> Element:
+        if element.tag == MEASURED_VALUE_SEQUENCE:
+            return Element(element.tag, "SQ", items=[])
+        if element.tag == CONCEPT_CODE_SEQUENCE:
+            items = [cleaned_code_item(item, self._charset, self._own, force=True) for item in element.items or ()]
+            return Element(element.tag, "SQ", items=items)
+        if element.items is None and element.vr in {"UT", "PN", "LT", "ST"} and not element.is_empty:
+            return Element(element.tag, element.vr, dummy_value(element.vr))
+        return element
 
     def _specific_character_set(self, element: Element, _path: tuple[int, ...]) -> Element | None:
         if self._charset.is_known:
@@ -315,7 +329,7 @@ class Walk:
         written = []
         for value in element.value.decode("latin-1").split("\\"):
             uid = value.strip(" \0")
-            if not uid or uid in registered or (structural and _UID.fullmatch(uid)):
+            if not uid or uid in registered or (structural and _STANDARD_UID.fullmatch(uid)):
                 written.append(uid)
             else:
                 self.counts["U"] += 1
@@ -344,7 +358,12 @@ class Walk:
         return Element(element.tag, vr, "\\".join(value or "" for value in written).encode())
 
     def _code_string(self, element: Element, path: tuple[int, ...]) -> Element | None:
-        if element.items is None and element.span is None and _CODE_STRING.fullmatch(element.value):
+        if (
+            element.items is None
+            and element.span is None
+            and _CODE_STRING.fullmatch(element.value)
+            and not _ODD_CODE.search(element.value)
+        ):
             value = element.value.decode("ascii")
             if self._own_unknown.isdisjoint(value.casefold().replace("\\", " ").replace("_", " ").strip(" \0").split()):
                 return element
