@@ -52,6 +52,7 @@ class Scanner:
         spool: Spool,
         client: EngineClient,
         worker_id: str,
+        holder: str = "",
         rules: SettleRules,
         destination_for: Callable[[str, str], Destination],
         retention: Retention,
@@ -61,6 +62,7 @@ class Scanner:
         self._spool = spool
         self._client = client
         self._worker_id = worker_id
+        self._holder = holder or worker_id
         self._rules = rules
         self._destination_for = destination_for
         self._retention = retention
@@ -84,7 +86,7 @@ class Scanner:
         self._thread.join()
         try:
             with self._database.write() as session:
-                Leases(session).release(LEASE, self._worker_id)
+                Leases(session).release(LEASE, self._holder)
         except StoreUnavailableError:
             log.warning("the scanner's lease could not be given back; it runs out by itself")
 
@@ -105,7 +107,7 @@ class Scanner:
             return True
         with self._database.write() as session:
             leases = Leases(session)
-            held = leases.claim(LEASE, self._worker_id, LEASE_TTL_S, leases.now())
+            held = leases.claim(LEASE, self._holder, LEASE_TTL_S, leases.now())
         if held:
             self._lease_at = now + LEASE_TTL_S / 3
         else:
@@ -207,10 +209,10 @@ class Scanner:
                 continue
             with self._database.write() as session:
                 leases = Leases(session)
-                if not leases.claim(name, self._worker_id, LEASE_TTL_S, leases.now()):
+                if not leases.claim(name, self._holder, LEASE_TTL_S, leases.now()):
                     continue
             taken = self._reclaim(worker_id)
             with self._database.write() as session:
-                Leases(session).release(name, self._worker_id)
+                Leases(session).release(name, self._holder)
             if taken:
                 log.warning("studies that a worker left were taken over", extra={"worker": worker_id, "studies": taken})

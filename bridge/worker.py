@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -43,6 +44,7 @@ class Worker:
         self._die = die
         self._id = settings.worker_id
         self._lock = self._lock_worker_id()
+        holder = self._holder()
         keys = keys_of(settings)
         self._database = Database.open(settings.database_url)
         self._database.migrate()
@@ -74,18 +76,19 @@ class Worker:
             spool=spool,
             client=EngineClient(engine=self._database.engine),
             worker_id=self._id,
+            holder=holder,
             rules=SettleRules(quiet_period_s=settings.quiet_period_s, max_settle_s=settings.max_settle_s),
             destination_for=lambda calling, called: destination_for(settings, calling, called),
             retention=Retention(database=self._database, spool=spool, blobs=blobs, settings=settings),
             reclaim=self._engine.reclaim,
         )
-        self._heartbeat = Heartbeat(database=self._database, worker_id=self._id, lost=self._end)
+        self._heartbeat = Heartbeat(database=self._database, worker_id=self._id, holder=holder, lost=self._end)
 
     def __enter__(self) -> Self:
         """Take the lease, start engine, heartbeat and scanner."""
         self._claim_lease()
-        self._engine.start()
         self._heartbeat.start()
+        self._engine.start()
         self._scanner.start()
         return self
 
@@ -115,7 +118,7 @@ class Worker:
         """Hold a lock file for this id: two processes under one id would run one study twice."""
         path = self._settings.data_dir / f"worker-{self._id}.lock"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = path.open("ab")
+        file = path.open("a+b")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,6 +127,16 @@ class Worker:
                 f"another worker runs under the id {self._id}; set CASEBRIDGE_WORKER_ID to another one"
             ) from None
         return file
+
+    def _holder(self) -> str:
+        """Return who holds our leases: this id on this data folder, as a clone of this host would bear the same id."""
+        self._lock.seek(0)
+        token = self._lock.read().decode("ascii", "replace").strip()
+        if not token:
+            token = secrets.token_hex(8)
+            self._lock.write(token.encode())
+            self._lock.flush()
+        return f"{self._id} {token}"
 
     def _end(self) -> None:
         log.error("this worker lost its lease and ends")

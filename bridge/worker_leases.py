@@ -20,6 +20,8 @@ class Heartbeat:
 
     Parameters
     ----------
+    holder
+        Who holds the lease of this id; the same after a restart, and another on another host.
     lost
         Called from a thread of the heartbeat when the lease is somebody else's, or will be before it can be renewed.
     ttl_s
@@ -29,11 +31,18 @@ class Heartbeat:
     """
 
     def __init__(
-        self, *, database: Database, worker_id: str, lost: Callable[[], None], ttl_s: float = 60.0, beat_s: float = 10.0
+        self,
+        *,
+        database: Database,
+        worker_id: str,
+        holder: str,
+        lost: Callable[[], None],
+        ttl_s: float = 60.0,
+        beat_s: float = 10.0,
     ) -> None:
         self._database = database
         self._name = LEASE_PREFIX + worker_id
-        self._worker_id = worker_id
+        self._holder = holder
         self._lost = lost
         self._ttl_s = ttl_s
         self._beat_s = beat_s
@@ -49,7 +58,7 @@ class Heartbeat:
         began = time.monotonic()
         with self._database.write() as session:
             leases = Leases(session)
-            held = leases.claim(self._name, self._worker_id, self._ttl_s, leases.now())
+            held = leases.claim(self._name, self._holder, self._ttl_s, leases.now())
         if held:
             self._renewed_at = began
         return held
@@ -67,7 +76,7 @@ class Heartbeat:
         try:
             with self._database.write() as session:
                 leases = Leases(session)
-                leases.expire(self._name, self._worker_id, leases.now())
+                leases.expire(self._name, self._holder, leases.now())
         except StoreUnavailableError:
             log.warning("the lease could not be given back; it runs out by itself")
 
@@ -77,7 +86,7 @@ class Heartbeat:
             try:
                 with self._database.write() as session:
                     leases = Leases(session)
-                    held = leases.renew(self._name, self._worker_id, self._ttl_s, leases.now())
+                    held = leases.renew(self._name, self._holder, self._ttl_s, leases.now())
             except Exception:
                 log.exception("the heartbeat could not be written")
                 continue

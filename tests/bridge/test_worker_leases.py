@@ -13,7 +13,7 @@ from cases.store import Database, Leases
 @contextmanager
 def beating(database: Database, **times: float) -> Iterator[threading.Event]:
     lost = threading.Event()
-    heartbeat = Heartbeat(database=database, worker_id="host-w1", lost=lost.set, **times)
+    heartbeat = Heartbeat(database=database, worker_id="host-w1", holder="host-w1", lost=lost.set, **times)
     assert heartbeat.claim()
     heartbeat.start()
     yield lost
@@ -45,3 +45,13 @@ def test_a_worker_ends_whose_renewal_hangs(database: Database, monkeypatch: pyte
         monkeypatch.setattr(Leases, "renew", lambda *_: answered.wait(30))
         assert lost.wait(10)
         answered.set()
+
+
+def test_two_hosts_under_one_id_do_not_both_work(database: Database) -> None:
+    first, second = (
+        Heartbeat(database=database, worker_id="clone-w1", holder=holder, lost=lambda: None)
+        for holder in ("clone-w1 a", "clone-w1 b")
+    )
+    assert first.claim()
+    assert not second.claim()
+    assert first.claim()
