@@ -59,7 +59,7 @@ def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) ->
             database = stack.enter_context(open_database(settings))
             token = ensure_administrator(settings, database) if ready_fd is not None else None
         except CaseError as error:
-            click.echo(f"Casebridge cannot start: {error}", err=True)
+            click.echo(f"Casebridge cannot start: {error}; look at the database and CASEBRIDGE_DATABASE_URL", err=True)
             sys.exit(EXIT_CONFIG)
         app = build_api(settings, database, version=VERSION)
 
