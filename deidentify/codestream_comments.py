@@ -1,45 +1,108 @@
 """What writers put beside the pixels of compressed frames: JPEG APPn and COM, JPEG 2000 COM, bytes behind the end."""
 
+import re
 import struct
 from collections.abc import Iterator
 
 from deidentify.dataset import Buffer
+from deidentify.text import folded, vocabulary
 
-_LONGEST_HEADER = 1 << 20
-_TAIL = 1 << 16
+_APPLICATION_OR_COMMENT = frozenset((*range(0xE0, 0xF0), 0xFE))
+_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
+"""What ends entropy-coded data: no stuffed byte of JPEG or JPEG-LS, no restart marker, no fill byte."""
+_TEXT = re.compile(
+    rb"[A-Za-z\x80-\xff]{4,}|(?:[A-Za-z]\0){4,}|(?:\0[A-Za-z]){4,}|\d{5,}|\d{1,4}[-./:]\d{1,2}[-./:]\d{2,4}"
+)
+_WRITERS = frozenset(
+    """
+    adobe photoshop ducky jfif jfxx ljif spiff exif creator created openjpeg openjph kakadu jasper gdcm lead
+    technologies mitra dicom standard jpeg jpegls lossless lossy baseline lavc libjpeg aware pegasus accusoft dcmjpeg
+    offis dcmtk charls matrox version copyright inc handmade software intel corporation gimp imagemagick
+    """.split()  # noqa: SIM905 - to be read as words
+)
+"""Words that encoders leave in comment segments."""
 
 
 def comments_of(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
-    """Yield the comment segments of every fragment of encapsulated pixel data."""
+    """Yield the comment segments of every frame of encapsulated pixel data, and what lies behind the ends of frames."""
+    for frame in _frames(buffer, span):
+        if frame[:2] == b"\xff\xd8":
+            yield from _jpeg_comments(frame)
+        elif frame[:4] == b"\xff\x4f\xff\x51":
+            yield from _jpeg2000_comments(frame)
+        else:
+            # RLE and deflated frames hold no comments; what lies behind their end is the decoder's to refuse.
+            continue
+        stop = frame.rfind(b"\xff\xd9")
+        if stop >= 0 and len(frame) - stop > 4:  # noqa: PLR2004 - end marker and padding
+            yield frame[stop + 2 :]
+
+
+def _frames(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
+    """Yield the fragments, those joined to one that do not begin a codestream of their own: a comment may cross."""
     position, end = span[0], span[0] + span[1]
+    frame = b""
     while position + 8 <= end:
         marker, length = buffer[slice(position, position + 4)], buffer[slice(position + 4, position + 8)]
         (size,) = struct.unpack("<I", length)
         position += 8
         if marker != b"\xfe\xff\x00\xe0":
-            return
-        head = buffer[slice(position, min(position + min(size, _LONGEST_HEADER), end))]
-        if head[:2] == b"\xff\xd8":
-            yield from _segments(head, frozenset((*range(0xE0, 0xF0), 0xFE)), 0xDA)
-        elif head[:4] == b"\xff\x4f\xff\x51":
-            yield from _segments(head, frozenset((0x64,)), 0x90)
-        tail = buffer[slice(max(position, position + size - _TAIL), min(position + size, end))]
-        stop = tail.rfind(b"\xff\xd9")
-        if stop >= 0 and len(tail) - stop > 4:  # noqa: PLR2004 - end marker and padding
-            yield tail[stop + 2 :]
+            break
+        content = buffer[slice(position, min(position + size, end))]
         position += size
-
-
-def _segments(head: bytes, wanted: frozenset[int], last: int) -> Iterator[bytes]:
-    position = 2
-    while position + 4 <= len(head) and head[position] == 0xFF:  # noqa: PLR2004
-        kind = head[position + 1]
-        if kind == 0xFF:  # noqa: PLR2004 - fill byte
-            position += 1
+        if frame and content[:2] not in {b"\xff\xd8", b"\xff\x4f"}:
+            frame += content
             continue
-        if kind == last:
+        if frame:
+            yield frame
+        frame = content
+    if frame:
+        yield frame
+
+
+def is_known_comment(comment: bytes) -> bool:
+    """Tell whether all text of a comment segment is what encoders write; times, numbers and other words are not."""
+    if comment.startswith(b"ICC_PROFILE\0"):
+        return True
+    known = vocabulary() | _WRITERS
+    found = (match.group().decode("latin-1").replace("\0", "") for match in _TEXT.finditer(comment))
+    return all(folded(text) in known for text in found)
+
+
+def _jpeg_comments(frame: bytes) -> Iterator[bytes]:
+    at = 2
+    while at + 4 <= len(frame) and frame[at] == 0xFF:  # noqa: PLR2004
+        kind = frame[at + 1]
+        if kind == 0xFF:  # noqa: PLR2004 - fill byte
+            at += 1
+            continue
+        if kind == 0xD9:  # noqa: PLR2004 - the end
             return
-        (size,) = struct.unpack_from(">H", head, position + 2)
-        if kind in wanted:
-            yield head[position + 4 : position + 2 + size]
-        position += 2 + size
+        (size,) = struct.unpack_from(">H", frame, at + 2)
+        if kind in _APPLICATION_OR_COMMENT:
+            yield frame[at + 4 : at + 2 + size]
+        at += 2 + size
+        if kind == 0xDA:  # noqa: PLR2004 - a scan: more segments may follow its data
+            found = _MARKER.search(frame, at)
+            if found is None:
+                return
+            at = found.start()
+
+
+def _jpeg2000_comments(frame: bytes) -> Iterator[bytes]:
+    at, tile_end = 2, 0
+    while at + 12 <= len(frame):
+        kind, size = struct.unpack_from(">HH", frame, at)
+        if kind == 0xFFD9:  # noqa: PLR2004 - the end
+            return
+        if kind == 0xFF93:  # noqa: PLR2004 - data of the tile part, up to the next one
+            if tile_end <= at:
+                return
+            at = tile_end
+            continue
+        if kind == 0xFF90:  # noqa: PLR2004 - a tile part, which has a header of its own
+            (tile_part,) = struct.unpack_from(">L", frame, at + 6)
+            tile_end = at + tile_part if tile_part else 0
+        elif kind == 0xFF64:  # noqa: PLR2004 - comment
+            yield frame[at + 4 : at + 2 + size]
+        at += 2 + size

@@ -111,9 +111,10 @@ class _Collected:
                 self._uids.update(element.value.decode("latin-1").strip(" \0").split("\\"))
         elif vr in {"DA", "DT"}:
             for value in element.value.decode("latin-1").split("\\"):
-                digits = value.strip(" \0").replace(".", "", 2)[:8]
-                if len(digits) == 8 and digits.isdigit():  # noqa: PLR2004 - YYYYMMDD
-                    self._dates.add(digits)
+                for end in value.strip(" \0").split("-") if vr == "DA" else [value.strip(" \0")]:
+                    digits = end.strip().replace(".", "", 2)[:8]
+                    if len(digits) == 8 and digits.isdigit():  # noqa: PLR2004 - YYYYMMDD
+                        self._dates.add(digits)
         elif vr == "PN" or tag in self._tags:
             personal = vr == "PN" or self._tags[tag]
             self._add_text(charset.decode(element.value).strip(" \0"), element.value.strip(b" \0"), personal)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import BinaryIO
 
 from deidentify.charsets import Charset
-from deidentify.codestream_comments import comments_of
+from deidentify.codestream_comments import comments_of, is_known_comment
 from deidentify.dataset import PIXEL_TAGS, Element, Source, tag_text
 from deidentify.dictionary import CHARSET_VRS
 from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
@@ -25,7 +25,11 @@ _LONG = 5
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 _DATE = re.compile(r"(?<!\d)\d{8}(?!\d)")
 _RAW_UID = re.compile(rb"\d+(?:\.\d+){3,}")
+_ENCODINGS = ("utf-8", "utf-16-le")
 _OWN_WORDS = "anonymous removed unknown casebridge yes no modified remapped basic profile teaching strict about blank"
+_MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
+_PSEUDONYMS = frozenset((0x00100010, 0x00100020))
+_PSEUDONYM = re.compile(rb"CB-[A-Z2-7]{8}(?:\^Anonymous)? ?")
 _SEARCHED_AS_TEXT = CHARSET_VRS | {"CS", "AE", "UR"}
 _NUMERIC_TEXT = frozenset(("DS", "IS", "AS", "TM"))
 
@@ -58,7 +62,8 @@ def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates
             raise ResidualIdentifierError("the preamble is not empty")
         for element in written.identified_meta:
             search.raw(element.value, f"file meta {tag_text(element.tag)}")
-        for element, charset in elements_of(written.identified_elements):
+        foreign = [element for element in written.identified_elements if not _is_ours(element)]
+        for element, charset in elements_of(foreign):
             if element.span is None:
                 search.element(element, charset)
             else:
@@ -67,11 +72,19 @@ def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates
         source.close()
 
 
+def _is_ours(element: Element) -> bool:
+    """Tell whether this engine wrote the whole value by itself: patients are called Pixel and Modified, too."""
+    return element.tag in _MARKERS or (element.tag in _PSEUDONYMS and _PSEUDONYM.fullmatch(element.value) is not None)
+
+
 def _search_span(element: Element, source: Source, search: "_Search") -> None:
     assert element.span is not None
     if element.encapsulated:
+        place = f"a comment inside the frames of {tag_text(element.tag)}"
         for comment in comments_of(source.buffer, element.span):
-            search.raw(comment, f"a comment inside the frames of {tag_text(element.tag)}")
+            search.raw(comment, place)
+            if not is_known_comment(comment):
+                raise ResidualIdentifierError(f"there is text that nobody knows in {place}")
     elif element.tag not in PIXEL_TAGS:
         tail = b""
         for chunk in source.chunks(element.span):
@@ -120,7 +133,9 @@ class _Search:
             if any(part.strip()[:8] in self._dates for part in value.decode("latin-1").split("\\")):
                 self._hit(tag_text(element.tag))
         elif vr in _NUMERIC_TEXT:
-            if any(part.strip() in self._numbers for part in value.decode("latin-1").split("\\")):
+            found = {part.strip(" \0") for part in value.decode("latin-1").split("\\")}
+            # Eight digits that are a date of this patient are no count.
+            if found & self._numbers or (vr == "IS" and found & self._dates):
                 self._hit(tag_text(element.tag))
         elif vr in _SEARCHED_AS_TEXT:
             self._text(charset.decode(value), element, free=vr in CHARSET_VRS)
@@ -170,7 +185,7 @@ def _alternation(words: frozenset[str]) -> re.Pattern[str] | None:
 
 def _raw_alternation(words: frozenset[str], spellings: list[bytes]) -> re.Pattern[bytes] | None:
     """Return a pattern for lower-cased bytes; numbers only where no digit stands beside them."""
-    choices = {re.escape(word.encode("utf-8")) for word in words if not word.isdigit()}
+    choices = {re.escape(word.encode(codec)) for word in words if not word.isdigit() for codec in _ENCODINGS}
     choices |= {rb"(?<![\d.])" + word.encode() + rb"(?![\d.])" for word in words if word.isdigit()}
     choices |= {re.escape(spelling.lower()) for spelling in spellings}
     if not choices:

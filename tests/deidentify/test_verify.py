@@ -160,3 +160,63 @@ def test_common_names_hold_nothing():
     for name in COMMON_NAMES:
         for make in (ct_instance, mr_instance, sr_instance):
             deidentified(write_part10(make(PatientName=f"{name}^{name}")))
+
+
+@pytest.mark.parametrize("name", ["Pixel", "Modified", "Temporal", "Cb", "Ps3", "Dates", "Retain", "Anonymous"])
+def test_a_name_that_our_own_markers_contain_holds_nothing(name):
+    deidentified(write_part10(ct_instance(PatientName=name)))
+    deidentified(write_part10(ct_instance(PatientID=f"{name}1")))
+
+
+@pytest.mark.parametrize("identifier", ["113100", "DCM", "113107"])
+def test_a_patient_id_like_a_code_of_our_markers_holds_nothing(identifier):
+    deidentified(write_part10(ct_instance(PatientID=identifier)))
+
+
+def test_a_birth_date_in_a_number_is_found():
+    original = write_part10(ct_instance(NumberOfPhaseEncodingSteps="19570314"))
+    with pytest.raises(ResidualIdentifierError):
+        deidentified(original)
+
+
+def jpeg_segment(kind: int, text: bytes) -> bytes:
+    return bytes((0xFF, kind)) + (len(text) + 2).to_bytes(2, "big") + text
+
+
+SCAN = b"\xff\xda\0\2" + bytes(range(1, 40))
+COMMENT_PLACES = {
+    "a comment": lambda text: [b"\xff\xd8" + jpeg_segment(0xFE, text) + SCAN + b"\xff\xd9"],
+    "application data": lambda text: [b"\xff\xd8" + jpeg_segment(0xE1, text) + SCAN + b"\xff\xd9"],
+    "between scans": lambda text: [b"\xff\xd8" + SCAN + jpeg_segment(0xFE, text) + SCAN + b"\xff\xd9"],
+    "across fragments": lambda text: [b"\xff\xd8\xff\xfe", (len(text) + 2).to_bytes(2, "big") + text + b"\xff\xd9"],
+    "the header of a tile part": lambda text: [
+        b"\xff\x4f\xff\x51\0\4\0\0\xff\x90\0\n\0\0"
+        + (12 + 6 + len(text) + 2 + 4).to_bytes(4, "big")
+        + b"\0\1\xff\x64"
+        + (len(text) + 4).to_bytes(2, "big")
+        + b"\0\1"
+        + text
+        + b"\xff\x93abcd\xff\xd9"
+    ],
+}
+
+
+@pytest.mark.parametrize("place", COMMENT_PLACES)
+@pytest.mark.parametrize(
+    "text",
+    [b"seen by Quilmara", "Testperson".encode("utf-16-le"), "Quilmara".encode("utf-16-be"), b"14.03.1957", b"8812345"],
+)
+def test_text_that_nobody_knows_beside_the_pixels_holds(place, text):
+    frames = [part + b"\0" * (len(part) % 2) for part in COMMENT_PLACES[place](text + b" " * (len(text) % 2))]
+    original = write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=frames)
+    with pytest.raises(ResidualIdentifierError):
+        deidentified(original)
+
+
+@pytest.mark.parametrize(
+    "text", [b"JFIF\0\1\1", b"Created by GDCM/OpenJPEG version 2.3.0", b"Kakadu-v7.3.3", b"Adobe\0d"]
+)
+def test_what_encoders_write_beside_the_pixels_holds_nothing(text):
+    frame = COMMENT_PLACES["a comment"](text + b" " * (len(text) % 2))[0]
+    frame += b"\0" * (len(frame) % 2)
+    deidentified(write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame]))
