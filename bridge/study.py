@@ -15,7 +15,7 @@ from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
-from cases.errors import CaseClosedError
+from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
 from cases.store import Cases, Database, Holds, Intake
 from deidentify.compare import Fingerprint
@@ -39,6 +39,10 @@ CONFLICT = Hold(
 NOT_COMPARED = Hold(
     reason=HoldReason.INTERNAL_ERROR,
     detail="it could not be compared with what else came under its UIDs; the log has the place",
+)
+NOT_KEPT = Hold(
+    reason=HoldReason.INTERNAL_ERROR,
+    detail="what came out of de-identification could not be filed; the log has the place",
 )
 
 
@@ -111,8 +115,7 @@ class StudyRunner:
         tasks = [_task(study, instance, shell.case_id) for instance in fresh]
         for task, processed in self._in_children(tasks, pipeline.process, _killed_processed):
             if isinstance(processed, Filed) and seen[task.arrival_id].fingerprint is None:
-                with self.database.write() as session:
-                    Cases(session).condemn_blob(processed.blob_key, shell.case_id)
+                self._condemn(processed, shell)
                 self._record(shell, task, NOT_COMPARED, resends)
             else:
                 self._record(shell, task, processed, resends)
@@ -230,9 +233,20 @@ class StudyRunner:
         except CaseClosedError:
             # Submitted or removed meanwhile: the engine tries the study again, which opens a linked draft.
             if isinstance(processed, Filed):
-                with self.database.write() as session:
-                    Cases(session).condemn_blob(processed.blob_key, shell.case_id)
+                self._condemn(processed, shell)
             raise
+        except StoreUnavailableError:
+            raise
+        except Exception:
+            # A result that the database does not take is one hold; again and again it would be its whole study.
+            log.exception("an instance is held after an error of ours")
+            if isinstance(processed, Filed):
+                self._condemn(processed, shell)
+            self._settle(shell, task, NOT_KEPT, resends)
+
+    def _condemn(self, processed: Filed, shell: CaseShell) -> None:
+        with self.database.write() as session:
+            Cases(session).condemn_blob(processed.blob_key, shell.case_id)
 
     def _settle(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
         """Write down what became of an instance, and of those whose place it takes, in one transaction."""

@@ -5,11 +5,14 @@ the instance or a label that de-identification left, never a guess.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from math import isfinite
 
 from cases.model import CaseImage, CaseModality
-from deidentify.results import AgeBand, DeidentifiedInstance
+from deidentify.results import AgeBand, DeidentifiedInstance, Description
+
+_INTEGER_MAX = 2**31 - 1
 
 FIRST_POSITION = 2
 """Position of the first study: 1 is the discussion."""
@@ -92,9 +95,41 @@ class Placement:
     sex: str
 
 
+def storable(described: Description) -> Description:
+    """Return a description without what no column takes: numbers beyond all bounds, endless labels, no numbers at all.
+
+    Files say "Instance Number 99999999999999999999" and "Image Position NaN"; one of them must not fail its study.
+    """
+    return replace(
+        described,
+        series_number=_number(described.series_number),
+        instance_number=_number(described.instance_number),
+        frames=min(described.frames, _INTEGER_MAX),
+        study_day=described.study_day[:8] if described.study_day[:8].isdigit() else "",
+        study_description=_label(described.study_description, 200),
+        series_description=_label(described.series_description, 200),
+        body_part=_label(described.body_part, 64),
+        laterality=_label(described.laterality, 16),
+        position=described.position if _is_finite(described.position) else None,
+        orientation=described.orientation if _is_finite(described.orientation) else None,
+    )
+
+
+def _number(value: int | None) -> int | None:
+    return value if value is not None and abs(value) <= _INTEGER_MAX else None
+
+
+def _label(text: str, longest: int) -> str:
+    return text.replace("\0", "")[:longest]
+
+
+def _is_finite(values: Iterable[float] | None) -> bool:
+    return values is not None and all(map(isfinite, values))
+
+
 def place(instance: DeidentifiedInstance) -> Placement:
     """Return where an instance goes."""
-    described = instance.description
+    described = storable(instance.description)
     modality = case_modality(described.modality)
     return Placement(
         study_instance_uid=described.study_instance_uid,

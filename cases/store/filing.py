@@ -68,7 +68,7 @@ class Filing(Shells):
     def _add_image(self, case: CaseRow, arrival_id: str, instance: DeidentifiedInstance, blob_key: str) -> None:
         placement = build.place(instance)
         series_id = self._series(self._study(case, placement), placement)
-        described, moment = instance.description, clock_now()
+        described, moment = build.storable(instance.description), clock_now()
         self._session.execute(delete(CondemnedBlobRow).where(CondemnedBlobRow.blob_key == blob_key))
         self._session.add(
             CaseImageRow(

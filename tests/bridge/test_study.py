@@ -203,3 +203,20 @@ def test_a_draft_that_is_removed_while_its_images_appear_does_not_come_back(
         tally = Intake(session).summary().total
     assert tally.adds_up
     assert (tally.in_progress, tally.held) == (0, 0)
+
+
+def test_a_result_that_the_database_does_not_take_is_one_hold(
+    database: Database, runner: StudyRunner, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, good = receive(database, INBOX, "study", 2)
+    file = Cases.file
+
+    def refuse(cases: Cases, case_id: str, arrival_id: str, *rest: Any) -> None:
+        if arrival_id == odd.arrival_id:
+            raise OverflowError
+        file(cases, case_id, arrival_id, *rest)
+
+    monkeypatch.setattr(Cases, "file", refuse)
+    runner.run(STUDY, 1)
+
+    assert outcomes(database, odd, good) == [InstanceOutcome.HELD, InstanceOutcome.FILED]

@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -326,3 +328,23 @@ def test_a_pet_ct_makes_two_studies_and_days_become_offsets(database: Database) 
     ]
     assert (shown.summary.age_band, shown.summary.sex) == ("45 years", "F")
     assert shown.studies[0].series[0].specifics == "AX LUNG"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"instance_number": 10**25, "series_number": -(10**19), "frames": 2**33},
+        {"study_description": "x" * 500, "series_description": "a\0b" * 200, "body_part": "z" * 300},
+        {"laterality": "q" * 50, "study_day": "no day at all"},
+        {"position": (float("nan"), 0.0, float("inf")), "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, float("nan"))},
+    ],
+    ids=["numbers", "labels", "codes", "geometry"],
+)
+def test_what_no_column_holds_fails_no_study(database: Database, odd: dict[str, Any]) -> None:
+    (instance,) = receive(database, INBOX, "study", 1)
+    shell = open_shell(database, INBOX, "study")
+    written = image("odd")
+    file(database, shell, instance, replace(written, description=replace(written.description, **odd)))
+
+    with database.read() as session:
+        assert Intake(session).instance(instance.arrival_id).outcome == InstanceOutcome.FILED
