@@ -185,7 +185,9 @@ class _Parser:
         if length == UNDEFINED:
             return self._undefined(tag, vr, (position, end), depth, encoding)
         if position + length > end:
-            raise UnreadableInstanceError(f"the value of {tag_text(tag)} is longer than what is left of the file")
+            # Bytes that are no element at all could be text: a tag is named only when it is one.
+            where = tag_text(tag) if tag in self._vrs else "an unknown attribute"
+            raise UnreadableInstanceError(f"the value of {where} is longer than what is left of the file")
         return self._defined(tag, vr, (position, position + length), depth, encoding), position + length
 
     def _explicit_header(self, position: int, end: int, order: str) -> tuple[int, str, int, int]:

@@ -33,6 +33,8 @@ Handler = Callable[[Element, tuple[int, ...]], Element | None]
 
 CONTENT_SEQUENCE = 0x0040A730
 CONCEPT_CODE_SEQUENCE, MEASURED_VALUE_SEQUENCE = 0x0040A168, 0x0040A300
+_TYPED_CODES = frozenset((0x00700080,))
+"""Content Label: a code string by its VR, but people type it."""
 _ALWAYS_GONE = frozenset((0x00080001, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001))
 # Written anew when the pixels have been screened.
 _MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
@@ -358,6 +360,8 @@ class Walk:
         return Element(element.tag, vr, "\\".join(value or "" for value in written).encode())
 
     def _code_string(self, element: Element, path: tuple[int, ...]) -> Element | None:
+        if element.tag in _TYPED_CODES:
+            return self._words(element, path)
         if (
             element.items is None
             and element.span is None

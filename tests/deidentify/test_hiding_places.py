@@ -156,3 +156,15 @@ def test_numbers_and_codes_of_an_identifying_concept_go_where_its_item_must_stay
     way = deidentified(write_part10(instance))
     assert b"97.125" not in way.written
     assert clear_screen(way.plan).frames_read == clear_screen(way.plan).frames
+
+
+def test_a_content_label_is_text_that_somebody_typed():
+    instance = ct_instance(ContentLabel="ZZQUILM LIVER")
+    assert deidentified(write_part10(instance)).dataset.ContentLabel == "LIVER"
+
+
+def test_text_behind_the_data_set_is_not_quoted_as_a_tag():
+    with pytest.raises(UnreadableInstanceError) as caught:
+        Deidentifier(profile()).read(io.BytesIO(write_part10(ct_instance()) + b"Zzquilm Mary"))
+    assert "7A5A" not in str(caught.value)
+    assert "unknown attribute" in str(caught.value)
