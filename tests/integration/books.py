@@ -103,10 +103,17 @@ class Sender:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(0.05):
+            pause_s = 0.05
+            while not self._stopping.wait(pause_s):
+                pause_s = 0.05
                 for folder in sorted({path.parent for path in self.outstanding}):
                     wanted = [path for path in self.outstanding if path.parent == folder]
-                    send(wanted, host="127.0.0.1", port=self.port, called_ae="CASEBRIDGE", on_progress=self._note)
+                    sent = send(
+                        wanted, host="127.0.0.1", port=self.port, called_ae="CASEBRIDGE", on_progress=self._note
+                    )
+                    if sent.rejection:
+                        pause_s = 0.3  # nobody listens just now
+                        break
         except BaseException as error:
             self.fault = error
             raise
