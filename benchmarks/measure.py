@@ -138,5 +138,6 @@ def machine_facts(work: Path) -> dict[str, str]:
         "onnxruntime": _package("onnxruntime"),
         "DCMTK": dcmtk.removeprefix("$dcmtk: storescp ").removesuffix("$").strip(),
         "Orthanc": _first_line("Orthanc", "--version").removeprefix("Orthanc ").strip(),
+        "Tesseract": _first_line("tesseract", "--version").removeprefix("tesseract "),
         "load before": f"{load():.2f}",
     }

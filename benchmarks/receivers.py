@@ -36,9 +36,9 @@ class Receiver:
 
 RECEIVERS = (
     Receiver(name="casebridge scp", program=sys.executable, promise="synced"),
-    Receiver(name="storescp +B", program="storescp", promise="in page cache"),
-    Receiver(name="storescp", program="storescp", promise="in page cache"),
-    Receiver(name="Orthanc", program="Orthanc", promise="synced, indexed"),
+    Receiver(name="storescp +B", program="storescp", promise="not synced"),
+    Receiver(name="storescp", program="storescp", promise="not synced"),
+    Receiver(name="Orthanc", program="Orthanc", promise="synced"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Results as tables: on the terminal, as JSON, and on the documentation page, each section between markers of its own."""
+"""Results as tables: on the terminal, as JSON, and on the documentation page, each between markers of its own."""
 
 import json
 from collections.abc import Sequence
