@@ -229,9 +229,9 @@ class Walk:
         """Keep the items for their form; each of their values meets its own decision, codes become the dummy code."""
         inner = (*path, element.tag)
         items = [
-            cleaned_code_item(item, self._charset, self._own, force=True)
-            if is_code_item(item)
-            else self.elements(item, inner)
+            self.elements(
+                cleaned_code_item(item, self._charset, self._own, force=True) if is_code_item(item) else item, inner
+            )
             for item in element.items or ()
         ]
         return Element(element.tag, "SQ", items=items)

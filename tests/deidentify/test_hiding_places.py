@@ -168,3 +168,10 @@ def test_text_behind_the_data_set_is_not_quoted_as_a_tag():
         Deidentifier(profile()).read(io.BytesIO(write_part10(ct_instance()) + b"Zzquilm Mary"))
     assert "7A5A" not in str(caught.value)
     assert "unknown attribute" in str(caught.value)
+
+
+def test_what_stands_beside_a_code_in_a_dummy_sequence_is_cleaned_too():
+    hidden = HIDDEN.decode()
+    observer = {**code("121008", "DCM", "Person"), "VerifyingOrganization": hidden, "PatientComments": hidden}
+    instance = sr_instance(VerificationFlag="VERIFIED", VerifyingObserverSequence=[observer])
+    assert HIDDEN not in deidentified(write_part10(instance)).written
