@@ -13,6 +13,7 @@ from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
 from deidentify.pixels.reading import Region, overlap, read_view
 from deidentify.pixels.source import PixelSource, locate
+from deidentify.pixels.spread import doubt_spread_letters
 from deidentify.pixels.views import views_of
 from deidentify.results import HoldReason, PixelFinding, PixelVerdict, ScreenReport, TextClass
 
@@ -44,7 +45,7 @@ class _Reader:
             for scale in self._scales():
                 seen += read_view(self.engine, view, self.header, scale=scale)
             found += second_look(self.engine, view, self.header, _once(seen))
-        return _once(found)
+        return doubt_spread_letters(_once(found))
 
     def _scales(self) -> tuple[float, ...]:
         """Choose by measurement: the native scale loses small text, one larger scale finds as much as three."""
