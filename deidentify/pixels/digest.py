@@ -26,8 +26,10 @@ def decoded_digest(identified_file: BinaryIO, key: bytes) -> str:
     for frame in iter_frames(source, form):
         words = frame.words
         if np.issubdtype(words.dtype, np.integer):
-            # What lies outside the stored bits, and the sign, is the encoder's business.
+            # What lies outside the stored bits is the encoder's business, and so is how many bits the sign takes.
             words = (words.astype(np.int64) >> frame.shift) & ((1 << frame.bits_stored) - 1)
+            if form.options.get("pixel_representation"):
+                words = words - ((words >> (frame.bits_stored - 1)) << frame.bits_stored)
         digest.update(repr(words.shape).encode())
         digest.update(np.ascontiguousarray(words, dtype=words.dtype.newbyteorder("<")).data)
     return digest.hexdigest()

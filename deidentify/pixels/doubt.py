@@ -22,11 +22,15 @@ _LARGEST_SCALE = 4.0
 _SURE_FROM = 0.8
 _LARGE_PX, _BARELY_LEGIBLE_BELOW = 40.0, 0.65
 _LEAST_CONTEXT_PX = 48
+_MOST_LOOKS = 40
 _SAME_PLACE = 0.3
 
 
 def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
     """Return the regions that stay: all but the doubtful ones of which a closer look sees nothing or safe text."""
+    if sum(_is_doubtful(region, header) for region in regions) > _MOST_LOOKS:
+        # A page of text, or noise: a person looks at it anyway, and a look at each would take minutes.
+        return list(regions)
     stay: list[Region] = []
     for region in regions:
         if _is_doubtful(region, header):

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
@@ -55,3 +56,12 @@ def test_pixels_that_cannot_be_decoded_raise():
     instance.PixelData = instance.PixelData[:10]
     with pytest.raises(PixelDecodeError):
         decoded_digest(encoded(instance, ExplicitVRLittleEndian), KEY)
+
+
+def test_signed_values_are_equal_however_many_bits_hold_them():
+    digests = set()
+    for bits in (12, 16):
+        instance = ct_instance(PixelRepresentation=1, BitsStored=bits, HighBit=bits - 1)
+        instance.PixelData = np.full((16, 16), -5, dtype="<i2").tobytes()
+        digests.add(decoded_digest(encoded(instance, ExplicitVRLittleEndian), KEY))
+    assert len(digests) == 1

@@ -54,3 +54,8 @@ def test_a_small_or_surely_read_unknown_word_stays():
 
 def test_an_unreadable_line_that_nobody_sees_again_is_cleared():
     assert looked_at(region("", text_class=TextClass.UNREADABLE)) == []
+
+
+def test_a_page_full_of_doubt_is_not_looked_at_again():
+    page = [region("", text_class=TextClass.UNREADABLE) for _ in range(41)]
+    assert second_look(OcrEngine(name="none", detector=Blind(), recognizer=Silent()), VIEW, HEADER, page) == page
