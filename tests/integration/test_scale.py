@@ -165,6 +165,5 @@ def test_two_workers_share_the_studies_and_one_takes_over_when_the_other_is_kill
         site.auditor.wait_until_idle(arrivals=lambda: not sender.outstanding, within_s=WITHIN_S)
     site.auditor.check(objects, sender.acknowledged)
     [survivor] = [worker for worker in site.workers if worker is not victim]
-    [takeover] = [line for line in _log_of(survivor) if line["message"] == "a dead worker's studies were taken over"]
-    assert takeover["studies"] >= 1
+    assert sum(line.get("studies", 0) for line in _log_of(survivor) if "taken over" in line["message"]) >= 1
     assert files_that_identify(tmp_path, leaving_out=[site.auditor.spool_dir, tmp_path / "studies"]) == []
