@@ -13,6 +13,7 @@ from api.rendering import RendererOnDemand
 from api.routes import accounts, cases, health, holds, images, inbox, status, tokens
 from cases.blobs import BlobStore
 from cases.store import Database
+from cases.store.intake import HOLD_RETENTION_DAYS
 
 TITLE = "Casebridge"
 DESCRIPTION = """\
@@ -33,6 +34,7 @@ def create_app(
     readiness: Readiness,
     metrics: MetricsSource,
     version: str,
+    hold_retention_days: float = HOLD_RETENTION_DAYS,
 ) -> FastAPI:
     """
     Build the application on the given rooms.
@@ -49,6 +51,8 @@ def create_app(
         Figures for ``/metrics`` beside those of the requests.
     version
         Version of the program, for ``/healthz`` and the description.
+    hold_retention_days
+        After how many days an undecided hold ends.
     """
     figures = AppMetrics([metrics])
     app = FastAPI(
@@ -75,6 +79,7 @@ def create_app(
         metrics=figures,
         renderer=RendererOnDemand(),
         version=version,
+        hold_retention_days=hold_retention_days,
     )
     app.add_middleware(RequestFrame, metrics=figures)
     install_problem_handlers(app)

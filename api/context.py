@@ -31,6 +31,7 @@ class Context:
     metrics: AppMetrics
     renderer: Renderer
     version: str
+    hold_retention_days: float
 
 
 async def _context(request: Request) -> Context:

@@ -157,4 +157,5 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool),
         metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine)),
         version=version,
+        hold_retention_days=settings.hold_retention_days,
     )

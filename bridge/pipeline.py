@@ -28,7 +28,7 @@ from deidentify.errors import DeidentificationError
 from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
-from deidentify.pseudonyms import PseudonymScope, patient_key
+from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, ScreenReport
 from scp.spool import Spool
 
@@ -135,7 +135,7 @@ def inspect(task: Task) -> Inspection:
             found = fingerprint(identified_file, _have().keys.digest_key)
             identified_file.seek(0)
             header = _deidentifier(task.profile).read(identified_file)
-            whose = patient_key(header, _have().keys.patient_key, task.hospital)
+            whose = patient_key(header, _have().keys.patient_key, task.hospital) if names_patient(header) else ""
     except (MemoryError, StoreUnavailableError):
         raise
     except Exception as error:

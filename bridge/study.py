@@ -145,7 +145,7 @@ class StudyRunner:
                     )
         arrived = {instance.arrival_id for instance in pending}
         with self.database.read() as session:
-            everything = Intake(session).instances(study.key)
+            everything = Intake(session).standing(study.key)
         names = {instance.sop_key for instance in pending}
         # What arrived since belongs to the next generation, which will compare itself with this one.
         earlier = [

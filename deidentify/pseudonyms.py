@@ -181,6 +181,11 @@ def banded_age_string(band: str) -> str:
     return f"{int(number.rstrip('+')):03d}{'M' if unit.startswith('month') else 'Y'}"
 
 
+def names_patient(received: ReceivedInstance) -> bool:
+    """Say whether an instance has a Patient ID (0010,0020); without one its patient key is that of its study."""
+    return bool(received.text(0x00100020).strip())
+
+
 def patient_key(received: ReceivedInstance, key: bytes, hospital: str) -> str:
     """Return the internal key of an instance's patient; see `patient_key_of`.
 

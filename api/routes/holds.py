@@ -31,7 +31,9 @@ def list_holds(
 ) -> Listed[HoldItem]:
     """List the holds of the caller's cases, for those who see all of everybody's."""
     with call.database.read() as session:
-        page = Holds(session).list(call.caller, cursor=cursor, limit=limit, case_id=case, reason=reason, state=state)
+        page = Holds(session, retention_days=call.context.hold_retention_days).list(
+            call.caller, cursor=cursor, limit=limit, case_id=case, reason=reason, state=state
+        )
     return Listed(items=[HoldItem.model_validate(hold) for hold in page.items], next=page.next_cursor)
 
 
@@ -39,4 +41,4 @@ def list_holds(
 def get_hold(call: Call, *, hold_id: Key) -> HoldOut:
     """Show a hold with the places of what was found."""
     with call.database.read() as session:
-        return HoldOut.of(Holds(session).get(call.caller, hold_id))
+        return HoldOut.of(Holds(session, retention_days=call.context.hold_retention_days).get(call.caller, hold_id))

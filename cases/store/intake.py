@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.model import (
     AssociationSummary,
+    CaseStatus,
     Destination,
     HoldState,
     InstanceOutcome,
@@ -175,6 +176,17 @@ class Intake:
     def instances(self, study_key: str) -> list[ReceivedInstance]:
         """Return every instance of a received study, in the order of arrival."""
         return self._instances(ReceivedInstanceRow.received_study == study_key)
+
+    def standing(self, study_key: str) -> list[ReceivedInstance]:
+        """Return what a resend is compared with: every instance of the study but those whose case was removed.
+
+        Whoever removed a draft and sends its study again wants it back, in a new draft.
+        """
+        removed = select(CaseRow.id).where(CaseRow.status == CaseStatus.REMOVED)
+        return self._instances(
+            ReceivedInstanceRow.received_study == study_key,
+            or_(ReceivedInstanceRow.case_id.is_(None), ReceivedInstanceRow.case_id.not_in(removed)),
+        )
 
     def instance(self, arrival_id: str) -> ReceivedInstance:
         """Return one received instance.

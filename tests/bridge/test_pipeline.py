@@ -13,6 +13,7 @@ from bridge.pipeline import Filed, Task, Tools
 from cases.blobs import LocalBlobs
 from cases.errors import StoreUnavailableError
 from deidentify.results import Hold, HoldReason
+from tests.builders import ct_instance, write_part10
 
 TASK = Task(study_key="0" * 32, sop_key="1" * 32, arrival_id="2" * 32, profile="default", case_id="3" * 32, hospital="")
 
@@ -23,11 +24,12 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     original = tmp_path / "spool" / "studies" / TASK.study_key / f"{TASK.sop_key}-{TASK.arrival_id}.dcm"
     original.parent.mkdir(parents=True)
     original.write_bytes(b"original")
+    shipped = Path(__file__).parents[2] / "config" / "profiles" / "teaching.yaml"
     tools = Tools(
         keys=Keys.derive(bytes(32)),
         spool_root=tmp_path / "spool",
         blob_url=f"file://{tmp_path / 'blobs'}",
-        profiles={},
+        profiles={"default": shipped.read_text()},
         log_level="INFO",
     )
     monkeypatch.setattr(pipeline, "_tools", tools)
@@ -89,3 +91,14 @@ def test_a_spool_that_is_away_holds_nothing(spool: Path, tmp_path: Path) -> None
     for step in (pipeline.inspect, pipeline.process):
         with pytest.raises(StoreUnavailableError):
             step(TASK)
+
+
+def test_an_instance_without_a_patient_id_names_nobody(spool: Path) -> None:
+    spool.write_bytes(write_part10(ct_instance(PatientID="")))
+    unnamed = pipeline.inspect(TASK)
+    spool.write_bytes(write_part10(ct_instance(PatientID="4711")))
+    named = pipeline.inspect(TASK)
+
+    assert unnamed.fingerprint is not None
+    assert unnamed.patient_key == ""
+    assert len(named.patient_key) == 32

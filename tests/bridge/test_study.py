@@ -220,3 +220,24 @@ def test_a_result_that_the_database_does_not_take_is_one_hold(
     runner.run(STUDY, 1)
 
     assert outcomes(database, odd, good) == [InstanceOutcome.HELD, InstanceOutcome.FILED]
+
+
+def test_a_study_that_is_sent_again_after_its_draft_was_removed_gets_a_linked_draft(
+    database: Database, runner: StudyRunner
+) -> None:
+    (first,) = receive(database, INBOX, "study", [arrival("study", "1")])
+    runner.run(STUDY, 1)
+    removed = found(database, first).case_id
+    assert removed is not None
+    admin = user(database, "admin", Role.ADMIN)
+    with database.write() as session:
+        Cases(session).remove(admin, removed)
+    (again,) = receive(database, INBOX, "study", [arrival("study", "1")])
+
+    runner.run(STUDY, 2)
+
+    renewed = found(database, again)
+    assert renewed.outcome is InstanceOutcome.FILED
+    assert renewed.case_id not in {None, removed}
+    with database.read() as session:
+        assert Cases(session).get(admin, str(renewed.case_id)).summary.previous_case_id == removed
