@@ -161,8 +161,11 @@ class Auditor:
         """Wait until everything was sent, indexed and worked through."""
 
         def idle() -> bool:
+            # In this order: what is indexed between two looks must be seen by the second one.
+            if not arrivals() or self._unindexed():
+                return False
             progress = self.progress()
-            return arrivals() and progress.arriving == progress.working == 0 and self._unindexed() == set()
+            return progress.arriving == progress.working == 0
 
         eventually(idle, within_s=within_s, what="everything that was sent is worked through")
 
