@@ -87,7 +87,7 @@ def test_what_was_acknowledged_is_in_one_draft_or_hold_after_ten_crashes(
 
 def _reach(phase: str, sender: Sender, auditor: Auditor, rng: random.Random) -> None:
     """Wait for a phase of this life, and then for a random moment."""
-    acknowledged, done, enough = len(sender.acknowledged), auditor.progress().done, rng.randint(1, 12)
+    acknowledged, done, enough = len(sender.acknowledged), auditor.progress().done, rng.randint(1, IMAGES - 2)
     reached: dict[str, Callable[[], bool]] = {
         "starting": lambda: True,
         "receiving": lambda: len(sender.acknowledged) - acknowledged >= enough,
