@@ -194,9 +194,10 @@ class _Sender:
 
     def send_batch(self, entity: AE, batch: Sequence[_Object], *, host: str, port: int, called_ae: str) -> None:
         waiting, lost = list(batch), 0
+        sockets: list[socket.socket] = []
         while waiting and lost < _MAX_LOST and not self._rejection:
             try:
-                association = _associate(entity, waiting, host, port, called_ae)
+                association = _associate(entity, waiting, host, port, called_ae, sockets=sockets)
             except _AssociationRejectedError as error:
                 self._rejection = error.comment
                 break
@@ -209,6 +210,9 @@ class _Sender:
                     association.release()
                 else:
                     lost += 1
+                # pynetdicom leaves a socket open that the peer was the first to close.
+                while sockets:
+                    sockets.pop().close()
         for file in waiting:
             reason = self._rejection or "the association was lost"
             self.add(FileResult(identified_path=file.identified_path, outcome=Sent.FAILED, reason=reason))
@@ -290,6 +294,11 @@ def _set_no_delay(event: Any) -> None:
         event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def _keep_socket(event: Any, sockets: list[socket.socket]) -> None:
+    with suppress(AttributeError):
+        sockets.append(event.assoc.dul.socket.socket)
+
+
 _HANDLERS = [(evt.EVT_CONN_OPEN, _set_no_delay)]
 
 
@@ -302,11 +311,14 @@ def _is_listening(host: str, port: int) -> bool:
     return True
 
 
-def _associate(entity: AE, batch: Sequence[_Object], host: str, port: int, called_ae: str) -> Association:
+def _associate(
+    entity: AE, batch: Sequence[_Object], host: str, port: int, called_ae: str, *, sockets: list[socket.socket]
+) -> Association:
     if not _is_listening(host, port):
         raise _AssociationRejectedError("nothing listens at this address; check host and port")
     contexts = [build_context(*needs) for needs in dict.fromkeys(one.needs for one in batch)]
-    association = entity.associate(host, port, contexts=contexts, ae_title=called_ae, evt_handlers=_HANDLERS)
+    handlers = [*_HANDLERS, (evt.EVT_CONN_OPEN, _keep_socket, [sockets])]
+    association = entity.associate(host, port, contexts=contexts, ae_title=called_ae, evt_handlers=handlers)
     if association.is_established:
         return association
     if association.is_rejected:

@@ -27,7 +27,11 @@ WITHIN_S = 150.0
 STUDIES = 12
 DEAD_DATABASE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture
