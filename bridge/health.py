@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cases.blobs import BlobStore
-
 from api.ports import Measurement
 from bridge.engine import EngineClient
 from bridge.worker_leases import LEASE_PREFIX
+from cases.blobs import BlobStore
 from cases.errors import CaseError
 from cases.store import Database, Intake, Leases
 from scp.spool import Spool

@@ -227,7 +227,7 @@ class S3Blobs:
 
 
 class _RawReader(io.RawIOBase):
-    """obstore's reader as Python's own kind of file, so that anything can read from it."""
+    """Python's own kind of file over a reader of obstore, so that anything can read from it."""
 
     def __init__(self, reader: "ReadableFile") -> None:
         self._reader = reader

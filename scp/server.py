@@ -36,36 +36,24 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverSettings:
-    """How the receiver listens.
-
-    Parameters
-    ----------
-    ae_title
-        The called AE title that we answer to.
-    host
-        The address to bind; empty means every interface.
-    port
-        The port to bind; 0 means any that is free.
-    max_associations
-        How many associations may be open at once.
-    max_pdu_bytes
-        The longest variable field of a PDU that a peer may send.
-    artim_timeout_s
-        How long a connection may wait before it asks for an association, or after it was rejected.
-    network_timeout_s
-        How long an association may be silent, and a PDU may take.
-    stop_timeout_s
-        How long :meth:`Receiver.stop` waits for associations to end.
-    """
+    """How the receiver listens."""
 
     ae_title: str = "CASEBRIDGE"
+    """The called AE title that we answer to."""
     host: str = ""
+    """The address to bind; empty means every interface."""
     port: int = 11112
+    """The port to bind; 0 means any that is free."""
     max_associations: int = 32
+    """How many associations may be open at once."""
     max_pdu_bytes: int = 256 * 1024
+    """The longest variable field of a PDU that a peer may send."""
     artim_timeout_s: float = 30.0
+    """How long a connection may wait before it asks for an association, or after it was rejected."""
     network_timeout_s: float = 60.0
+    """How long an association may be silent, and a PDU may take."""
     stop_timeout_s: float = 5.0
+    """How long `Receiver.stop` waits for associations to end."""
 
 
 def silence_libraries() -> None:
