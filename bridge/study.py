@@ -145,16 +145,12 @@ class StudyRunner:
                     )
         arrived = {instance.arrival_id for instance in pending}
         with self.database.read() as session:
-            everything = Intake(session).standing(study.key)
-        names = {instance.sop_key for instance in pending}
+            standing = Intake(session).standing(study.key, {instance.sop_key for instance in pending})
         # What arrived since belongs to the next generation, which will compare itself with this one.
         earlier = [
             old
-            for old in everything
-            if old.sop_key in names
-            and old.arrival_id not in arrived
-            and old.generation is not None
-            and old.generation <= generation
+            for old in standing
+            if old.arrival_id not in arrived and old.generation is not None and old.generation <= generation
         ]
         known = {old.arrival_id: _stored(old) for old in earlier if old.fingerprint_dataset}
         known |= {key: found.fingerprint for key, found in seen.items() if found.fingerprint is not None}

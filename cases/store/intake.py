@@ -158,35 +158,25 @@ class Intake:
             ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED,
         )
 
-    def same_sop(self, study_key: str, sop_key: str) -> list[ReceivedInstance]:
-        """Return every instance of this study that came under one SOP Instance UID, in the order of arrival."""
-        return self._instances(ReceivedInstanceRow.received_study == study_key, ReceivedInstanceRow.sop_key == sop_key)
-
-    def same_sops(self, study_key: str, sop_keys: Collection[str]) -> list[ReceivedInstance]:
-        """Return every instance of this study under one of these SOP Instance UIDs, in the order of arrival."""
-        todo = sorted(sop_keys)
-        found = []
-        for start in range(0, len(todo), _AT_ONCE):
-            found += self._instances(
-                ReceivedInstanceRow.received_study == study_key,
-                ReceivedInstanceRow.sop_key.in_(todo[start : start + _AT_ONCE]),
-            )
-        return sorted(found, key=lambda instance: instance.arrival_id)
-
     def instances(self, study_key: str) -> list[ReceivedInstance]:
         """Return every instance of a received study, in the order of arrival."""
         return self._instances(ReceivedInstanceRow.received_study == study_key)
 
-    def standing(self, study_key: str) -> list[ReceivedInstance]:
-        """Return what a resend is compared with: every instance of the study but those whose case was removed.
+    def standing(self, study_key: str, sop_keys: Collection[str]) -> list[ReceivedInstance]:
+        """Return what resends under these SOP Instance UIDs are compared with, in the order of arrival.
 
-        Whoever removed a draft and sends its study again wants it back, in a new draft.
+        Instances whose case was removed do not count: whoever removed a draft and sends its study again wants it back,
+        in a new draft.
         """
         removed = select(CaseRow.id).where(CaseRow.status == CaseStatus.REMOVED)
-        return self._instances(
-            ReceivedInstanceRow.received_study == study_key,
-            or_(ReceivedInstanceRow.case_id.is_(None), ReceivedInstanceRow.case_id.not_in(removed)),
-        )
+        todo, found = sorted(sop_keys), list[ReceivedInstance]()
+        for start in range(0, len(todo), _AT_ONCE):
+            found += self._instances(
+                ReceivedInstanceRow.received_study == study_key,
+                ReceivedInstanceRow.sop_key.in_(todo[start : start + _AT_ONCE]),
+                or_(ReceivedInstanceRow.case_id.is_(None), ReceivedInstanceRow.case_id.not_in(removed)),
+            )
+        return sorted(found, key=lambda instance: instance.arrival_id)
 
     def instance(self, arrival_id: str) -> ReceivedInstance:
         """Return one received instance.

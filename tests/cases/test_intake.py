@@ -117,8 +117,8 @@ def test_fingerprints_and_the_patient_key_are_kept(database: Database) -> None:
         intake.set_fingerprint(one.arrival_id, dataset="d" * 64, pixels="p" * 64)
         assert intake.set_patient_key(STUDY, "k" * 64) == "k" * 64
         assert intake.set_patient_key(STUDY, "x" * 64) == "k" * 64
-        (same,) = intake.same_sop(STUDY, one.sop_key)
-        assert intake.same_sops(STUDY, {one.sop_key, "f" * 32}) == [same]
+        (same,) = intake.standing(STUDY, {one.sop_key})
+        assert intake.standing(STUDY, {one.sop_key, "f" * 32}) == [same]
         study = intake.study(STUDY)
     assert (same.fingerprint_dataset, same.fingerprint_pixels) == ("d" * 64, "p" * 64)
     assert study.patient_key == "k" * 64
