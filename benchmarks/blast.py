@@ -1,7 +1,7 @@
 """A sender that costs next to nothing: objects are encoded before the clock starts, then only sockets are fed.
 
-``python -m benchmarks.blast PORT FOLDER COUNT ASSOCIATIONS [--skip N]`` associates, encodes, prints ``ready``, waits
-for a line on its standard input, sends, and prints one line of JSON.
+``python -m benchmarks.blast PORT FOLDER COUNT ASSOCIATIONS [--skip N] [--window N]`` associates, encodes, prints
+``ready``, waits for a line on its standard input, sends, and prints one line of JSON.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 __all__ = ["Sender", "blast", "encode_object", "split_file"]
@@ -29,19 +29,24 @@ def _item(kind: int, body: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(body)) + body
 
 
-def associate_request(calling_ae: str = CALLING_AE, called_ae: str = CALLED_AE) -> bytes:
-    """Return an A-ASSOCIATE-RQ that proposes CT in Explicit VR Little Endian (PS3.8 §9.3.2)."""
+def associate_request(calling_ae: str = CALLING_AE, called_ae: str = CALLED_AE, *, window: int = 1) -> bytes:
+    """Return an A-ASSOCIATE-RQ that proposes CT in Explicit VR Little Endian (PS3.8 §9.3.2).
+
+    A window other than 1 is asked for as an Asynchronous Operations Window (PS3.7 §D.3.3.3).
+    """
     context = (
         struct.pack(">BBBB", _CONTEXT_ID, 0, 0, 0) + _item(0x30, _CT.encode()) + _item(0x40, _EXPLICIT_LITTLE.encode())
     )
     user = _item(0x51, struct.pack(">I", 65536)) + _item(0x52, b"1.2.826.0.1.3680043.10.1507.9.1")
+    if window != 1:
+        user += _item(0x53, struct.pack(">HH", window, 1))
     items = _item(0x10, b"1.2.840.10008.3.1.1.1") + _item(0x20, context) + _item(0x50, user)
     body = struct.pack(">HH", 1, 0) + called_ae.ljust(16).encode() + calling_ae.ljust(16).encode() + bytes(32) + items
     return struct.pack(">BBI", 1, 0, len(body)) + body
 
 
-def max_pdu_of(accept: bytes) -> int:
-    """Return the longest PDU that the peer takes, out of the body of its A-ASSOCIATE-AC."""
+def _user_items(accept: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the sub-items of the user information of an A-ASSOCIATE-AC: kind and value."""
     position = 68
     while position < len(accept):
         kind, _, length = struct.unpack_from(">BBH", accept, position)
@@ -49,12 +54,27 @@ def max_pdu_of(accept: bytes) -> int:
             inner = position + 4
             while inner < position + 4 + length:
                 sub, _, size = struct.unpack_from(">BBH", accept, inner)
-                if sub == 0x51:
-                    (limit,) = struct.unpack_from(">I", accept, inner + 4)
-                    return int(limit) or _UNLIMITED_PDU
+                yield sub, accept[inner + 4 : inner + 4 + size]
                 inner += 4 + size
         position += 4 + length
+
+
+def max_pdu_of(accept: bytes) -> int:
+    """Return the longest PDU that the peer takes, out of the body of its A-ASSOCIATE-AC."""
+    for kind, value in _user_items(accept):
+        if kind == 0x51:
+            (limit,) = struct.unpack(">I", value)
+            return int(limit) or _UNLIMITED_PDU
     return 16384
+
+
+def window_of(accept: bytes, *, asked: int) -> int:
+    """Return how many requests may be unanswered at once: 1 where the peer does not say, `asked` where it sets none."""
+    for kind, value in _user_items(accept):
+        if kind == 0x53:
+            invoked, _ = struct.unpack(">HH", value)
+            return int(invoked) or asked
+    return 1
 
 
 def split_file(content: bytes) -> tuple[str, bytes]:
@@ -136,16 +156,17 @@ def status_of(body: bytes) -> int:
 
 
 class Sender:
-    """One association that feeds its objects one after the other, each after the last one's answer."""
+    """One association that feeds its objects in order, with no more than the window of them unanswered."""
 
-    def __init__(self, port: int, files: Sequence[Path], *, called_ae: str = CALLED_AE) -> None:
+    def __init__(self, port: int, files: Sequence[Path], *, called_ae: str = CALLED_AE, window: int = 1) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(associate_request(called_ae=called_ae))
+        self._socket.sendall(associate_request(called_ae=called_ae, window=window))
         kind, body = _read_pdu(self._socket)
         if kind != 2:
             raise ConnectionError(f"no association: PDU type {kind}")
         max_pdu = max_pdu_of(body)
+        self.window = window_of(body, asked=window) if window != 1 else 1
         self._objects = []
         for number, file in enumerate(files, start=1):
             sop_instance, data_set = split_file(file.read_bytes())
@@ -154,11 +175,20 @@ class Sender:
 
     def send(self) -> None:
         """Send everything; count the answers with Success."""
+        waiting = 0
         for content in self._objects:
             self._socket.sendall(content)
-            kind, body = _read_pdu(self._socket)
-            if kind == 4 and status_of(body) == 0:
-                self.stored += 1
+            waiting += 1
+            if waiting == self.window:
+                self._take_answer()
+                waiting -= 1
+        for _ in range(waiting):
+            self._take_answer()
+
+    def _take_answer(self) -> None:
+        kind, body = _read_pdu(self._socket)
+        if kind == 4 and status_of(body) == 0:
+            self.stored += 1
 
     def release(self) -> None:
         """End the association in order."""
@@ -167,9 +197,9 @@ class Sender:
         self._socket.close()
 
 
-def blast(port: int, files: Sequence[Path], associations: int) -> list[Sender]:
+def blast(port: int, files: Sequence[Path], associations: int, *, window: int = 1) -> list[Sender]:
     """Open the associations and encode; the caller sends."""
-    return [Sender(port, files[index::associations]) for index in range(associations)]
+    return [Sender(port, files[index::associations], window=window) for index in range(associations)]
 
 
 def main() -> None:
@@ -180,9 +210,10 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("associations", type=int)
     parser.add_argument("--skip", type=int, default=0)
+    parser.add_argument("--window", type=int, default=1)
     options = parser.parse_args()
     files = sorted(options.folder.glob("*.dcm"))[options.skip : options.skip + options.count]
-    senders = blast(options.port, files, options.associations)
+    senders = blast(options.port, files, options.associations, window=options.window)
     print("ready", flush=True)
     sys.stdin.readline()
     threads = [threading.Thread(target=sender.send) for sender in senders]
@@ -195,7 +226,9 @@ def main() -> None:
     for sender in senders:
         sender.release()
     stored = sum(sender.stored for sender in senders)
-    print(json.dumps({"sent": len(files), "stored": stored, "wall_s": wall_s, "last_at": last_at}), flush=True)
+    window = min(sender.window for sender in senders)
+    result = {"sent": len(files), "stored": stored, "wall_s": wall_s, "last_at": last_at, "window": window}
+    print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

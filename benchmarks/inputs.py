@@ -15,7 +15,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-__all__ = ["ct_series", "ct_slice", "element_count", "uid"]
+__all__ = ["ct_series", "ct_slice", "element_count", "multi_frame_series", "small_series", "uid"]
 
 ROOT = "1.2.826.0.1.3680043.10.1507.9"
 """Prefix of every UID made here."""
@@ -280,3 +280,44 @@ def ct_series(
             draft.replace(file)
         on_file(number, slices)
     return files
+
+
+def _plain_object(number: int, *, study: int, frames: int, size: int) -> Dataset:
+    """Return an object with a short header and `frames` frames of noise: for what the header is not the point."""
+    data = Dataset()
+    values = {**_patient_and_study(study), "SeriesInstanceUID": uid(study, 1), "SOPClassUID": CTImageStorage}
+    values |= {"SOPInstanceUID": uid(study, 1, number), "Modality": "CT", "InstanceNumber": number}
+    for keyword, value in values.items():
+        setattr(data, keyword, Sequence(value) if _is_items(value) else value)
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.NumberOfFrames = 1, "MONOCHROME2", frames
+    data.Rows = data.Columns = size
+    data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
+    data.PixelData = np.random.default_rng((_SEED, study, number)).bytes(frames * size * size * 2)
+    data["PixelData"].VR = "OW"
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, data.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data.file_meta = meta
+    return data
+
+
+def _plain_series(folder: Path, count: int, *, study: int, frames: int, size: int) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{number:05d}.dcm" for number in range(1, count + 1)]
+    for number, file in enumerate(files, start=1):
+        if not file.exists():
+            draft = file.with_suffix(".part")
+            _plain_object(number, study=study, frames=frames, size=size).save_as(draft, enforce_file_format=True)
+            draft.replace(file)
+    return files
+
+
+def multi_frame_series(folder: Path, count: int, *, megabytes: int) -> list[Path]:
+    """Write `count` objects of about `megabytes` each, frames of 512 by 512 pixels, or take those that are there."""
+    frames = max(1, round(megabytes * 1e6 / (SIZE * SIZE * 2)))
+    return _plain_series(folder, count, study=8, frames=frames, size=SIZE)
+
+
+def small_series(folder: Path, count: int) -> list[Path]:
+    """Write `count` objects of about 5 kB, as a structured report or a presentation state has, or take those there."""
+    return _plain_series(folder, count, study=9, frames=1, size=36)

@@ -75,14 +75,14 @@ def cpu_seconds(root: int) -> float:
 
 
 def peak_rss_mb(root: int) -> float:
-    """Return the sum of the peak resident sizes of a process tree."""
-    total = 0
+    """Return the largest peak resident size of one process in a tree."""
+    largest = 0
     for pid in tree(root):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM"):
-                    total += int(line.split()[1])
-    return total / 1024
+                    largest = max(largest, int(line.split()[1]))
+    return largest / 1024
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from benchmarks.measure import cpu_seconds, peak_rss_mb, ratio, spread
 from benchmarks.receivers import CHECKOUT, RECEIVERS, Receiver, is_installed, running
 from benchmarks.report import NOTHING, Section, Table
 
-__all__ = ["measure"]
+__all__ = ["DISK", "OURS", "Sample", "measure", "sample"]
 
 OURS = "casebridge scp"
 DISK = "the disk alone, synced"
@@ -42,13 +42,23 @@ class Sample:
     peak_rss_mb: float
 
 
-def _sample(receiver: Receiver, work: Path, inputs: Path, objects: int, associations: int) -> Sample:
+def sample(
+    receiver: Receiver, work: Path, inputs: Path, objects: int, associations: int, *, window: int = 1, warm_up: int = 12
+) -> Sample:
+    """Start a receiver on an empty folder, warm it up with the first objects, and time the next.
+
+    Raises
+    ------
+    RuntimeError
+        If anything is not answered with Success.
+    """
     with running(receiver, work / "receive", associations) as target:
-        _send(target.port, inputs, _WARM_UP, associations)
-        sender = _sender(target.port, inputs, objects, associations, skip=_WARM_UP)
+        _send(target.port, inputs, warm_up, associations)
+        sender = _sender(target.port, inputs, objects, associations, skip=warm_up, window=window)
         assert sender.stdin is not None
         assert sender.stdout is not None
-        assert sender.stdout.readline() == "ready\n"
+        if sender.stdout.readline() != "ready\n":
+            raise RuntimeError(f"{receiver.name} lets nobody in")
         before = cpu_seconds(target.pid)
         answer, _ = sender.communicate("go\n", timeout=600)
         time.sleep(_REST_S)
@@ -57,15 +67,19 @@ def _sample(receiver: Receiver, work: Path, inputs: Path, objects: int, associat
     done = json.loads(answer)
     if done["stored"] != objects:
         raise RuntimeError(f"{receiver.name} stored {done['stored']} of {objects}")
+    if done["window"] != window:
+        raise RuntimeError(f"{receiver.name} grants a window of {done['window']}, not {window}")
     return Sample(objects_per_s=objects / done["wall_s"], cpu_ms=cpu_s / objects * 1000, peak_rss_mb=rss)
 
 
-def _sender(port: int, inputs: Path, count: int, associations: int, *, skip: int = 0) -> subprocess.Popen[str]:
+def _sender(
+    port: int, inputs: Path, count: int, associations: int, *, skip: int = 0, window: int = 1
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.blast"),
             *(str(port), str(inputs), str(count), str(associations)),
-            *("--skip", str(skip)),
+            *("--skip", str(skip), "--window", str(window)),
         ],
         cwd=CHECKOUT,
         stdin=subprocess.PIPE,
@@ -114,7 +128,7 @@ def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], Non
             for receiver in receivers:
                 step(f"receive {repeat + 1}/{repeats}: {receiver.name}, {associations} association(s)")
                 samples[associations, receiver.name].append(
-                    _sample(receiver, work, files[0].parent, objects, associations)
+                    sample(receiver, work, files[0].parent, objects, associations)
                 )
         step(f"receive {repeat + 1}/{repeats}: {DISK}")
         samples[1, DISK].append(_disk_sample(work, files[_WARM_UP:]))
@@ -173,7 +187,7 @@ def _table(
             "our CPU ÷ its",
             "objects/s",
             "CPU ms/object",
-            "RSS MB",
+            "RSS MB a process",
         ),
         rows=rows,
     )
