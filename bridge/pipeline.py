@@ -8,10 +8,9 @@ Everything that crosses to the parent process is a key or a result type of ``dei
 import errno
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -228,16 +227,13 @@ def _screen_sentence(screen: ScreenReport) -> str:
 
 def _keep_findings(task: Task, screen: ScreenReport) -> None:
     """Keep what the recogniser read beside the original: it is identified, and goes when the original goes."""
-    path = _spool().beside(task.study_key, task.sop_key, task.arrival_id, "findings.json")
     found = [
         {**asdict(finding), "text": text}
         for finding, text in zip(screen.findings, screen.identified_texts, strict=True)
     ]
-    draft = path.with_name(path.name + ".part")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"detector": screen.detector, "findings": found}, file)
-    draft.replace(path)
+    identified_content = json.dumps({"detector": screen.detector, "findings": found}).encode()
+    with suppress(FileNotFoundError):  # the original was purged meanwhile: nothing outlives it
+        _spool().write_beside(task.study_key, task.sop_key, task.arrival_id, "findings.json", identified_content)
 
 
 def _work_folder() -> Path:
@@ -247,12 +243,11 @@ def _work_folder() -> Path:
 
 @contextmanager
 def _original(task: Task) -> Iterator[BinaryIO]:
-    path = _spool().path(task.study_key, task.sop_key, task.arrival_id)
     try:
-        file = path.open("rb")
+        file = _spool().open_original(task.study_key, task.sop_key, task.arrival_id)
     except FileNotFoundError:
         # One file that is gone is one hold; a spool that is gone (an unmounted volume) holds nothing, it is waited for.
-        if not path.parent.parent.is_dir():
+        if not _spool().is_there():
             raise StoreUnavailableError("the spool is not there") from None
         raise OriginalGoneError("its original is not in the spool any more") from None
     with file:

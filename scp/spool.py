@@ -30,6 +30,7 @@ from scp.arrival import (
 from scp.disk import LONG_SILENT_S, Disk
 from scp.incoming import Incoming
 from scp.journal import AssociationRecord, Journals
+from scp.originals import Originals
 
 __all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
 
@@ -38,7 +39,6 @@ _log = logging.getLogger("casebridge.scp")
 _SETTLED_NS = 2_000_000_000
 _FOLDER_KNOWN_S = 1800
 _FOLDER_EMPTY_S = 3600
-_SUFFIX = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class ScanMark:
     """Modification time in ns of each folder that had settled."""
 
 
-class Spool:
-    """The receiving folder.
+class Spool(Originals):
+    """The receiving folder; :class:`Originals` has how its files are opened and deleted.
 
     Parameters
     ----------
@@ -79,8 +79,7 @@ class Spool:
         self._name_key = name_key
         self._reserve_bytes = reserve_bytes
         self._max_object_bytes = max_object_bytes
-        self._disk = disk or Disk()
-        self._studies = root / "studies"
+        super().__init__(root / "studies", disk or Disk())
         self._incoming = root / "incoming"
         self._quarantine = root / "quarantine"
         self._host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -107,6 +106,10 @@ class Spool:
                 old = now - path.stat().st_mtime > LONG_SILENT_S
                 if (own or old) and self._disk.is_abandoned(path):
                     path.unlink()
+
+    def is_there(self) -> bool:
+        """Tell whether the folder is there at all: a volume that is not mounted holds nothing."""
+        return self._studies.is_dir()
 
     def begin(self, facts: ArrivalFacts) -> Incoming:
         """Open a file for an instance that starts to arrive.
@@ -245,46 +248,6 @@ class Spool:
     def quarantined(self) -> int:
         """Return the number of files in quarantine."""
         return sum(1 for _ in self._quarantine.iterdir())
-
-    def path(self, study_key: str, sop_key: str, arrival_id: str) -> Path:
-        """Return where the original of an arrival lies.
-
-        Raises
-        ------
-        ValueError
-            If a key is not one of ours.
-        """
-        return self._studies / study_key / f"{self._stem(study_key, sop_key, arrival_id)}.dcm"
-
-    def beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str) -> Path:
-        """Return where something derived from an arrival lies, as `suffix` says (`screen.json`).
-
-        Raises
-        ------
-        ValueError
-            If a key is not one of ours, or the suffix is not a plain name or that of the original.
-        """
-        if _SUFFIX.fullmatch(suffix) is None or suffix == "dcm":
-            raise ValueError("a suffix is lower-case letters, digits, dots and dashes")
-        return self._studies / study_key / f"{self._stem(study_key, sop_key, arrival_id)}.{suffix}"
-
-    @staticmethod
-    def _stem(study_key: str, sop_key: str, arrival_id: str) -> str:
-        if not all(is_key(key) for key in (study_key, sop_key, arrival_id)):
-            raise ValueError("a key is 32 lower-case hex digits")
-        return f"{sop_key}-{arrival_id}"
-
-    def remove(self, study_key: str, sop_key: str, arrival_id: str) -> None:
-        """Delete an original and all that lies beside it, durably; what is gone already is no error."""
-        start = self._stem(study_key, sop_key, arrival_id) + "."
-        folder = self._studies / study_key
-        with suppress(FileNotFoundError):
-            with os.scandir(folder) as entries:
-                names = [entry.name for entry in entries if entry.name.startswith(start)]
-            for name in names:
-                (folder / name).unlink(missing_ok=True)
-            if names:
-                self._disk.sync_folder(folder)
 
     def journals(self) -> list[Path]:
         """Return the journals of associations that have ended, oldest first."""

@@ -252,6 +252,54 @@ def test_removing_an_arrival_removes_what_lies_beside_it_and_can_be_repeated(spo
     spool.remove("0" * 32, "1" * 32, "2" * 32)
 
 
+def test_what_is_derived_is_read_again_and_replaced_whole(spool):
+    arrival = receive(spool)
+    keys = (arrival.study_key, arrival.sop_key, arrival.arrival_id)
+    assert spool.read_beside(*keys, "findings.json") is None
+    assert spool.read_beside_study(arrival.study_key, "receipt.json") is None
+
+    for content in (b"first", b"second"):
+        spool.write_beside(*keys, "findings.json", content)
+        spool.write_beside_study(arrival.study_key, "receipt.json", content)
+
+    assert spool.read_beside(*keys, "findings.json") == b"second"
+    assert spool.read_beside_study(arrival.study_key, "receipt.json") == b"second"
+    assert len(list(spool.path(*keys).parent.iterdir())) == 3
+    with spool.open_original(*keys) as file:
+        assert file.read().endswith(encoded(data_set()))
+
+
+def test_what_is_derived_from_a_study_goes_with_its_last_original_and_never_comes_after_it(spool):
+    first, last = receive(spool, "2.25.1"), receive(spool, "2.25.2")
+    spool.write_beside_study(first.study_key, "receipt.json", b"{}")
+
+    spool.remove(first.study_key, first.sop_key, first.arrival_id)
+    assert spool.read_beside_study(first.study_key, "receipt.json") == b"{}"
+    with pytest.raises(FileNotFoundError):
+        spool.write_beside(first.study_key, first.sop_key, first.arrival_id, "findings.json", b"{}")
+    spool.remove(last.study_key, last.sop_key, last.arrival_id)
+    with pytest.raises(FileNotFoundError):
+        spool.write_beside_study(first.study_key, "receipt.json", b"{}")
+
+    assert list((spool.root / "studies" / first.study_key).iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["write", "sync file", "rename"])
+def test_what_could_not_be_derived_leaves_the_old_one_and_no_draft(tmp_path, step):
+    spool, disk = watched(tmp_path)
+    arrival = receive(spool)
+    keys = (arrival.study_key, arrival.sop_key, arrival.arrival_id)
+    spool.write_beside(*keys, "findings.json", b"old")
+    disk.steps.clear()
+    disk.fail_at = step
+
+    with pytest.raises(OSError, match="planned"):
+        spool.write_beside(*keys, "findings.json", b"new")
+
+    assert spool.read_beside(*keys, "findings.json") == b"old"
+    assert len(list(spool.path(*keys).parent.iterdir())) == 2
+
+
 @pytest.mark.parametrize("key", ["../../etc", "A" * 32, "", "0" * 31])
 def test_keys_that_are_not_ours_make_no_path(spool, key):
     with pytest.raises(ValueError, match="32"):

@@ -1,0 +1,172 @@
+"""The originals of a spool and what is derived from them, by their keys: opened, kept beside each other, deleted.
+
+Nobody else opens these files: whether they are sealed is decided here.
+"""
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from scp.arrival import is_key
+from scp.disk import FILE_MODE, Disk
+
+__all__ = ["Originals"]
+
+_SUFFIX = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+_OF_STUDY = "study"
+
+
+class Originals:
+    """The study folders of a spool.
+
+    Parameters
+    ----------
+    studies
+        The folder that holds a folder for each study.
+    disk
+        The file operations to use.
+    """
+
+    def __init__(self, studies: Path, disk: Disk) -> None:
+        self._studies = studies
+        self._disk = disk
+
+    def path(self, study_key: str, sop_key: str, arrival_id: str) -> Path:
+        """Return where the original of an arrival lies; it is opened by :meth:`open_original` alone.
+
+        Raises
+        ------
+        ValueError
+            If a key is not one of ours.
+        """
+        return self._studies / study_key / f"{self._stem(study_key, sop_key, arrival_id)}.dcm"
+
+    def beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str) -> Path:
+        """Return where something derived from an arrival lies, as `suffix` says (`screen.json`).
+
+        Raises
+        ------
+        ValueError
+            If a key is not one of ours, or the suffix is not a plain name or that of the original.
+        """
+        stem = self._stem(study_key, sop_key, arrival_id)
+        return self._studies / study_key / f"{stem}.{_checked(suffix)}"
+
+    def open_original(self, study_key: str, sop_key: str, arrival_id: str) -> BinaryIO:
+        """Open an original for reading, seekable.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is gone.
+        """
+        return self.path(study_key, sop_key, arrival_id).open("rb")
+
+    def write_beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str, data: bytes) -> None:
+        """Keep something derived from an original beside it, durable when this returns; it goes when the original goes.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the original is gone: nothing outlives it.
+        """
+        target = self.beside(study_key, sop_key, arrival_id, suffix)
+        self._write(target, data)
+        if not self.path(study_key, sop_key, arrival_id).exists():
+            target.unlink(missing_ok=True)
+            raise FileNotFoundError("the original is gone")
+
+    def read_beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str) -> bytes | None:
+        """Return what was kept beside an original; None where there is nothing."""
+        return self._read(self.beside(study_key, sop_key, arrival_id, suffix))
+
+    def write_beside_study(self, study_key: str, suffix: str, data: bytes) -> None:
+        """Keep something derived from a whole study beside its originals; it goes with the last of them.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the originals are gone.
+        """
+        target = self._of_study(study_key, suffix)
+        self._write(target, data)
+        if not _has_original(target.parent):
+            target.unlink(missing_ok=True)
+            raise FileNotFoundError("the originals are gone")
+
+    def read_beside_study(self, study_key: str, suffix: str) -> bytes | None:
+        """Return what was kept beside the originals of a study; None where there is nothing."""
+        return self._read(self._of_study(study_key, suffix))
+
+    def remove(self, study_key: str, sop_key: str, arrival_id: str) -> None:
+        """Delete an original and all that lies beside it, durably; what is gone already is no error.
+
+        With the last original of a study goes what was derived from the study.
+        """
+        start = self._stem(study_key, sop_key, arrival_id) + "."
+        folder = self._studies / study_key
+        with suppress(FileNotFoundError):
+            names = _names(folder, start)
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            if not _has_original(folder):
+                names += _names(folder, f"{_OF_STUDY}.")
+                for name in names:
+                    (folder / name).unlink(missing_ok=True)
+            if names:
+                self._disk.sync_folder(folder)
+
+    def _of_study(self, study_key: str, suffix: str) -> Path:
+        if not is_key(study_key):
+            raise ValueError("a key is 32 lower-case hex digits")
+        return self._studies / study_key / f"{_OF_STUDY}.{_checked(suffix)}"
+
+    def _write(self, target: Path, data: bytes) -> None:
+        # Under the name's own beginning, so that a draft left by a kill goes with the original.
+        draft = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        try:
+            try:
+                self._disk.write(descriptor, data)
+                self._disk.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._disk.rename(draft, target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        self._disk.sync_folder(target.parent)
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    @staticmethod
+    def _stem(study_key: str, sop_key: str, arrival_id: str) -> str:
+        if not all(is_key(key) for key in (study_key, sop_key, arrival_id)):
+            raise ValueError("a key is 32 lower-case hex digits")
+        return f"{sop_key}-{arrival_id}"
+
+
+def _checked(suffix: str) -> str:
+    if _SUFFIX.fullmatch(suffix) is None or suffix == "dcm":
+        raise ValueError("a suffix is lower-case letters, digits, dots and dashes")
+    return suffix
+
+
+def _names(folder: Path, start: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.name.startswith(start)]
+
+
+def _has_original(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.endswith(".dcm") for entry in entries)
+    except FileNotFoundError:
+        return False
