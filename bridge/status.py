@@ -88,7 +88,7 @@ def summary_as_values(summary: IntakeSummary) -> dict[str, Any]:
         for sender in summary.by_sender
     ]
     for peer in values["rejected_peers"]:
-        peer["last_at"] = peer["last_at"].isoformat()
+        peer.update({name: peer[name].isoformat() for name in ("first_at", "last_at")})
     values["adds_up"] = summary.total.adds_up
     return values
 

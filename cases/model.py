@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from cases.peers import RejectedPeer
 from deidentify.results import AgeBand, HoldReason, PixelFinding, PixelVerdict
 
 Item = TypeVar("Item")
@@ -257,6 +258,10 @@ class AssociationSummary:
     """How many associations this stands for: rejections of one kind come together, so that a flood stays small."""
     stored: int = 0
     """C-STORE requests answered with Success."""
+    tls: str = ""
+    """The version of TLS, empty without."""
+    certificate: str = ""
+    """The certificate that the peer showed, empty where none."""
     refusals: tuple[Refusal, ...] = ()
     declined: tuple[DeclinedContext, ...] = ()
 
@@ -316,18 +321,6 @@ class SenderTally:
     calling_ae: str
     tally: Tally
     last_arrival_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedPeer:
-    """A peer whose associations were rejected, and by which rule."""
-
-    calling_ae: str
-    called_ae: str
-    peer_address: str
-    rule: str
-    count: int
-    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

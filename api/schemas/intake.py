@@ -86,13 +86,16 @@ class RefusalOut(Answer):
 
 
 class RejectedPeerOut(Answer):
-    """A peer whose associations were rejected."""
+    """A peer whose associations were rejected; `GET /api/v1/peers` says what to do."""
 
+    id: str = Field(examples=[ID_EXAMPLE])
     calling_ae: str = Field(examples=["UNKNOWN"])
     called_ae: str = Field(examples=["CASEBRIDGE"])
     peer_address: str = Field(examples=["192.0.2.7"])
-    rule: str = Field(examples=["unknown calling AE"])
+    certificate: str = Field(examples=[""], description="The certificate that it showed; empty without one.")
+    rule: str = Field(examples=["unknown-calling-ae"])
     count: int = Field(examples=[1])
+    first_at: datetime
     last_at: datetime
 
 

@@ -7,6 +7,8 @@ from cases.store.database import Database
 from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
+from cases.store.peer_books import PeerBooks
+from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
 
-__all__ = ["Accounts", "Audit", "Cases", "Database", "Holds", "Intake", "Leases", "Peers"]
+__all__ = ["Accounts", "Audit", "Cases", "Database", "Holds", "Intake", "Leases", "PeerBooks", "PeerRules", "Peers"]

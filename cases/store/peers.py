@@ -1,15 +1,28 @@
 """Associations and the peers behind them: what was refused and why, so that "17 of 325 arrived" can be explained."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from cases.model import AssociationOutcome, AssociationSummary, RejectedPeer
+from cases.errors import CaseNotFoundError
+from cases.model import AssociationOutcome, AssociationSummary
+from cases.peers import PeerSender, RejectedPeer
 from cases.store.rows import AssociationRow, DeclinedContextRow, ReceivedInstanceRow, RefusalRow
 from cases.store.upsert import insert_or_nothing
+
+_KIND = (
+    AssociationRow.calling_ae, AssociationRow.called_ae, AssociationRow.peer_address, AssociationRow.certificate,
+    AssociationRow.rule,
+)  # fmt: skip
+"""What makes rejections one of a kind."""
+_ENDED_AT = func.coalesce(AssociationRow.ended_at, AssociationRow.started_at)
+_FIRST_AT = func.min(AssociationRow.started_at, type_=AssociationRow.started_at.type).label("first_at")
+_LAST_AT = func.max(_ENDED_AT, type_=AssociationRow.started_at.type).label("last_at")
 
 
 class Peers:
@@ -31,6 +44,8 @@ class Peers:
             "rule": record.rule,
             "count": record.count,
             "stored": record.stored,
+            "tls": record.tls,
+            "certificate": record.certificate,
         }
         if not insert_or_nothing(self._session, AssociationRow, [values], ["id"]):
             return False
@@ -49,24 +64,59 @@ class Peers:
         self._session.flush()
         return True
 
-    def rejected(self, since: datetime | None = None) -> tuple[RejectedPeer, ...]:
+    def rejected(self, since: datetime | None = None, *, limit: int | None = None) -> tuple[RejectedPeer, ...]:
         """Return the peers that were rejected, each with the rule that did it, the latest first."""
-        last_at = func.max(AssociationRow.started_at, type_=AssociationRow.started_at.type)
-        group = (AssociationRow.calling_ae, AssociationRow.called_ae, AssociationRow.peer_address, AssociationRow.rule)
         query = (
-            select(*group, func.sum(AssociationRow.count), last_at)
+            select(*_KIND, _total(AssociationRow.count).label("count"), _FIRST_AT, _LAST_AT)
             .where(AssociationRow.outcome == AssociationOutcome.REJECTED)
-            .group_by(*group)
-            .order_by(last_at.desc(), *group)
+            .group_by(*_KIND)
+            .order_by(_LAST_AT.desc(), *_KIND)
+            .limit(limit)
         )
         if since is not None:
             query = query.where(AssociationRow.started_at >= since)
-        return tuple(
-            RejectedPeer(
-                calling_ae=calling, called_ae=called, peer_address=peer, rule=rule, count=int(count), last_at=last
+        return tuple(_rejected(row._asdict()) for row in self._session.execute(query))
+
+    def rejected_kinds(self) -> int:
+        """Return how many kinds of rejection there are."""
+        kinds = select(*_KIND).where(AssociationRow.outcome == AssociationOutcome.REJECTED).distinct().subquery()
+        return self._session.scalar(select(func.count()).select_from(kinds)) or 0
+
+    def rejected_peer(self, peer_id: str) -> RejectedPeer:
+        """Return one rejected peer by its id.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none: its rejections may have been pruned.
+        """
+        for peer in self.rejected():
+            if peer.id == peer_id:
+                return peer
+        raise CaseNotFoundError("there is no such rejected peer")
+
+    def senders(self) -> tuple[PeerSender, ...]:
+        """Return the peers whose associations were accepted, the latest first."""
+        has_stored = AssociationRow.stored > 0
+        is_success = or_(AssociationRow.outcome == AssociationOutcome.RELEASED, has_stored)
+        group = (
+            AssociationRow.calling_ae, AssociationRow.peer_address, AssociationRow.tls, AssociationRow.certificate,
+        )  # fmt: skip
+        query = (
+            select(
+                *group,
+                _total(AssociationRow.count).label("associations"),
+                _total(AssociationRow.stored).label("stored"),
+                _FIRST_AT,
+                _LAST_AT,
+                _latest(has_stored).label("last_stored_at"),
+                _latest(is_success).label("last_success_at"),
             )
-            for calling, called, peer, rule, count, last in self._session.execute(query)
+            .where(AssociationRow.outcome != AssociationOutcome.REJECTED)
+            .group_by(*group)
+            .order_by(_LAST_AT.desc(), *group)
         )
+        return tuple(PeerSender(**row._asdict()) for row in self._session.execute(query))
 
     def by_outcome(self) -> Mapping[str, int]:
         """Return the number of associations by outcome."""
@@ -95,3 +145,17 @@ class Peers:
             .where(missing > 0)
         )
         return int(self._session.scalar(query) or 0)
+
+
+def _latest(condition: ColumnElement[bool]) -> ColumnElement[datetime | None]:
+    return func.max(case((condition, _ENDED_AT), else_=None), type_=AssociationRow.started_at.type)
+
+
+def _total(column: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[int]:
+    # PostgreSQL sums integers to bigint; both drivers give an int for that.
+    return cast(func.sum(column), BigInteger)
+
+
+def _rejected(kind: dict[str, Any]) -> RejectedPeer:
+    spelled = "\0".join(kind[column.key] for column in _KIND)
+    return RejectedPeer(id=hashlib.sha256(spelled.encode()).hexdigest()[:32], **kind)

@@ -329,6 +329,8 @@ class AssociationRow(Base):
     rule: Mapped[str] = mapped_column(String(200), default="")
     count: Mapped[int] = mapped_column(Integer, default=1)
     stored: Mapped[int] = mapped_column(Integer, default=0)
+    tls: Mapped[str] = mapped_column(String(16), default="")
+    certificate: Mapped[str] = mapped_column(String(200), default="")
 
 
 class RefusalRow(Base):

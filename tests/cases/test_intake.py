@@ -231,6 +231,7 @@ def test_rejected_peers_and_declined_contexts_are_listed(database: Database) -> 
                     rule="unknown calling AE",
                     calling_ae="STRANGER",
                     started_at=NOON + after(number),
+                    ended_at=NOON + after(number),
                 )
             )
         intake.record_association(
