@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bridge.keys import Keys, check_folder, create_secret, load_keys
-from config.settings import Settings
+from config.settings import Peer, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from cases.store import Database
+    from scp.peers import PeerRule
     from scp.server import Receiver
     from scp.spool import Spool
 
@@ -114,17 +115,30 @@ def open_database(settings: Settings) -> Iterator["Database"]:
         database.close()
 
 
+def _peer_rule(peer: Peer) -> "PeerRule":
+    from scp.peers import CommitmentRule, PeerRule  # noqa: PLC0415
+
+    to = peer.commitment
+    return PeerRule(
+        calling_ae=peer.calling_ae,
+        addresses=peer.addresses,
+        certificates=peer.certificates,
+        max_associations=peer.max_associations,
+        commitment=CommitmentRule(host=to.host, port=to.port, ae_title=to.ae_title or "") if to else None,
+    )
+
+
 @contextmanager
 def open_receiver(settings: Settings) -> Iterator["Receiver"]:
     """Open spool and port and accept associations."""
-    from scp.peers import PeerRule, PeerRules, write_peer_rules  # noqa: PLC0415
+    from scp.peers import PeerRules, write_peer_rules  # noqa: PLC0415
     from scp.server import Receiver, ReceiverSettings  # noqa: PLC0415
 
     create_secret(settings.secret_file)
     spool = open_spool(settings)
     spool.prepare()
     rules = PeerRules(
-        rules=tuple(PeerRule(calling_ae=peer.calling_ae, addresses=peer.addresses) for peer in settings.peers),
+        rules=tuple(_peer_rule(peer) for peer in settings.peers),
         is_open=settings.open,
         called_aes=settings.called_ae_titles,
     )

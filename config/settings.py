@@ -75,15 +75,30 @@ class Route(_Section):
         }
 
 
+class Commitment(_Section):
+    """Where the storage commitment reports for a peer go; it is off for peers without this table."""
+
+    host: Annotated[str, AfterValidator(values.host)]
+    port: int = Field(ge=1, le=65535)
+    ae_title: AeTitle | None = None
+    """Whom a report is for; without one, the AE title that asked."""
+
+
 class Peer(_Section):
-    """An AE title that may send, and the address ranges that it may send from; no range means any address."""
+    """An AE title that may send, and from where: the address ranges and the certificates that it may send with.
+
+    No range means any address; no certificate means any connection, plain ones too.
+    """
 
     calling_ae: AeTitleOrAny
     addresses: tuple[Annotated[str, AfterValidator(values.network)], ...] = ()
+    certificates: tuple[Annotated[str, AfterValidator(values.certificate)], ...] = ()
+    max_associations: int | None = Field(None, ge=1, le=1000)
+    commitment: Commitment | None = None
 
     @model_validator(mode="after")
     def _is_a_restriction(self) -> Self:
-        if self.calling_ae == values.ANY_AE_TITLE and not self.addresses:
+        if self.calling_ae == values.ANY_AE_TITLE and not self.addresses and not self.certificates:
             raise ValueError("lets every AE title in from every address: name addresses, or say so with open = true")
         return self
 
@@ -245,7 +260,7 @@ class Settings(_Section):
     peers: tuple[Peer, ...] = _setting(
         (),
         "Who may send; loopback always may; see below.",
-        "write [[peers]] tables with calling_ae and addresses",
+        "write [[peers]] tables with calling_ae, addresses, certificates, max_associations, commitment",
         "none",
     )
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 MAX_AE_TITLE_LENGTH = 16
 MIN_TOKEN_LENGTH = 32
+MAX_NAME_LENGTH = 253
 ANY_AE_TITLE = "*"
 
 _HOST_NAME = re.compile(
@@ -58,6 +59,19 @@ def network(value: str) -> str:
         return str(ipaddress.ip_network(value.strip(), strict=False))
     except ValueError:
         raise ValueError("is neither an IP address nor a range such as 10.1.0.0/16") from None
+
+
+def certificate(value: str) -> str:
+    """Return how a certificate is named: by its SHA-256 fingerprint, or by the name it was issued to."""
+    entry = value.strip()
+    if entry.lower().startswith("sha256:"):
+        digits = entry[7:].replace(":", "").strip().lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", digits):
+            raise ValueError("is no SHA-256 fingerprint, which is sha256: and 64 hexadecimal digits")
+        return f"sha256:{digits}"
+    if not entry or len(entry) > MAX_NAME_LENGTH or not entry.isprintable() or "*" in entry:
+        raise ValueError("is neither a fingerprint (sha256:…) nor the name in a certificate, without *")
+    return entry
 
 
 def plain_name(value: str) -> str:

@@ -31,6 +31,7 @@ from scp.disk import LONG_SILENT_S, Disk
 from scp.incoming import Incoming
 from scp.journal import AssociationRecord, Journals
 from scp.originals import Originals
+from scp.peers import allowed_rules_path
 
 __all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
 
@@ -89,8 +90,13 @@ class Spool(Originals):
 
     @property
     def peer_rules_path(self) -> Path:
-        """The file of the peer rules."""
+        """The file of the peer rules that the settings name."""
         return self.root / "peers.json"
+
+    @property
+    def allowed_peers_path(self) -> Path:
+        """The file of the peer rules allowed since."""
+        return allowed_rules_path(self.peer_rules_path)
 
     def prepare(self) -> None:
         """Make the folders, and clear what a killed receiver of this host left behind."""

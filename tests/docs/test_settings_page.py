@@ -16,6 +16,7 @@ def test_the_table_of_route_keys_equals_the_code() -> None:
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Route.model_fields)
 
 
-def test_the_keys_of_a_peer_are_named() -> None:
+def test_the_table_of_peer_keys_equals_the_code_and_its_example_shows_each() -> None:
     section = PAGE.read_text().partition("## Peers")[2].partition("## Routes")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(Peer.model_fields)
     assert all(f"{key} = " in section for key in Peer.model_fields)
