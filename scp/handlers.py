@@ -103,6 +103,14 @@ class RequestHandler:
             )
         )
 
+    def receiving(self, study_key: str) -> None:
+        """Say that an object of a study is on its way."""
+        self._journal.receiving(study_key)
+
+    def study_key(self, identity: DataSetIdentity) -> str:
+        """Return the name of the study that a data set belongs to."""
+        return self._spool.study_key(identity.identified_study_uid)
+
     def stored(self, context: ContextAnswer, size_bytes: int) -> Answer:
         """Count a durable object."""
         self._journal.stored()
@@ -148,6 +156,7 @@ class Reception:
         self._incoming: Incoming | None = None
         self._error: ScpError | None = None
         self._identity: DataSetIdentity | None = None
+        self._study_key = ""
         self._looks = list(HEAD_LIMITS)
         if command.operation == Operation.C_STORE:
             try:
@@ -168,6 +177,10 @@ class Reception:
             self._incoming.write(data)
             if self._looks and self._incoming.data_bytes >= self._looks[0]:
                 self._look(is_whole=False)
+                if self._identity is not None:
+                    self._study_key = self._handler.study_key(self._identity)
+            if self._study_key:
+                self._handler.receiving(self._study_key)
         except ScpError as error:
             self._refuse(error)
 

@@ -26,8 +26,14 @@ __all__ = [
     "ContextRecord",
     "Journals",
     "Outcome",
+    "Receiving",
     "RefusedObjects",
 ]
+
+
+MARK_S = 0.5
+"""How often an object that takes its time leaves a mark while its bytes flow."""
+_TAIL_BYTES = 256
 
 
 class Outcome(StrEnum):
@@ -95,6 +101,16 @@ class AssociationRecord:
         return tuple(context for context in self.contexts if context.accepted is None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiving:
+    """A running association in the middle of an object."""
+
+    association_id: str
+    study_key: str
+    progress: int
+    """Rises while bytes flow; a number that stays means that nothing comes."""
+
+
 class Journals:
     """The folder of journals; those of running associations lie in `open/`."""
 
@@ -152,6 +168,22 @@ class Journals:
             finally:
                 os.close(descriptor)
 
+    def receiving(self) -> list[Receiving]:
+        """Return the running associations whose last mark says that an object is on its way, and of which study."""
+        found = []
+        for path in sorted(self._open_folder.glob("*.jsonl")):
+            # Opened, not only looked up: a shared file system answers from what it remembers otherwise.
+            with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _TAIL_BYTES))
+                last = json.loads(file.read().splitlines()[-1])
+                found.append(
+                    Receiving(
+                        association_id=path.stem.partition("-")[2], study_key=str(last["receiving"]), progress=size
+                    )
+                )
+        return found
+
     def finished(self) -> list[Path]:
         """Return the journals of what has ended, oldest first."""
         return sorted(self._folder.glob("*.jsonl"))
@@ -179,10 +211,22 @@ class AssociationJournal:
         self._stored = 0
         self._echoes = 0
         self._refused: Counter[tuple[str, int, str]] = Counter()
+        self._mark_at = time.monotonic() + MARK_S
+
+    def receiving(self, study_key: str) -> None:
+        """Leave a mark, now and then, while bytes of an object of this study flow: the study must not settle yet.
+
+        Nothing but an object that is still on its way needs it, so short ones cost a look at the clock.
+        """
+        now = time.monotonic()
+        if now >= self._mark_at:
+            self._mark_at = now + MARK_S
+            self._append({"receiving": study_key})
 
     def stored(self) -> None:
         """Count an object that is durable."""
         self._stored += 1
+        self._mark_at = time.monotonic() + MARK_S
         self._append({"stored": 1})
 
     def refused(self, *, sop_class_uid: str, status: int, reason: str) -> None:

@@ -113,3 +113,38 @@ def test_the_first_rejection_is_on_record_at_once(spool):
     [record] = [spool.read_journal(path) for path in spool.journals()]
 
     assert (record.calling_ae, record.peer_address, record.count) == ("STRANGER", "10.9.9.9", 1)
+
+
+def test_an_object_that_takes_its_time_leaves_marks_while_its_bytes_flow_and_no_others(spool, monkeypatch):
+    monkeypatch.setattr("scp.journal.MARK_S", 0.0)
+    about = facts()
+    running, idle = spool.journal.open(about), spool.journal.open(facts("IDLE"))
+    idle.receiving("b" * 32)
+    idle.stored()
+
+    running.stored()
+    assert spool.journal.receiving() == []
+    running.receiving("a" * 32)
+    [first] = spool.journal.receiving()
+    [same] = spool.journal.receiving()
+    running.receiving("a" * 32)
+    [later] = spool.journal.receiving()
+    running.stored()
+
+    assert (first.association_id, first.study_key) == (about.association_id, "a" * 32)
+    assert first == same
+    assert later.progress > first.progress
+    assert spool.journal.receiving() == []
+    running.end(Outcome.RELEASED)
+    idle.end(Outcome.RELEASED)
+    assert [spool.read_journal(path).stored for path in spool.journals()] == [2, 1]
+
+
+def test_a_short_object_leaves_no_mark(spool, monkeypatch):
+    monkeypatch.setattr("scp.journal.MARK_S", 3600.0)
+    journal = spool.journal.open(facts())
+    for _ in range(100):
+        journal.receiving("a" * 32)
+
+    assert spool.journal.receiving() == []
+    journal.end(Outcome.RELEASED)

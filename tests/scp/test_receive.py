@@ -285,6 +285,26 @@ def test_an_object_cut_off_leaves_nothing_behind_and_what_was_stored_stays(recei
     assert len(spool.scan()[0]) == 1
 
 
+def test_an_object_on_its_way_tells_its_study_before_it_is_there(receiver, spool, monkeypatch):
+    monkeypatch.setattr("scp.journal.MARK_S", 0.0)
+    data = good("2.25.2002", pixels=bytes(256 * 1024))
+    parts = [data[start : start + 15_000] for start in range(0, len(data), 15_000)]
+    with Peer(receiver.port) as peer:
+        peer.associate(CT_EXPLICIT)
+        peer.send(pdv(1, 3, store_rq(CT, "2.25.2002")))
+        for part in parts[:-1]:
+            peer.send(pdv(1, 0, part))
+        wait_for(spool.journal.receiving)
+
+        [on_its_way] = spool.journal.receiving()
+        peer.send(pdv(1, 2, parts[-1]))
+        assert peer.response().status == 0
+        assert spool.journal.receiving() == []
+
+    assert on_its_way.study_key == spool.study_key(STUDY)
+    assert [arrival.study_key for arrival in spool.scan()[0]] == [on_its_way.study_key]
+
+
 def test_a_silent_connection_and_a_silent_association_are_closed(spool):
     with Receiver(settings(artim_timeout_s=0.3, network_timeout_s=0.5), spool) as receiver:
         with Peer(receiver.port) as peer:
