@@ -9,11 +9,15 @@
     ├─ CannotUnderstandError    → 0xC000 Cannot Understand
     ├─ UnsupportedSOPClassError → 0x0122 SOP Class not supported
     ├─ ProtocolError            → the association is aborted
-    └─ PeerRulesError           → the last good rules stay in force
+    ├─ PeerRulesError           → the last good rules stay in force
+    ├─ SealBrokenError          → quarantine when the spool is scanned, a hold when it is worked on
+    └─ SpoolKeyMissingError     → no start; a file whose key is missing stays where it is
 
 The text of an error that has a status is what the peer reads as its Error Comment (0000,0902): at most 64
 characters, a sentence about what to do, and never a value of a data set.
 """
+
+import errno
 
 __all__ = [
     "CannotUnderstandError",
@@ -21,7 +25,9 @@ __all__ = [
     "PeerRulesError",
     "ProtocolError",
     "ScpError",
+    "SealBrokenError",
     "SpoolFullError",
+    "SpoolKeyMissingError",
     "SpoolUnavailableError",
     "UnsupportedSOPClassError",
 ]
@@ -86,3 +92,22 @@ class PeerRulesError(ScpError):
     """The peer rules file cannot be understood."""
 
     default_reason = "peer-rules"
+
+
+class SealBrokenError(ScpError, OSError):
+    """A sealed file is not what was written: damaged, cut off, or put under another name.
+
+    To whoever reads it, it is what a disk error is.
+    """
+
+    default_reason = "seal-broken"
+
+    def __init__(self, comment: str, *, reason: str = "") -> None:
+        super().__init__(comment, reason=reason)
+        self.errno = errno.EIO
+
+
+class SpoolKeyMissingError(ScpError):
+    """A sealed file needs a spool key that is not configured here; the file itself may be sound."""
+
+    default_reason = "spool-key-missing"

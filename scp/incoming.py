@@ -1,14 +1,17 @@
 """One instance on its way into the spool: temporary file, sync, rename, folder sync."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from scp.arrival import Arrival, ArrivalFacts, encode_file_meta, new_arrival_id
 from scp.disk import Disk, spool_error
 from scp.errors import SpoolFullError
+from scp.sealing import PlainWriter, SealingWriter
 
 __all__ = ["Incoming"]
 
@@ -27,6 +30,11 @@ class Destination(Protocol):
 
     def sop_key(self, identified_sop_instance_uid: str) -> str:
         """Return the name of an instance."""
+
+    def writer(
+        self, sop_key: str, arrival_id: str, put: Callable[[bytes | memoryview], object]
+    ) -> PlainWriter | SealingWriter:
+        """Return what turns the content of an original into the bytes of its file."""
 
     def place(self, part: Path, study_key: str, name: str) -> Path:
         """Move a synced file to its study and make its name durable."""
@@ -56,8 +64,14 @@ class Incoming:
             self._descriptor: int | None = disk.create(self._part)
         except OSError as error:
             raise spool_error(error) from None
+        self._sop_key = spool.sop_key(facts.identified_sop_instance_uid)
         meta = encode_file_meta(facts, arrival_id=self._arrival_id, received_at=self._received_at)
         self._meta_bytes = len(meta)
+        try:
+            self._writer = spool.writer(self._sop_key, self._arrival_id, self._put)
+        except OSError as error:
+            self.abandon()
+            raise spool_error(error) from None
         self.write(meta)
 
     @property
@@ -81,7 +95,7 @@ class Incoming:
             if self._written + len(data) >= self._next_room_check:
                 self._require_room()
                 self._next_room_check = self._written + _ROOM_CHECK_BYTES
-            self._disk.write(self._descriptor, data)
+            self._writer.write(data)
             self._written += len(data)
             if self._written >= self._next_sync:
                 # So that the last sync of a large object does not outlast its sender's patience.
@@ -104,7 +118,7 @@ class Incoming:
         """
         assert self._descriptor is not None
         try:
-            return os.pread(self._descriptor, count, self._meta_bytes)
+            return self._writer.read(self._meta_bytes + count, partial(os.pread, self._descriptor))[self._meta_bytes :]
         except OSError as error:
             self.abandon()
             raise spool_error(error) from None
@@ -121,10 +135,10 @@ class Incoming:
         """
         assert self._descriptor is not None
         study_key = self._spool.study_key(identified_study_uid)
-        sop_key = self._spool.sop_key(self._facts.identified_sop_instance_uid)
         try:
+            self._writer.finish(study_key.encode())
             self._disk.sync(self._descriptor)
-            self._spool.place(self._part, study_key, f"{sop_key}-{self._arrival_id}.dcm")
+            self._spool.place(self._part, study_key, f"{self._sop_key}-{self._arrival_id}.dcm")
         except OSError as error:
             self.abandon()
             raise spool_error(error) from None
@@ -132,7 +146,7 @@ class Incoming:
         return Arrival(
             arrival_id=self._arrival_id,
             study_key=study_key,
-            sop_key=sop_key,
+            sop_key=self._sop_key,
             sop_class_uid=self._facts.sop_class_uid,
             transfer_syntax_uid=self._facts.transfer_syntax_uid,
             calling_ae=self._facts.calling_ae,
@@ -149,6 +163,10 @@ class Incoming:
             self._close()
             with suppress(OSError):
                 self._part.unlink()
+
+    def _put(self, data: bytes | memoryview) -> None:
+        assert self._descriptor is not None
+        self._disk.write(self._descriptor, data)
 
     def _close(self) -> None:
         if self._descriptor is not None:

@@ -6,12 +6,14 @@ Nobody else opens these files: whether they are sealed is decided here.
 import os
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from scp.arrival import is_key
 from scp.disk import FILE_MODE, Disk
+from scp.sealing import PlainWriter, SealedName, SealingWriter, SpoolKeys, open_sealed, seal, unseal
 
 __all__ = ["Originals"]
 
@@ -28,11 +30,38 @@ class Originals:
         The folder that holds a folder for each study.
     disk
         The file operations to use.
+    keys
+        Seal what is kept under the first one; None keeps it plain.
     """
 
-    def __init__(self, studies: Path, disk: Disk) -> None:
+    def __init__(self, studies: Path, disk: Disk, keys: SpoolKeys | None = None) -> None:
         self._studies = studies
         self._disk = disk
+        self._keys = keys
+
+    def writer(
+        self, sop_key: str, arrival_id: str, put: Callable[[bytes | memoryview], object]
+    ) -> PlainWriter | SealingWriter:
+        """Return what turns the content of an original into the bytes of its file."""
+        if self._keys is None:
+            return PlainWriter(put)
+        return SealingWriter(self._keys, f"{sop_key}-{arrival_id}.dcm".encode(), put)
+
+    def seal(self, name: str, identified_content: bytes) -> bytes:
+        """Return the bytes to keep for a content of another folder of the spool, such as a request to be answered."""
+        return identified_content if self._keys is None else seal(self._keys, _other(name), identified_content)
+
+    def unseal(self, name: str, data: bytes) -> bytes:
+        """Return the content of what :meth:`seal` returned for this name.
+
+        Raises
+        ------
+        SealBrokenError
+            If it was changed, or belongs to another name.
+        SpoolKeyMissingError
+            If its key is not configured.
+        """
+        return unseal(self._keys, _other(name), data)
 
     def path(self, study_key: str, sop_key: str, arrival_id: str) -> Path:
         """Return where the original of an arrival lies; it is opened by :meth:`open_original` alone.
@@ -62,8 +91,12 @@ class Originals:
         ------
         FileNotFoundError
             If it is gone.
+        SealBrokenError
+            If it is not what was written; also raised while it is read.
+        SpoolKeyMissingError
+            If its key is not configured.
         """
-        return self.path(study_key, sop_key, arrival_id).open("rb")
+        return self._open(self.path(study_key, sop_key, arrival_id))
 
     def write_beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str, data: bytes) -> None:
         """Keep something derived from an original beside it, durable when this returns; it goes when the original goes.
@@ -74,7 +107,7 @@ class Originals:
             If the original is gone: nothing outlives it.
         """
         target = self.beside(study_key, sop_key, arrival_id, suffix)
-        self._write(target, data)
+        self._write(target, self._sealed(target, data))
         if not self.path(study_key, sop_key, arrival_id).exists():
             target.unlink(missing_ok=True)
             raise FileNotFoundError("the original is gone")
@@ -92,7 +125,7 @@ class Originals:
             If the originals are gone.
         """
         target = self._of_study(study_key, suffix)
-        self._write(target, data)
+        self._write(target, self._sealed(target, data))
         if not _has_original(target.parent):
             target.unlink(missing_ok=True)
             raise FileNotFoundError("the originals are gone")
@@ -142,15 +175,30 @@ class Originals:
 
     def _read(self, path: Path) -> bytes | None:
         try:
-            return path.read_bytes()
+            with self._open(path) as file:
+                return file.read()
         except FileNotFoundError:
             return None
+
+    def _open(self, path: Path) -> BinaryIO:
+        return open_sealed(path.open("rb"), self._keys, _name_of(path))
+
+    def _sealed(self, path: Path, content: bytes) -> bytes:
+        return content if self._keys is None else seal(self._keys, _name_of(path), content)
 
     @staticmethod
     def _stem(study_key: str, sop_key: str, arrival_id: str) -> str:
         if not all(is_key(key) for key in (study_key, sop_key, arrival_id)):
             raise ValueError("a key is 32 lower-case hex digits")
         return f"{sop_key}-{arrival_id}"
+
+
+def _name_of(path: Path) -> SealedName:
+    return SealedName(name=path.name.encode(), study=path.parent.name.encode())
+
+
+def _other(name: str) -> SealedName:
+    return SealedName(name=f"other/{name}".encode())
 
 
 def _checked(suffix: str) -> str:

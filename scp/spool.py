@@ -28,10 +28,12 @@ from scp.arrival import (
     parse_name,
 )
 from scp.disk import LONG_SILENT_S, Disk
+from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.incoming import Incoming
 from scp.journal import AssociationRecord, Journals
 from scp.originals import Originals
 from scp.peers import allowed_rules_path
+from scp.sealing import SpoolKeys
 
 __all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
 
@@ -65,6 +67,8 @@ class Spool(Originals):
         The largest object that is taken; None takes any that leaves the reserve.
     disk
         The file operations to use.
+    keys
+        The keys that seal what is kept here; None keeps it plain.
     """
 
     def __init__(
@@ -75,12 +79,13 @@ class Spool(Originals):
         reserve_bytes: int,
         max_object_bytes: int | None = None,
         disk: Disk | None = None,
+        keys: SpoolKeys | None = None,
     ) -> None:
         self.root = root
         self._name_key = name_key
         self._reserve_bytes = reserve_bytes
         self._max_object_bytes = max_object_bytes
-        super().__init__(root / "studies", disk or Disk())
+        super().__init__(root / "studies", disk or Disk(), keys)
         self._incoming = root / "incoming"
         self._quarantine = root / "quarantine"
         self._host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -217,15 +222,16 @@ class Spool(Originals):
         return (self._studies / name for name in names)
 
     def _read_folder(self, folder: Path) -> tuple[list[Arrival], bool]:
-        arrivals, is_complete = [], True
+        arrivals, is_complete, keyless = [], True, 0
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.endswith(".dcm"))
         for name in names:
             path = folder / name
             try:
                 sop_key, arrival_id = parse_name(name)
-                with path.open("rb") as file:
-                    size = os.fstat(file.fileno()).st_size
+                with self._open(path) as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(0)
                     arrivals.append(
                         decode_arrival(
                             file,
@@ -235,7 +241,9 @@ class Spool(Originals):
                             size_bytes=size,
                         )
                     )
-            except MalformedArrivalError:
+            except SpoolKeyMissingError:
+                keyless += 1  # it stays where it is: with its key it is as good as any
+            except (MalformedArrivalError, SealBrokenError):
                 self._quarantine_file(path)
             except FileNotFoundError:
                 continue  # purged meanwhile
@@ -243,6 +251,8 @@ class Spool(Originals):
                 # Perhaps only now and here: the folder is looked at again.
                 is_complete = False
                 _log.warning("A file of the spool cannot be read.", extra={"errno": error.errno})
+        if keyless:
+            _log.error("Files of the spool wait for a spool key that is not configured.", extra={"files": keyless})
         return arrivals, is_complete
 
     def _quarantine_file(self, path: Path) -> None:
