@@ -109,7 +109,12 @@ class Spool(Originals):
         for folder in (self._studies, self._incoming, self._quarantine):
             self._disk.make_folder(folder)
         self.journal.prepare()
-        self._disk.sync_folder(self.root)
+        for folder in (self.root, *self.root.absolute().parents):
+            # The spool's own name, and those above it, may have been made just now: by us, or by an installer.
+            with suppress(PermissionError):
+                self._disk.sync_folder(folder)
+            if folder.is_mount():
+                break
         now = time.time()
         for path in self._incoming.glob("*.part"):
             with suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cases.store import Database
+from tests.faults.ledger import HEAD, table
 from tests.postgres import PostgresCluster, temporary_postgres
 
 
@@ -72,3 +73,15 @@ def _copy_database(cluster: PostgresCluster, template: str) -> str:
     with psycopg.connect(host=str(cluster.folder), user=cluster.user, dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     return cluster.url(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the fault suite found, where it ran."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    rows = table(reports)
+    if rows:
+        terminalreporter.section("faults")
+        widths = [max(len(row[column]) for row in (HEAD, *rows)) for column in range(len(HEAD))]
+        for row in (HEAD, *rows):
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            terminalreporter.write_line("  ".join(cells).rstrip())

@@ -1,0 +1,92 @@
+"""Write, sync, rename, sync folder, Success: the order that a power cut proves, and what it says when a step is out."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scp.server import Receiver
+from scp.spool import Spool
+from tests.faults.ledger import Ledger, Row
+from tests.faults.power import Cut, ModelDisk, Survival, cuts, lay_out
+from tests.faults.senders import NAME_KEY, Sender, Thing, row, things
+from tests.faults.tap import Kind, Operation, Recorder
+from tests.scp.conftest import settings
+
+
+def _receive(
+    home: Path, associations: list[list[Thing]], without: Callable[[Operation], bool] | None = None
+) -> list[Cut]:
+    """Receive objects on several associations at once; return every state that a power cut could leave."""
+    home.mkdir()
+    model = ModelDisk.of(home)
+    senders: list[Sender] = []
+
+    def acknowledged() -> frozenset[str]:
+        return frozenset().union(*(sender.acknowledged for sender in senders))
+
+    recorder = Recorder(home, without=without or (lambda _: False), acknowledged=acknowledged)
+    with recorder.laid():
+        spool = Spool(home / "data" / "spool", name_key=NAME_KEY, reserve_bytes=0)
+        with Receiver(settings(), spool) as receiver:
+            senders += [Sender(receiver.port) for _ in associations]
+
+            def send(sender: Sender, objects: list[Thing]) -> None:
+                assert sender.open()
+                assert all(sender.store(thing) for thing in objects)
+                assert sender.release()
+
+            threads = [threading.Thread(target=send, args=pair) for pair in zip(senders, associations, strict=True)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            told = acknowledged()
+        for sender in senders:
+            sender.socket.close()
+    assert len(told) == sum(len(objects) for objects in associations)
+    assert bool(recorder.left_out) == (without is not None)
+    return list(cuts(model, recorder.operations, at_the_end=told))
+
+
+def _judge(fault: str, states: list[Cut], sent: list[Thing], folder: Path) -> Row:
+    """Lay every state out, start and scan; the row of the worst one, with its numbers of objects."""
+    rows = []
+    for number, cut in enumerate(states):
+        lay_out(cut.tree, folder / str(number))
+        rows.append(row(fault, sent=sent, acknowledged=cut.acknowledged, root=folder / str(number) / "data" / "spool"))
+    return max(rows, key=lambda one: (one.lost, one.doubled, one.broken, one.acknowledged))
+
+
+def test_whatever_a_power_cut_leaves_holds_all_that_was_acknowledged(tmp_path: Path, ledger: Ledger) -> None:
+    associations = [things(2, study="2.25.81") + things(1, study="2.25.82"), things(2, study="2.25.82")]
+    sent = [thing for objects in associations for thing in objects]
+
+    states = _receive(tmp_path / "disk", associations)
+
+    # Data without names makes no state of its own: no name is durable before its data.
+    assert {cut.survival for cut in states} == set(Survival) - {Survival.DATA}
+    assert {"sync file", "rename", "sync study folder", "sync studies", "journal"} <= {cut.before for cut in states}
+    assert {len(cut.acknowledged) for cut in states} >= {0, len(sent)}
+    ledger.enter(_judge(f"power cut, {len(states)} states of the disk", states, sent, tmp_path))
+
+
+STEPS = {
+    "the sync of the file": lambda one: one.step == "sync file",
+    "the rename": lambda one: one.step == "rename",
+    "the sync of the study folder": lambda one: one.step == "sync study folder",
+    "the sync of what the spool lies in": lambda one: one.step == "start" and one.kind is Kind.SYNC,
+    "the sync of the folder of studies": lambda one: one.step == "sync studies",
+    "writing the second half": lambda one: one.kind is Kind.WRITE and one.step == "write" and one.offset > 2000,
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_suite_would_notice_a_step_taken_out(tmp_path: Path, step: str) -> None:
+    sent = things(2, study="2.25.83")
+
+    states = _receive(tmp_path / "disk", [sent], STEPS[step])
+
+    worst = _judge(step, states, sent, tmp_path)
+    assert worst.lost, worst
