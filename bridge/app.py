@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from cases.store import Database
+    from scp.acceptor import Acceptor
     from scp.peers import PeerRule
-    from scp.server import Receiver
+    from scp.server import Receiver, ReceiverSettings
     from scp.spool import Spool
 
 MEGABYTE = 1_000_000
@@ -130,9 +131,40 @@ def _peer_rule(peer: Peer) -> "PeerRule":
 
 @contextmanager
 def open_receiver(settings: Settings) -> Iterator["Receiver"]:
-    """Open spool and port and accept associations."""
+    """Open spool and port and accept associations in this process."""
+    from scp.server import Receiver  # noqa: PLC0415
+
+    with Receiver(_receiver_settings(settings), _spool_of_receiver(settings)) as receiver:
+        yield receiver
+
+
+def open_acceptor(settings: Settings, *, inherited: Sequence[int]) -> "Acceptor":
+    """Open the spool and return what accepts associations for several processes."""
+    from scp.acceptor import Acceptor  # noqa: PLC0415
+
+    return Acceptor(
+        _receiver_settings(settings),
+        _spool_of_receiver(settings),
+        processes=settings.receiver_processes,
+        inherited=inherited,
+    )
+
+
+def _receiver_settings(settings: Settings) -> "ReceiverSettings":
+    from scp.server import ReceiverSettings  # noqa: PLC0415
+
+    return ReceiverSettings(
+        ae_title=settings.ae_title,
+        host=settings.dicom_host,
+        port=settings.dicom_port,
+        max_associations=settings.max_associations,
+        max_associations_per_peer=settings.max_associations_per_peer,
+    )
+
+
+def _spool_of_receiver(settings: Settings) -> "Spool":
+    """Open the spool and write the peer rules of the settings into it."""
     from scp.peers import PeerRules, write_peer_rules  # noqa: PLC0415
-    from scp.server import Receiver, ReceiverSettings  # noqa: PLC0415
 
     create_secret(settings.secret_file)
     spool = open_spool(settings)
@@ -143,17 +175,7 @@ def open_receiver(settings: Settings) -> Iterator["Receiver"]:
         called_aes=settings.called_ae_titles,
     )
     write_peer_rules(spool.peer_rules_path, rules)
-    receiver = Receiver(
-        ReceiverSettings(
-            ae_title=settings.ae_title,
-            host=settings.dicom_host,
-            port=settings.dicom_port,
-            max_associations=settings.max_associations,
-        ),
-        spool,
-    )
-    with receiver:
-        yield receiver
+    return spool
 
 
 def build_api(settings: Settings, database: "Database", *, version: str) -> "FastAPI":

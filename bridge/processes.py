@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import logging
+import os
 import sys
 import threading
 from contextlib import ExitStack
@@ -21,14 +22,23 @@ VERSION = importlib.metadata.version("casebridge")
 
 def run_receiver(settings: Settings, *, ready_fd: int | None, life_fd: int | None) -> None:
     """Accept associations until told to stop."""
-    follow_supervisor(life_fd)
     configure_logging(settings.log_level, process="scp")
-    from bridge.app import open_receiver  # noqa: PLC0415 - each process imports its own rooms only
+    # numpy, which pydicom loads, would start threads that multiply nothing here, and the acceptor forks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from bridge.app import open_acceptor, open_receiver  # noqa: PLC0415 - each process imports its own rooms only
 
-    stop = Stop()
-    with open_receiver(settings):
+    def ready() -> None:
         log.info("receiver ready", extra={"port": settings.dicom_port})
         say_ready(ready_fd)
+
+    if settings.receiver_processes > 1:
+        inherited = [descriptor for descriptor in (ready_fd, life_fd) if descriptor is not None]
+        open_acceptor(settings, inherited=inherited).run(on_ready=ready, life_fd=life_fd)
+        return
+    follow_supervisor(life_fd)
+    stop = Stop()
+    with open_receiver(settings):
+        ready()
         stop.wait()
 
 

@@ -208,6 +208,23 @@ class Settings(_Section):
         ge=1,
         le=1000,
     )
+    max_associations_per_peer: int | None = _setting(
+        None,
+        "Associations served at once from one address, so that no peer can take all places; a peer's own rule goes "
+        "before it.",
+        "give a number from 1 to 1000",
+        "a quarter of `max_associations`; from loopback all",
+        ge=1,
+        le=1000,
+    )
+    receiver_processes: int = _setting(
+        min(os.cpu_count() or 1, 4),
+        "Processes that receive, behind one port.",
+        "give a number from 1 to 64",
+        "number of CPUs, 4 at most",
+        ge=1,
+        le=64,
+    )
     max_object_mb: int = _setting(
         4096,
         "Megabytes that one object may have.",

@@ -4,7 +4,7 @@ Subclasses of pynetdicom's association and ACSE that decide by our rules instead
 """
 
 import logging
-import threading
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +19,7 @@ from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
 from pynetdicom.presentation import PresentationContext
 
 from scp.arrival import new_arrival_id
+from scp.connection import Connection
 from scp.contexts import ContextAnswer, ProposedContext, answer_contexts
 from scp.handlers import RequestHandler
 from scp.journal import AssociationFacts, AssociationJournal, ContextRecord, Outcome
@@ -44,9 +45,8 @@ class Admission:
     rejections: Rejections
     own_ae: str
     max_pdu_bytes: int
+    max_operations: int
     pdu_timeout_s: float
-    places: threading.Semaphore
-    """One place for each association that may be open."""
     is_stopping: Callable[[], bool]
 
     def refusal(self, facts: AssociationFacts) -> Refusal | None:
@@ -82,8 +82,8 @@ class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
             called_ae=request.called_ae_title.strip(),
             contexts=tuple(_context_record(answer) for answer in answers),
         )
-        refusal = association.admission.refusal(association.facts)
-        refusal = refusal or association.take_place()
+        refusal = association.admission.refusal(association.facts) or association.connection.refusal
+        refusal = refusal or association.open_journal()
         if refusal is not None:
             self._reject(association, refusal)
             return
@@ -94,6 +94,7 @@ class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
         association.is_established = True
 
     def _reject(self, association: "ReceivingAssociation", refusal: Refusal) -> None:
+        association.connection.ended()
         self.send_reject(*refusal.answer)
         association.admission.rejections.note(association.facts, refusal)
         _log.warning(
@@ -112,15 +113,16 @@ class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
 class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has no types
     """An association that a peer asked us for."""
 
-    def __init__(self, ae: AE, admission: Admission, *, peer_address: str) -> None:
+    def __init__(self, ae: AE, admission: Admission, connection: Connection) -> None:
         super().__init__(ae, "acceptor")
         self.admission = admission
+        self.connection = connection
         self.association_id = new_arrival_id()
         self.facts = AssociationFacts(
             association_id=self.association_id,
             calling_ae="",
             called_ae="",
-            peer_address=peer_address,
+            peer_address=connection.address,
             started_at=datetime.now(UTC),
         )
         self.abort_reason = ""
@@ -132,14 +134,11 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
         self.acse_timeout = ae.acse_timeout
         self.network_timeout = ae.network_timeout
 
-    def take_place(self) -> Refusal | None:
-        """Take one of the places and start the journal; return why that cannot be."""
-        if not self.admission.places.acquire(blocking=False):
-            return Refusal.TOO_MANY_ASSOCIATIONS
+    def open_journal(self) -> Refusal | None:
+        """Start the journal; return why that cannot be."""
         try:
             self._journal = self.admission.spool.journal.open(self.facts)
         except OSError:
-            self.admission.places.release()
             return Refusal.DISK_RESERVE
         return None
 
@@ -162,12 +161,12 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
             _log.warning("An association broke off.", extra={"error": type(error).__name__})
         finally:
             self.close_transport(wait_s=_END_S)
+            self.connection.ended()
             if self._journal is not None:
                 if self.is_released:
                     self._journal.end(Outcome.RELEASED)
                 else:
                     self._journal.end(Outcome.ABORTED, self.abort_reason or "connection-lost")
-                self.admission.places.release()
 
     def _serve(self) -> None:
         self.dul.start()
@@ -175,6 +174,7 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
         self._dul_ready.wait()
         request = self._wait_for_request()
         if request is None:
+            self.connection.ended()
             if self.dul.has_received:
                 self.admission.rejections.note(self.facts, Refusal.UNREADABLE_REQUEST)
             self.kill()
@@ -198,12 +198,14 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
         while not self._kill:
             primitive = self.dul.receive_pdu(wait=True, timeout=_WAIT_S)
             if isinstance(primitive, A_RELEASE) and primitive.result is None:
+                self.connection.ended()
                 self.acse.send_release(is_response=True)
                 self.is_released, self.is_established = True, False
                 self.kill()
             elif isinstance(primitive, A_ABORT | A_P_ABORT):
                 if isinstance(primitive, A_ABORT):
                     self.abort_reason = self.abort_reason or "aborted-by-peer"
+                self.connection.ended()
                 self.is_aborted, self.is_established = True, False
                 self.kill()
             elif not self.dul.is_alive():
@@ -229,8 +231,10 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
             self.dul.kill_dul()
             self.dul.join(timeout=0.2)
         if sock is not None and sock.socket is not None:
-            with suppress(Exception):
-                self._server.shutdown_request(sock.socket)
+            with suppress(OSError):
+                sock.socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                sock.socket.close()
         if self.dul.is_alive():
             self.dul.join(timeout=wait_s)
 

@@ -56,6 +56,7 @@ class Refusal(StrEnum):
     ADDRESS_NOT_ALLOWED = "address-not-allowed"
     UNKNOWN_CALLED_AE = "unknown-called-ae"
     TOO_MANY_ASSOCIATIONS = "too-many-associations"
+    TOO_MANY_FROM_ADDRESS = "too-many-from-address"
     TOO_MANY_CONNECTIONS = "too-many-connections"
     DISK_RESERVE = "disk-reserve"
     STOPPING = "stopping"

@@ -2,13 +2,14 @@ import logging
 import socket
 import struct
 import threading
+from dataclasses import replace
 
 import pytest
 from pynetdicom import AE, build_context
 
 from scp.journal import AssociationRecord, Outcome
 from scp.peers import PeerRule, PeerRules, write_peer_rules
-from scp.server import Receiver
+from scp.server import Associations, Receiver
 from scp.spool import Spool
 from tests.scp.conftest import settings, wait_for
 from tests.scp.objects import CT, STUDY, data_set, encoded
@@ -413,9 +414,9 @@ def test_rejections_answer_with_codes_and_are_on_record(spool):
 
 
 def test_an_unknown_peer_is_rejected_unless_it_is_on_loopback(spool, monkeypatch):
+    real = Associations.serve
+    monkeypatch.setattr(Associations, "serve", lambda a, c: real(a, replace(c, peer=("10.9.9.9", c.peer[1]))))
     with Receiver(settings(), spool) as receiver:
-        real = receiver.new_association
-        monkeypatch.setattr(receiver, "new_association", lambda s, c, a: real(s, c, ("10.9.9.9", a[1])))
         with Peer(receiver.port) as peer:
             assert peer.associate(CT_EXPLICIT) == (3, b"\0\1\1\3")
         write_peer_rules(
@@ -524,15 +525,16 @@ def test_pynetdicom_as_requestor_stores_and_echoes(receiver, spool):
     assert (record.stored, record.echoes, record.calling_ae) == (1, 1, "SENDER")
 
 
-def test_tcp_no_delay_is_set_on_accepted_sockets(receiver, monkeypatch):
+def test_no_delay_and_keepalive_are_set_on_accepted_sockets(receiver, monkeypatch):
     seen = []
-    real = receiver.new_association
+    real = Associations._association
 
-    def watch(server, connection, address):
-        seen.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        return real(server, connection, address)
+    def watch(associations, connection):
+        options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)]
+        seen.extend(connection.socket.getsockopt(*option) for option in options)
+        return real(associations, connection)
 
-    monkeypatch.setattr(receiver, "new_association", watch)
+    monkeypatch.setattr(Associations, "_association", watch)
     with Peer(receiver.port) as peer:
         peer.associate(CT_EXPLICIT)
-    assert seen == [1]
+    assert seen == [1, 1]
