@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bridge.keys import SecretError
+
 if TYPE_CHECKING:
     from config.settings import Settings
 
@@ -51,7 +53,18 @@ def read_settings(config_file: Path | None, *, open_: bool = False) -> "Settings
         sys.exit(EXIT_CONFIG)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands; one that lacks a secret ends with a sentence instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SecretError as error:
+            click.echo(f"Casebridge cannot start: {error}", err=True)
+            sys.exit(EXIT_CONFIG)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="casebridge")
 def main() -> None:
     r"""Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
@@ -168,6 +181,19 @@ def token(config_file: Path | None, user: str, role: str, label: str) -> None:
     from bridge.app import issue_token  # noqa: PLC0415
 
     click.echo(issue_token(read_settings(config_file), user=user, role=role, label=label))
+
+
+@main.group("spool-key")
+def spool_key() -> None:
+    """Keys that seal originals at rest."""
+
+
+@spool_key.command("new")
+def spool_key_new() -> None:
+    """Print a new key, as a line for the key file."""
+    from bridge.spool_keys import new_spool_key  # noqa: PLC0415
+
+    click.echo(new_spool_key(), nl=False)
 
 
 if __name__ == "__main__":

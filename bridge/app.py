@@ -79,15 +79,18 @@ def keys_of(settings: Settings) -> Keys:
 
 def open_spool(settings: Settings) -> "Spool":
     """Return the spool of these settings; its folders are made by ``prepare``."""
+    from bridge.spool_keys import check_spool_keys, load_spool_keys  # noqa: PLC0415
     from scp.spool import Spool  # noqa: PLC0415
 
-    keys = keys_of(settings)
+    keys, spool_keys = keys_of(settings), load_spool_keys(settings)
     check_folder(settings.spool_dir, keys)
+    check_spool_keys(settings.spool_dir, spool_keys)
     return Spool(
         settings.spool_dir,
         name_key=keys.name_key,
         reserve_bytes=settings.disk_reserve_mb * MEGABYTE,
         max_object_bytes=settings.max_object_mb * MEGABYTE,
+        keys=spool_keys,
     )
 
 

@@ -6,15 +6,18 @@ Everything that crosses to the parent process is a key or a result type of ``dei
 """
 
 import errno
+import io
 import json
 import logging
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from bridge.keys import Keys
 from bridge.logs import configure_logging
@@ -29,6 +32,8 @@ from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, ScreenReport
+from scp.errors import SealBrokenError, SpoolKeyMissingError
+from scp.sealing import SpoolKeys
 from scp.spool import Spool
 
 log = logging.getLogger("casebridge.pipeline")
@@ -52,6 +57,7 @@ class Tools:
     """What a child process needs for its work, given once when it starts."""
 
     keys: Keys = field(repr=False)
+    spool_keys: SpoolKeys | None = field(repr=False, default=None)
     spool_root: Path
     blob_url: str = field(repr=False)
     profiles: dict[str, str]
@@ -124,7 +130,8 @@ def _blobs() -> BlobStore:
 
 @cache
 def _spool() -> Spool:
-    return Spool(_have().spool_root, name_key=_have().keys.name_key, reserve_bytes=0)
+    tools = _have()
+    return Spool(tools.spool_root, name_key=tools.keys.name_key, reserve_bytes=0, keys=tools.spool_keys)
 
 
 def inspect(task: Task) -> Inspection:
@@ -152,9 +159,11 @@ def decoded(task: Task) -> str:
     try:
         with _original(task) as identified_file:
             return decoded_digest(identified_file, _have().keys.digest_key)
-    except (MemoryError, OSError):
+    except (MemoryError, StoreUnavailableError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            raise
         if not isinstance(error, DeidentificationError):
             log.exception("pixels could not be compared after an error of ours")
         return ""
@@ -171,6 +180,8 @@ def process(task: Task) -> Processed:
             return _steps(task, identified_file)
     except DeidentificationError as error:
         return Hold(reason=error.reason, detail=str(error))
+    except SealBrokenError as error:
+        return Hold(reason=HoldReason.UNREADABLE, detail=error.comment)
     except (MemoryError, StoreUnavailableError):
         raise
     except OSError as error:
@@ -200,7 +211,7 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     if screen.hold is not None:
         _keep_findings(task, screen)
         return Hold(reason=screen.hold, detail=_screen_sentence(screen), findings=screen.findings)
-    with tempfile.TemporaryFile(dir=_work_folder()) as target:
+    with _output() as target:
         instance = deidentifier.write(plan, screen, identified_file, target)
         target.seek(0)
         deidentifier.verify(plan, target)
@@ -236,9 +247,36 @@ def _keep_findings(task: Task, screen: ScreenReport) -> None:
         _spool().write_beside(task.study_key, task.sop_key, task.arrival_id, "findings.json", identified_content)
 
 
-def _work_folder() -> Path:
-    """Return the folder for unfinished output: the spool's, since what is not verified yet may identify somebody."""
-    return _have().spool_root / "incoming"
+def _output() -> BinaryIO:
+    """Return a file without a name for unfinished output: what is not verified yet may identify somebody.
+
+    It lies on the spool's disk; where the spool is sealed it lies in memory, as the opened original does.
+    """
+    if _spool().is_sealing:
+        return _in_memory()
+    return cast("BinaryIO", tempfile.TemporaryFile(dir=_have().spool_root / "incoming"))
+
+
+def _in_memory() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("casebridge", os.MFD_CLOEXEC), "w+b")
+    return io.BytesIO()
+
+
+def _opened(file: BinaryIO) -> BinaryIO:
+    """Return a file that can be mapped: the content of a sealed one is opened once, into memory, and read often."""
+    try:
+        file.fileno()
+    except OSError:
+        content = _in_memory()
+        try:
+            shutil.copyfileobj(file, content, 1 << 20)
+            content.seek(0)
+        except BaseException:
+            content.close()
+            raise
+        return content
+    return file
 
 
 @contextmanager
@@ -250,5 +288,7 @@ def _original(task: Task) -> Iterator[BinaryIO]:
         if not _spool().is_there():
             raise StoreUnavailableError("the spool is not there") from None
         raise OriginalGoneError("its original is not in the spool any more") from None
-    with file:
-        yield file
+    except SpoolKeyMissingError as error:
+        raise StoreUnavailableError(error.comment) from None
+    with file, _opened(file) as identified_file:
+        yield identified_file

@@ -16,6 +16,7 @@ from bridge.pool import Pool, PoolStartError
 from bridge.retention import Retention
 from bridge.routes import destination_for
 from bridge.scanner import Scanner, SettleRules
+from bridge.spool_keys import load_spool_keys
 from bridge.study import StudyRunner
 from bridge.worker_leases import Heartbeat
 from cases.blobs import open_blobs
@@ -54,6 +55,7 @@ class Worker:
         threads = settings.study_processes
         tools = Tools(
             keys=keys,
+            spool_keys=load_spool_keys(settings),
             spool_root=settings.spool_dir,
             blob_url=settings.blob_url,
             profiles={name: profile_text(name, settings) for name in names},

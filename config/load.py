@@ -22,7 +22,7 @@ CONFIG_FILE_NAME = "casebridge.toml"
 # Variables that are ours but no settings: where the file lies, and where the tests find their corpus.
 _OTHER_VARIABLES = frozenset({CONFIG_FILE_VARIABLE, "CASEBRIDGE_CORPUS"})
 _TABLES: dict[str, type[BaseModel]] = {"routes": Route, "peers": Peer}
-_NEVER_QUOTED = frozenset({"admin_token", "database_url", "blob_url"})
+_NEVER_QUOTED = frozenset({"admin_token", "database_url", "blob_url", "spool_key_command"})
 _MAX_QUOTED = 60
 _FAULTS = {
     "int_": "is not a whole number",
@@ -226,6 +226,12 @@ def _disagreements(settings: Settings, given: _Given) -> Iterator[str]:
         if not has_profile(name, settings):
             where = given.named("profile" if name == settings.profile else "routes")
             yield f"{where}: {unknown_profile(name, settings)}"
+    yield from _files_that_disagree(settings, given)
+
+
+def _files_that_disagree(settings: Settings, given: _Given) -> Iterator[str]:
+    if settings.spool_key_file is not None and settings.spool_key_command is not None:
+        yield f"{given.named('spool_key_command')}: spool_key_file is set as well; take one of the two out."
     for setting, folder in (("data_dir", settings.data_dir), ("spool_dir", settings.spool_dir)):
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):

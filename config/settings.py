@@ -169,6 +169,18 @@ class Settings(_Section):
         "give the path of a file",
         "`secret` in the data folder",
     )
+    spool_key_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "File of the keys that seal originals at rest (`casebridge spool-key new` makes one). Unset: they lie plain.",
+        "give the path of a file",
+        "unset",
+    )
+    spool_key_command: Annotated[SecretStr, AfterValidator(_checked(values.command))] | None = _setting(
+        None,
+        "Command that prints those keys instead, run once by each process: for a key service or `systemd-creds`.",
+        "give a program and its arguments, quoted as in a shell",
+        "unset",
+    )
     open: bool = _setting(
         False,
         "Any peer may send, whatever its AE title and address. For trials only.",

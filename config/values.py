@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import shlex
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -93,6 +94,17 @@ def token(value: str) -> str:
         raise ValueError(f"has {len(value)} characters, and fewer than {MIN_TOKEN_LENGTH} can be guessed")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("holds a space or a character that an HTTP header cannot carry")
+    return value
+
+
+def command(value: str) -> str:
+    """Return a command that can be taken apart into a program and its arguments."""
+    try:
+        parts = shlex.split(value)
+    except ValueError:
+        raise ValueError("has a quote that does not end") from None
+    if not parts:
+        raise ValueError("is blank")
     return value
 
 

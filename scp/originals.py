@@ -39,6 +39,11 @@ class Originals:
         self._disk = disk
         self._keys = keys
 
+    @property
+    def is_sealing(self) -> bool:
+        """Whether what is kept is sealed: then nothing of it may lie on a disk in plain anywhere else."""
+        return self._keys is not None
+
     def writer(
         self, sop_key: str, arrival_id: str, put: Callable[[bytes | memoryview], object]
     ) -> PlainWriter | SealingWriter:

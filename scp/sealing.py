@@ -275,6 +275,8 @@ class SealedReader(io.RawIOBase):
         if keys is None:
             raise SpoolKeyMissingError(f"the spool key {key_id.hex()} is not configured")
         self.key_id = key_id.hex()
+        self.name = name.name.decode()
+        """As files of Python's own have one, which some readers ask for."""
         self._cipher = AESGCM(_file_key(keys.find(key_id), header[_SALT_AT:]))
         self._file = file
         self._bound = header + name.name

@@ -1,6 +1,9 @@
 """What becomes of one instance when the machine around it fails."""
 
+import dataclasses
 import errno
+import tempfile
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,13 @@ from bridge.keys import Keys
 from bridge.pipeline import Filed, Task, Tools
 from cases.blobs import LocalBlobs
 from cases.errors import StoreUnavailableError
-from deidentify.results import Hold, HoldReason
+from deidentify.results import Hold, HoldReason, PixelVerdict, ScreenReport
+from scp.sealing import SealedName, SpoolKeys, seal
 from tests.builders import ct_instance, write_part10
 
 TASK = Task(study_key="0" * 32, sop_key="1" * 32, arrival_id="2" * 32, profile="default", case_id="3" * 32, hospital="")
+
+CLEAR_SCREEN = ScreenReport(verdict=PixelVerdict.CLEAR, frames=1, frames_read=1, detector="test 1")
 
 
 @pytest.fixture
@@ -102,3 +108,75 @@ def test_an_instance_without_a_patient_id_names_nobody(spool: Path) -> None:
     assert unnamed.fingerprint is not None
     assert unnamed.patient_key == ""
     assert len(named.patient_key) == 32
+
+
+SPOOL_KEYS = SpoolKeys(keys=(b"\x07" * 32,))
+
+
+@pytest.fixture
+def sealed_task(spool: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """A task whose original lies sealed in the spool."""
+    assert pipeline._tools is not None
+    tools = dataclasses.replace(pipeline._tools, spool_keys=SPOOL_KEYS)
+    monkeypatch.setattr(pipeline, "_tools", tools)
+    pipeline._spool.cache_clear()
+    name = SealedName(name=spool.name.encode(), study=TASK.study_key.encode())
+    spool.write_bytes(seal(SPOOL_KEYS, name, write_part10(ct_instance())))
+    (tools.spool_root / "incoming").mkdir()
+    return TASK
+
+
+def test_a_sealed_original_is_worked_on_like_a_plain_one_and_nothing_of_it_reaches_the_disk(
+    sealed_task: Task, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        pipeline, "_screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN), raising=True
+    )
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: pytest.fail("unfinished output on the disk"))
+
+    inspection = pipeline.inspect(sealed_task)
+    processed = pipeline.process(sealed_task)
+
+    assert isinstance(processed, Filed)
+    assert inspection.patient_key
+    assert pipeline.decoded(sealed_task)
+    assert [path for path in (spool.parents[2]).rglob("*") if path.is_file()] == [spool]
+
+
+def test_a_plain_and_a_sealed_original_have_one_fingerprint(sealed_task: Task, spool: Path) -> None:
+    sealed = pipeline.inspect(sealed_task)
+    spool.write_bytes(write_part10(ct_instance()))
+
+    assert pipeline.inspect(sealed_task) == sealed
+
+
+def test_a_seal_that_is_broken_holds_one_instance(sealed_task: Task, spool: Path) -> None:
+    content = bytearray(spool.read_bytes())
+    content[-20] ^= 1
+    spool.write_bytes(content)
+
+    assert pipeline.inspect(sealed_task).fingerprint is None
+    assert pipeline.decoded(sealed_task) == ""
+    processed = pipeline.process(sealed_task)
+
+    assert isinstance(processed, Hold)
+    assert processed.reason is HoldReason.UNREADABLE
+    assert "damaged" in processed.detail
+
+
+def test_a_missing_key_is_waited_for_and_holds_nothing(sealed_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pipeline._tools is not None
+    monkeypatch.setattr(pipeline, "_tools", dataclasses.replace(pipeline._tools, spool_keys=None))
+    pipeline._spool.cache_clear()
+
+    for step in (pipeline.inspect, pipeline.decoded, pipeline.process):
+        with pytest.raises(StoreUnavailableError, match="spool key"):
+            step(sealed_task)
+
+
+def test_the_tools_of_a_child_show_no_key() -> None:
+    tools = Tools(
+        keys=Keys.derive(bytes(32)), spool_keys=SPOOL_KEYS, spool_root=Path(), blob_url="", profiles={}, log_level=""
+    )
+    assert SPOOL_KEYS.keys[0].hex() not in repr(tools)
+    assert repr(SPOOL_KEYS.keys[0]) not in repr(tools)
