@@ -7,10 +7,11 @@ from api.context import Context
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
-from api.ports import MetricsSource, Readiness
+from api.ports import MetricsSource, PeerPolicy, Readiness
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
 from api.routes import accounts, cases, health, holds, images, inbox, status, tokens
+from api.routes import peers as peers_routes
 from cases.blobs import BlobStore
 from cases.store import Database
 from cases.store.intake import HOLD_RETENTION_DAYS
@@ -33,6 +34,7 @@ def create_app(
     blobs: BlobStore,
     readiness: Readiness,
     metrics: MetricsSource,
+    peers: PeerPolicy,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
 ) -> FastAPI:
@@ -49,6 +51,8 @@ def create_app(
         What ``/readyz`` asks.
     metrics
         Figures for ``/metrics`` beside those of the requests.
+    peers
+        Who may send.
     version
         Version of the program, for ``/healthz`` and the description.
     hold_retention_days
@@ -77,13 +81,14 @@ def create_app(
         blobs=blobs,
         readiness=readiness,
         metrics=figures,
+        peers=peers,
         renderer=RendererOnDemand(),
         version=version,
         hold_retention_days=hold_retention_days,
     )
     app.add_middleware(RequestFrame, metrics=figures)
     install_problem_handlers(app)
-    for resource in (health, accounts, tokens, cases, images, inbox, holds, status):
+    for resource in (health, accounts, tokens, cases, images, inbox, holds, status, peers_routes):
         app.include_router(resource.router)
     install_openapi(app)
     return app

@@ -76,6 +76,9 @@ RULES: Mapping[str, Rule] = {
     "list_holds": Rule(none=EVERYONE),
     "get_hold": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,
+    "get_peers": _ADMINISTER,
+    "allow_peer": _ADMINISTER,
+    "remove_peer": _ADMINISTER,
 }
 
 

@@ -4,12 +4,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
+
 
 class Readiness(Protocol):
     """What keeps this installation from doing its work: database, blobs, spool, workers."""
 
     def faults(self) -> Sequence[str]:
         """Return a sentence for each fault, without paths, addresses or identifiers; none when all is well."""
+        ...
+
+    def warnings(self) -> Sequence[str]:
+        """Return a sentence for each thing that works and should not stay so."""
+        ...
+
+
+class PeerPolicy(Protocol):
+    """Who may send: rules, who was turned away, who sent. Changes reach the receivers without a restart."""
+
+    def overview(self) -> PeerOverview:
+        """Return everything about who may send."""
+        ...
+
+    def allow(self, actor: str, rule: NewPeerRule) -> ShownPeerRule:
+        """Let a peer in."""
+        ...
+
+    def allow_rejected(self, actor: str, rejected_id: str, *, note: str = "") -> ShownPeerRule:
+        """Let in exactly the AE title that was rejected, from exactly its address."""
+        ...
+
+    def remove(self, actor: str, rule_id: str) -> None:
+        """Take back a rule that was allowed."""
         ...
 
 

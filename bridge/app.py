@@ -186,14 +186,17 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from api.app import create_app  # noqa: PLC0415
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
+    from bridge.peers import BridgePeers  # noqa: PLC0415
     from cases.blobs import open_blobs  # noqa: PLC0415
 
     blobs = open_blobs(settings.blob_url)
     spool = open_spool(settings)
+    peers = BridgePeers(database=database, spool=spool, own_ae=settings.ae_title)
     return create_app(
         database=database,
         blobs=blobs,
-        readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool),
+        readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool, peers=peers),
+        peers=peers,
         metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine)),
         version=version,
         hold_retention_days=settings.hold_retention_days,

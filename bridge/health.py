@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 
 from api.ports import Measurement
 from bridge.engine import EngineClient
+from bridge.peers import BridgePeers
 from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import BlobStore
 from cases.errors import CaseError
 from cases.store import Database, Intake, Leases
 from scp.spool import Spool
+
+OPEN_TO_ALL = "any sender is let in, whatever its AE title and address: for trials only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,7 @@ class BridgeReadiness:
     database: Database
     blobs: BlobStore
     spool: Spool
+    peers: BridgePeers
 
     def faults(self) -> Sequence[str]:
         """Return a sentence for each fault; none when all is well."""
@@ -41,6 +45,10 @@ class BridgeReadiness:
         except OSError:
             faults.append("the spool's folder is not there")
         return tuple(faults)
+
+    def warnings(self) -> Sequence[str]:
+        """Return a sentence for each thing that works and should not stay so."""
+        return (OPEN_TO_ALL,) if self.peers.is_open() else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
 from cases.model import ReceivedInstance
-from cases.store import Audit, Cases, Database, Holds, Intake
+from cases.store import Audit, Cases, Database, Holds, Intake, PeerBooks
 from config.settings import Settings
 from scp.spool import Spool
 
@@ -53,6 +53,19 @@ class Retention:
         except OSError:
             return False
         return True
+
+
+def keep_books_small(database: Database) -> None:
+    """Fold the books of associations on which nothing was stored, and let go of what is older than they reach."""
+    now = datetime.now(UTC)
+    batch = 1
+    while batch:  # a transaction for each batch, so that the receivers' index is not kept waiting
+        with database.write() as session:
+            batch = PeerBooks(session).fold(now)
+    with database.write() as session:
+        pruned = PeerBooks(session).prune(now)
+    if pruned:
+        log.info("old associations left the books", extra={"associations": pruned})
 
 
 def delete_condemned(database: Database, blobs: BlobStore) -> None:

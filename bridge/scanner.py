@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from bridge.engine import EngineClient
 from bridge.journals import association_summary
-from bridge.retention import Retention
+from bridge.retention import Retention, keep_books_small
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import StoreUnavailableError
 from cases.model import Destination, NewArrival
@@ -28,8 +28,9 @@ LEASE_TTL_S = 15.0
 TICK_S = 0.4
 FULL_SCAN_S = 600.0
 SLOW_TICK_S = 5.0
-"""How often waiting cases and journals are looked at."""
+"""How often waiting cases, journals and the file of the allowed peers are looked at."""
 RETENTION_S = 60.0
+BOOKS_S = 3600.0
 BATCH = 500
 """Arrivals recorded in one transaction, so that a large spool does not keep the database from others."""
 
@@ -57,6 +58,7 @@ class Scanner:
         destination_for: Callable[[str, str], Destination],
         retention: Retention,
         reclaim: Callable[[str], int],
+        keep_peers: Callable[[], None],
     ) -> None:
         self._database = database
         self._spool = spool
@@ -67,10 +69,12 @@ class Scanner:
         self._destination_for = destination_for
         self._retention = retention
         self._reclaim = reclaim
+        self._keep_peers = keep_peers
         self._mark: ScanMark | None = None
         self._full_scan_at = 0.0
         self._slow_at = 0.0
         self._retention_at = 0.0
+        self._books_at = 0.0
         self._lease_at = 0.0
         self._seen: set[str] = set()
         self._stopping = threading.Event()
@@ -124,12 +128,16 @@ class Scanner:
         self._enqueue_settled()
         if now >= self._slow_at:
             self._slow_at = now + SLOW_TICK_S
+            self._keep_peers()
             self._record_journals()
             self._promote_waiting()
             self._reclaim_dead_workers()
         if now >= self._retention_at:
             self._retention_at = now + RETENTION_S
             self._retention.tick()
+        if now >= self._books_at:
+            self._books_at = now + BOOKS_S
+            keep_books_small(self._database)
 
     def _record_arrivals(self) -> None:
         arrivals, mark = self._spool.scan(self._mark)

@@ -11,6 +11,7 @@ from typing import IO, Self
 
 from bridge.app import keys_of, open_spool
 from bridge.engine import Engine, EngineClient
+from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
 from bridge.pool import Pool, PoolStartError
 from bridge.retention import Retention
@@ -73,6 +74,7 @@ class Worker:
             on_failed=runner.give_up,
             outages=(StoreUnavailableError, PoolStartError),
         )
+        peers = BridgePeers(database=self._database, spool=spool, own_ae=settings.ae_title)
         self._scanner = Scanner(
             database=self._database,
             spool=spool,
@@ -83,6 +85,7 @@ class Worker:
             destination_for=lambda calling, called: destination_for(settings, calling, called),
             retention=Retention(database=self._database, spool=spool, blobs=blobs, settings=settings),
             reclaim=self._engine.reclaim,
+            keep_peers=lambda: keep_peers_in_step(peers),
         )
         self._heartbeat = Heartbeat(database=self._database, worker_id=self._id, holder=holder, lost=self._end)
 

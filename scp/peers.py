@@ -31,6 +31,7 @@ __all__ = [
     "PeerRulesFile",
     "Refusal",
     "allowed_rules_path",
+    "encode_peer_rules",
     "judge",
     "matching_rule",
     "write_peer_rules",
@@ -234,6 +235,23 @@ def _admits(rule: PeerRule, ip: ipaddress.IPv4Address | ipaddress.IPv6Address | 
     return ip is not None and any(ip in ipaddress.ip_network(text, strict=False) for text in rule.addresses)
 
 
+def encode_peer_rules(rules: PeerRules) -> bytes:
+    """Return what a file of these rules holds: the same rules give the same bytes.
+
+    Raises
+    ------
+    PeerRulesError
+        If a rule could not be applied: an address that is none, a title that is none.
+    """
+    document = {
+        "open": rules.is_open,
+        "called_aes": list(rules.called_aes),
+        "rules": [{key: value for key, value in asdict(rule).items() if value is not None} for rule in rules.rules],
+    }
+    _parse(document)
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
 def write_peer_rules(path: Path, rules: PeerRules) -> None:
     """Replace the peer rules file atomically and durably.
 
@@ -249,17 +267,12 @@ def write_peer_rules(path: Path, rules: PeerRules) -> None:
     PeerRulesError
         If a rule could not be applied: an address that is none, a title that is none.
     """
-    document = {
-        "open": rules.is_open,
-        "called_aes": list(rules.called_aes),
-        "rules": [{key: value for key, value in asdict(rule).items() if value is not None} for rule in rules.rules],
-    }
-    _parse(document)
+    content = encode_peer_rules(rules)
     disk = Disk()
     temporary = path.with_name(f".{path.name}.{new_arrival_id()}")
     descriptor = disk.create(temporary)
     try:
-        disk.write(descriptor, json.dumps(document, indent=2).encode() + b"\n")
+        disk.write(descriptor, content)
         disk.sync(descriptor)
         disk.rename(temporary, path)
     except OSError:
@@ -296,6 +309,11 @@ class PeerRulesFile:
             of_settings = self._of_settings.rules()
             allowed = self._allowed.rules().rules
             return replace(of_settings, rules=of_settings.rules + allowed) if allowed else of_settings
+
+    def of_settings(self) -> PeerRules:
+        """Return the rules of the settings alone, as the last receiver that started wrote them."""
+        with self._lock:
+            return self._of_settings.rules()
 
 
 class _WatchedRules:

@@ -26,12 +26,13 @@ def get_readiness(here: Here) -> Ready | Response:
     """Say whether everything that is needed works, and if not, what does not."""
     try:
         faults = list(here.readiness.faults())
+        warnings = [] if faults else [sentence(warning) for warning in here.readiness.warnings()]
     except Exception as error:  # noqa: BLE001 - a check that fails is a fault, not an error of ours
         _log.warning("readiness could not be checked", extra={"error": type(error).__name__})
-        faults = ["readiness could not be checked"]
+        faults, warnings = ["readiness could not be checked"], []
     if faults:
         return problem_response(503, kind="urn:casebridge:problem:not-ready", detail=" ".join(map(sentence, faults)))
-    return Ready(status="ready")
+    return Ready(status="ready", warnings=warnings)
 
 
 @router.get(

@@ -128,3 +128,7 @@ class Ready(Answer):
     """Everything that is needed works."""
 
     status: str = Field(examples=["ready"])
+    warnings: list[str] = Field(
+        examples=[["Any sender is let in: for trials only."]],
+        description="What works and should not stay so.",
+    )

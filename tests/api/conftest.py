@@ -18,9 +18,12 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.ports import Measurement
+from bridge.peers import BridgePeers
 from cases.blobs import open_blobs
 from cases.model import Role
 from cases.store import Database
+from scp.peers import PeerRules, write_peer_rules
+from scp.spool import Spool
 from tests.api.pictures import instance
 from tests.api.seed import Somebody, World
 
@@ -30,9 +33,13 @@ class Condition:
 
     def __init__(self) -> None:
         self.found: list[str] = []
+        self.said: list[str] = []
 
     def faults(self) -> Sequence[str]:
         return self.found
+
+    def warnings(self) -> Sequence[str]:
+        return self.said
 
 
 class Figures:
@@ -76,8 +83,19 @@ def figures() -> Figures:
 
 
 @pytest.fixture
-def app(world: World, condition: Condition, figures: Figures) -> FastAPI:
-    return create_app(database=world.database, blobs=world.blobs, readiness=condition, metrics=figures, version="0.1.0")
+def peers(world: World, tmp_path: Path) -> BridgePeers:
+    """The bridge's own, on a spool whose receiver was started without any rule."""
+    spool = Spool(tmp_path / "spool", name_key=b"k" * 32, reserve_bytes=0)
+    spool.prepare()
+    write_peer_rules(spool.peer_rules_path, PeerRules(called_aes=("CASEBRIDGE",)))
+    return BridgePeers(database=world.database, spool=spool, own_ae="CASEBRIDGE")
+
+
+@pytest.fixture
+def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers) -> FastAPI:
+    return create_app(
+        database=world.database, blobs=world.blobs, readiness=condition, metrics=figures, peers=peers, version="0.1.0"
+    )
 
 
 @pytest.fixture

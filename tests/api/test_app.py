@@ -26,7 +26,9 @@ def test_health_says_the_version(client):
 
 
 def test_readiness_is_503_with_reasons(client, condition):
-    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/readyz").json() == {"status": "ready", "warnings": []}
+    condition.said = ["any sender is let in"]
+    assert client.get("/readyz").json() == {"status": "ready", "warnings": ["Any sender is let in."]}
     condition.found = ["the disk is full", "No worker is alive."]
     answer = client.get("/readyz")
     assert answer.status_code == 503

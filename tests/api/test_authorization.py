@@ -7,7 +7,8 @@ from fastapi.testclient import TestClient
 
 from api.authorization import RULES, SEES_ALL, Relation
 from cases.model import Role
-from cases.store import Accounts, Holds
+from cases.peers import NewPeerRule
+from cases.store import Accounts, Holds, PeerRules
 from tests.api.routes import Call, calls_of
 from tests.api.seed import burned_in
 
@@ -16,6 +17,7 @@ BODIES = {
     "edit_study": {"findings": "Nothing of note."},
     "create_user": {"name": "newcomer"},
     "issue_token": {"label": "another"},
+    "allow_peer": {"calling_ae": "PACS2", "addresses": ["192.0.2.7"]},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 RELATIONS = {
@@ -73,6 +75,9 @@ def matrix(app, world, picture):
                 [token, *_] = [token for token in accounts.tokens(of.id) if token.label == "to be ended"]
             values, query = {"token_id": token.id}, {"user": of.id}
             body = {**body, "user": of.id} if body else body
+        if "{peer_id}" in call.path:
+            with world.database.write() as session:
+                values = {"peer_id": PeerRules(session).allow("admin", NewPeerRule(calling_ae="PACS3")).id}
         if call.operation == "create_user":
             body["name"] = f"newcomer-{role.value}"
         answer = client.request(
@@ -111,7 +116,9 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
 
 def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
-        path = call.path.format(case_id="0" * 32, image_id="0" * 32, study_id="0" * 32, hold_id="0" * 32, token_id="0")
+        path = call.path.format(
+            case_id="0" * 32, image_id="0" * 32, study_id="0" * 32, hold_id="0" * 32, token_id="0", peer_id="0"
+        )
         status = client.request(call.method, path).status_code
         assert (status == 200) if RULES[call.operation].is_open else (status == 401), call
 

@@ -57,7 +57,7 @@ def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, 
     client = as_user(owner)
     for call in calls_of(app):
         path = call.path
-        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id"):
+        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id"):
             path = path.replace(f"{{{name}}}", CANARY)
         answer = client.request(
             call.method,

@@ -49,6 +49,7 @@ def scanner(database: Database, spool: Spool, engine: Engine, **changes: Any) ->
         "rules": SettleRules(quiet_period_s=0, max_settle_s=60),
         "retention": Duties(),
         "reclaim": lambda _: 0,
+        "keep_peers": lambda: None,
     }
     return Scanner(
         database=database,

@@ -1,0 +1,344 @@
+"""Who may send: the rules of the settings and those allowed since, who was turned away, and what the receivers read."""
+
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from cases.errors import CaseError, InvalidChangeError, StoreUnavailableError
+from cases.peers import (
+    AllowedPeer,
+    NewPeerRule,
+    PeerOverview,
+    PeerSender,
+    PeerSuccess,
+    RejectedPeer,
+    ShownPeerRule,
+    ShownRejection,
+)
+from cases.store import Database, Peers
+from cases.store import PeerRules as AddedRules
+from config.settings import Peer
+from scp.certificates import CertificateIdentity
+from scp.errors import PeerRulesError
+from scp.peers import (
+    ANY_CALLING_AE,
+    PeerRule,
+    PeerRules,
+    PeerRulesFile,
+    Refusal,
+    encode_peer_rules,
+    judge,
+    write_peer_rules,
+)
+from scp.spool import Spool
+
+log = logging.getLogger("casebridge.peers")
+
+REJECTED_SHOWN = 200
+ORIGIN_SETTINGS = "settings"
+ORIGIN_ALLOWED = "allowed"
+
+EXPLANATIONS: Mapping[Refusal, str] = {
+    Refusal.UNKNOWN_CALLING_AE: "No rule names this AE title. If it is one of your senders, allow it from this "
+    "address.",
+    Refusal.ADDRESS_NOT_ALLOWED: "A rule names this AE title, but not this address. If the sender moved, or sends from "
+    "a second address, allow it from this one too.",
+    Refusal.TLS_REQUIRED: "Its rule asks for a certificate, and the connection was not encrypted. Switch TLS on in the "
+    "sender.",
+    Refusal.CERTIFICATE_REQUIRED: "Its rule asks for a certificate, and the sender showed none. Give the sender its "
+    "client certificate.",
+    Refusal.CERTIFICATE_NOT_OF_PEER: "It showed a certificate that its rule does not name. If the certificate was "
+    "renewed, allow the sender with the new one.",
+    Refusal.UNKNOWN_CALLED_AE: "It asked for an AE title that is not ours. Correct the destination in the sender, or "
+    "name the AE title in a route of the settings.",
+    Refusal.TOO_MANY_ASSOCIATIONS: "All places for associations were taken. The sender tries again; raise "
+    "max_associations if this happens often.",
+    Refusal.TOO_MANY_CONNECTIONS: "Far too many connections were open. Look at what opens them; senders try again.",
+    Refusal.DISK_RESERVE: "The spool's disk was full up to its reserve. Make room; the sender tries again.",
+    Refusal.STOPPING: "The receiver was being stopped. The sender tries again.",
+    Refusal.UNREADABLE_REQUEST: "What came was no association request. If a sender stands at this address, look at its "
+    "destination: port, and TLS or not.",
+}
+"""Why a peer was rejected and what to do about it."""
+_UNNAMED = "The rule named here rejected it."
+_HELPED_BY_A_RULE = frozenset(
+    {Refusal.UNKNOWN_CALLING_AE, Refusal.ADDRESS_NOT_ALLOWED, Refusal.CERTIFICATE_NOT_OF_PEER}
+)
+
+
+class BridgePeers:
+    """Shows and changes who may send; a change reaches every receiver of the spool without a restart.
+
+    Parameters
+    ----------
+    database
+        Where the rules that were allowed are kept.
+    spool
+        Where the receivers read them.
+    own_ae
+        The AE title that the receivers always answer to.
+    """
+
+    def __init__(self, *, database: Database, spool: Spool, own_ae: str) -> None:
+        self._database = database
+        self._own_ae = own_ae
+        self._path = spool.allowed_peers_path
+        self._rules = PeerRulesFile(spool.peer_rules_path)
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def is_open(self) -> bool:
+        """Return whether the receivers let anybody in."""
+        return self._rules.of_settings().is_open
+
+    def overview(self) -> PeerOverview:
+        """Return the rules in force, who was rejected (the latest first, so many), and who sent."""
+        with self._database.read() as session:
+            added = AddedRules(session).in_force()
+            books = Peers(session)
+            rejected, kinds, senders = books.rejected(limit=REJECTED_SHOWN), books.rejected_kinds(), books.senders()
+        of_settings = self._rules.of_settings()
+        in_force = replace(of_settings, rules=of_settings.rules + tuple(map(_as_read, added)))
+        of_address = _successes(senders, lambda sender: sender.peer_address)
+        of_title = _successes(senders, lambda sender: sender.calling_ae)
+        return PeerOverview(
+            is_open=of_settings.is_open,
+            rules=(*map(_of_settings, of_settings.rules), *map(_allowed, added)),
+            rejected=tuple(
+                ShownRejection(
+                    peer=peer,
+                    explanation=explanation(peer.rule),
+                    is_allowed=is_allowed,
+                    can_be_allowed=not is_allowed and _fault(peer) is None,
+                    success_of_address=of_address.get(peer.peer_address),
+                    success_of_title=of_title.get(peer.calling_ae),
+                )
+                for peer in rejected
+                for is_allowed in (self._is_allowed(in_force, peer),)
+            ),
+            rejected_left_out=max(0, kinds - len(rejected)),
+            senders=senders,
+        )
+
+    def _is_allowed(self, rules: PeerRules, peer: RejectedPeer) -> bool:
+        refusal = judge(
+            rules,
+            calling_ae=peer.calling_ae,
+            called_ae=peer.called_ae,
+            address=peer.peer_address,
+            own_ae=self._own_ae,
+            certificate=_certificate(peer),
+            is_tls=bool(peer.certificate),
+        )
+        return refusal is None
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    def allow(self, actor: str, rule: NewPeerRule) -> ShownPeerRule:
+        """Let a peer in from now on.
+
+        Raises
+        ------
+        InvalidChangeError
+            When the rule is none: an address that is none, or any AE title from anywhere.
+        StoreUnavailableError
+            When the receivers cannot be told; the rule is kept, and they are told as soon as that works.
+        """
+        checked = _checked(rule)
+        with self._database.write() as session:
+            added = AddedRules(session).allow(actor, checked)
+        self._tell_receivers()
+        return _allowed(added)
+
+    def allow_rejected(self, actor: str, rejected_id: str, *, note: str = "") -> ShownPeerRule:
+        """Let in exactly the AE title that was rejected, from exactly its address.
+
+        Where its certificate was what a rule did not name, the new rule names it.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such rejected peer.
+        InvalidChangeError
+            When no rule would help it.
+        """
+        with self._database.read() as session:
+            peer = Peers(session).rejected_peer(rejected_id)
+        fault = _fault(peer)
+        if fault is not None:
+            raise InvalidChangeError(fault)
+        identity = _certificate(peer) if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER else None
+        rule = NewPeerRule(
+            calling_ae=peer.calling_ae,
+            addresses=(str(_address(peer.peer_address)),),
+            certificates=(identity.fingerprint,) if identity else (),
+            note=note,
+        )
+        return self.allow(actor, rule)
+
+    def remove(self, actor: str, rule_id: str) -> None:
+        """Take back a rule that was allowed; associations that are open go on to their end.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such rule; those of the settings file are none that can be removed here.
+        StoreUnavailableError
+            When the receivers cannot be told; they are as soon as that works.
+        """
+        with self._database.write() as session:
+            AddedRules(session).remove(actor, rule_id)
+        self._tell_receivers()
+
+    # -- the file that receivers read --------------------------------------------------------------------------------
+
+    def keep_in_step(self) -> bool:
+        """Write the file of the allowed rules where it says something else than the database; return whether it did.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        PeerRulesError
+            When the database holds a rule that no receiver would understand.
+        """
+        with self._database.read() as session:
+            if self._is_in_step(AddedRules(session).in_force()):
+                return False
+        with self._database.write() as session:
+            rules = AddedRules(session)
+            # Whoever writes does so alone and from what is the latest: two writers cannot bring back what was removed.
+            rules.lock()
+            write_peer_rules(self._path, _file_of(rules.in_force()))
+        return True
+
+    def _is_in_step(self, rules: tuple[AllowedPeer, ...]) -> bool:
+        try:
+            return self._path.read_bytes() == encode_peer_rules(_file_of(rules))
+        except FileNotFoundError:
+            return not rules
+
+    def _tell_receivers(self) -> None:
+        try:
+            self.keep_in_step()
+        except (OSError, PeerRulesError) as error:
+            log.error("the file of the allowed peers cannot be written", extra={"error": type(error).__name__})  # noqa: TRY400
+            raise StoreUnavailableError("the receivers cannot be told now; they are as soon as that works") from None
+
+
+def keep_peers_in_step(peers: BridgePeers) -> None:
+    """Do what ``BridgePeers.keep_in_step`` does; a file that cannot be written is logged and keeps nobody from work."""
+    try:
+        if peers.keep_in_step():
+            log.info("the file of the allowed peers was written anew from the database")
+    except StoreUnavailableError:
+        raise
+    except (OSError, PeerRulesError, CaseError) as error:
+        log.error("the file of the allowed peers cannot be written", extra={"error": type(error).__name__})  # noqa: TRY400
+
+
+def explanation(rule: str) -> str:
+    """Return why a rule rejects and what to do about it."""
+    return EXPLANATIONS[Refusal(rule)] if rule in set(Refusal) else _UNNAMED
+
+
+def _checked(rule: NewPeerRule) -> NewPeerRule:
+    """Return a rule in its plain form, held to what the settings file is held to."""
+    try:
+        peer = Peer(
+            calling_ae=rule.calling_ae,
+            addresses=rule.addresses,
+            certificates=rule.certificates,
+            max_associations=rule.max_associations,
+        )
+    except ValidationError as error:
+        faults = [
+            f"{fault['loc'][0] if fault['loc'] else 'the rule'} {str(fault['msg']).removeprefix('Value error, ')}"
+            for fault in error.errors()
+        ]
+        raise InvalidChangeError("; ".join(faults)) from None
+    return replace(rule, calling_ae=peer.calling_ae, addresses=peer.addresses, certificates=peer.certificates)
+
+
+def _fault(peer: RejectedPeer) -> str | None:
+    """Return why no rule would let in exactly this peer, None where one would."""
+    if peer.rule not in _HELPED_BY_A_RULE:
+        return f"no peer rule helps here: {explanation(peer.rule)[:1].lower()}{explanation(peer.rule)[1:]}"
+    if _address(peer.peer_address) is None:
+        return "this stands for several peers: allow one by its AE title and address"
+    if peer.calling_ae == ANY_CALLING_AE:
+        return "this peer calls itself *, which in a rule means any AE title: have its AE title changed"
+    if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER and _certificate(peer) is None:
+        return "the certificate is not known any more: allow the peer by its fingerprint"
+    return None
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        ip = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def _certificate(peer: RejectedPeer) -> CertificateIdentity | None:
+    fingerprint, _, name = peer.certificate.partition(" ")
+    return CertificateIdentity(fingerprint=fingerprint, common_name=name) if fingerprint else None
+
+
+def _successes(senders: Iterable[PeerSender], group: Callable[[PeerSender], str]) -> dict[str, PeerSuccess]:
+    """Return the last success of each group of senders."""
+    found: dict[str, PeerSuccess] = {}
+    for sender in senders:
+        at, known = sender.last_success_at, found.get(group(sender))
+        if at is not None and (known is None or known.last_at < at):
+            found[group(sender)] = PeerSuccess(
+                calling_ae=sender.calling_ae, peer_address=sender.peer_address, last_at=at, stored=sender.stored
+            )
+    return found
+
+
+def _as_read(rule: AllowedPeer) -> PeerRule:
+    return PeerRule(
+        calling_ae=rule.calling_ae,
+        addresses=rule.addresses,
+        certificates=rule.certificates,
+        max_associations=rule.max_associations,
+    )
+
+
+def _file_of(rules: Iterable[AllowedPeer]) -> PeerRules:
+    return PeerRules(rules=tuple(map(_as_read, rules)))
+
+
+def _of_settings(rule: PeerRule) -> ShownPeerRule:
+    return ShownPeerRule(
+        id=None,
+        origin=ORIGIN_SETTINGS,
+        calling_ae=rule.calling_ae,
+        addresses=rule.addresses,
+        certificates=rule.certificates,
+        max_associations=rule.max_associations,
+        commits=rule.commitment is not None,
+        note="",
+        created_by=None,
+        created_at=None,
+    )
+
+
+def _allowed(rule: AllowedPeer) -> ShownPeerRule:
+    return ShownPeerRule(
+        id=rule.id,
+        origin=ORIGIN_ALLOWED,
+        calling_ae=rule.calling_ae,
+        addresses=rule.addresses,
+        certificates=rule.certificates,
+        max_associations=rule.max_associations,
+        commits=False,
+        note=rule.note,
+        created_by=rule.created_by,
+        created_at=rule.created_at,
+    )
