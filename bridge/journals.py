@@ -3,7 +3,7 @@
 from collections import Counter
 
 from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
-from scp.contexts import is_uid
+from scp.contexts import declined_because, is_uid
 from scp.journal import AssociationRecord, Outcome
 
 OUTCOMES = {
@@ -34,7 +34,10 @@ def association_summary(record: AssociationRecord) -> AssociationSummary:
             Refusal(status=status, reason=reason, count=count) for (status, reason), count in sorted(refused.items())
         ),
         declined=tuple(
-            DeclinedContext(abstract_syntax=_uid(context.abstract_syntax), reason="not a storage service")
+            DeclinedContext(
+                abstract_syntax=_uid(context.abstract_syntax),
+                reason=declined_because(context.abstract_syntax, context.transfer_syntaxes),
+            )
             for context in record.declined
         ),
     )

@@ -15,15 +15,22 @@ from typing import Any
 from pynetdicom import AE, evt
 from pynetdicom.acse import ACSE
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, A_RELEASE
+from pynetdicom.pdu_primitives import (
+    A_ABORT,
+    A_ASSOCIATE,
+    A_P_ABORT,
+    A_RELEASE,
+    SCP_SCU_RoleSelectionNegotiation,
+)
 from pynetdicom.presentation import PresentationContext
 
 from scp.arrival import new_arrival_id
+from scp.commitment import CommitmentProvider
 from scp.connection import Connection
-from scp.contexts import ContextAnswer, ProposedContext, answer_contexts
+from scp.contexts import STORAGE_COMMITMENT, ContextAnswer, ProposedContext, answer_contexts
 from scp.handlers import RequestHandler
 from scp.journal import AssociationFacts, AssociationJournal, ContextRecord, Outcome
-from scp.peers import PeerRulesFile, Refusal, judge
+from scp.peers import CommitmentRule, PeerRulesFile, Refusal, judge, matching_rule
 from scp.receive import MessageAssembler, ReceivingDUL
 from scp.rejections import Rejections
 from scp.spool import Spool
@@ -67,6 +74,11 @@ class Admission:
         except OSError:
             return Refusal.DISK_RESERVE
 
+    def commitment(self, facts: AssociationFacts) -> CommitmentRule | None:
+        """Return where storage commitment reports for a peer go, None where it is off for this peer."""
+        rule = matching_rule(self.peers.rules(), calling_ae=facts.calling_ae, address=facts.peer_address)
+        return None if rule is None else rule.commitment
+
 
 class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
     """Answers an A-ASSOCIATE request."""
@@ -75,13 +87,14 @@ class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
         association: ReceivingAssociation = self.assoc
         request = self.requestor.primitive
         self.requestor.ae_title = request.calling_ae_title
-        answers = answer_contexts(_proposed(request))
         association.facts = replace(
             association.facts,
             calling_ae=request.calling_ae_title.strip(),
             called_ae=request.called_ae_title.strip(),
-            contexts=tuple(_context_record(answer) for answer in answers),
         )
+        commitment = association.admission.commitment(association.facts)
+        answers = answer_contexts(_proposed(request), is_commitment_on=commitment is not None)
+        association.facts = replace(association.facts, contexts=tuple(_context_record(answer) for answer in answers))
         refusal = association.admission.refusal(association.facts) or association.connection.refusal
         refusal = refusal or association.open_journal()
         if refusal is not None:
@@ -89,9 +102,19 @@ class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
             return
         results = [_negotiated(answer) for answer in answers]
         association.set_contexts(results)
-        association.serve({answer.proposed.context_id: answer for answer in answers})
+        self._answer_roles()
+        association.serve({answer.proposed.context_id: answer for answer in answers}, commitment)
         self.send_accept()
         association.is_established = True
+
+    def _answer_roles(self) -> None:
+        """Take the roles that a requester proposes for storage commitment (PS3.7 §D.3.3.4): it asks, we provide."""
+        proposed = self.requestor.role_selection.get(STORAGE_COMMITMENT)
+        if proposed is not None:
+            role = SCP_SCU_RoleSelectionNegotiation()
+            role.sop_class_uid = STORAGE_COMMITMENT
+            role.scu_role, role.scp_role = proposed.scu_role, False
+            self.acceptor.add_negotiation_item(role)
 
     def _reject(self, association: "ReceivingAssociation", refusal: Refusal) -> None:
         association.connection.ended()
@@ -147,10 +170,14 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
         self._accepted_cx = {context.context_id: context for context in results if context.result == 0}
         self._rejected_cx = [context for context in results if context.result != 0]
 
-    def serve(self, contexts: dict[int, ContextAnswer]) -> None:
+    def serve(self, contexts: dict[int, ContextAnswer], commitment: CommitmentRule | None) -> None:
         """Let data in as soon as the acceptance is sent."""
         assert self._journal is not None
-        handler = RequestHandler(self.admission.spool, self.facts, self._journal, contexts)
+        spool = self.admission.spool
+        provider = None
+        if commitment is not None:
+            provider = CommitmentProvider(spool.commitments, self.facts, reports_to=commitment, has_room=spool.has_room)
+        handler = RequestHandler(spool, self.facts, self._journal, contexts, commitment=provider)
         self.dul.messages = MessageAssembler(handler, self.requestor.maximum_length or 0)
 
     def run_reactor(self) -> None:

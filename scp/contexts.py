@@ -10,9 +10,20 @@ from dataclasses import dataclass
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 
-__all__ = ["VERIFICATION", "ContextAnswer", "ProposedContext", "answer_contexts", "is_storage", "is_uid"]
+__all__ = [
+    "STORAGE_COMMITMENT",
+    "VERIFICATION",
+    "ContextAnswer",
+    "ProposedContext",
+    "answer_contexts",
+    "declined_because",
+    "is_storage",
+    "is_uid",
+]
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model SOP Class."""
 
 ACCEPTANCE = 0
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
@@ -21,10 +32,12 @@ TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
 _NOT_STORED = frozenset(
     {
         "1.2.840.10008.1.3.10",  # Media Storage Directory: a file-set's index, not an object
-        "1.2.840.10008.1.20.1",  # Storage Commitment Push Model
+        STORAGE_COMMITMENT,
         "1.2.840.10008.1.20.2",  # Storage Commitment Pull Model
     }
 )
+_READABLE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
+"""Transfer syntaxes of commitment requests: implicit and explicit VR little endian. Stored objects may have any."""
 _UID_LENGTH = 64
 
 
@@ -76,17 +89,55 @@ def is_storage(abstract_syntax: str) -> bool:
     return uid.type == "SOP Class" and ("Storage" in uid.name or not uid.name)
 
 
-def answer_contexts(proposed: tuple[ProposedContext, ...]) -> tuple[ContextAnswer, ...]:
-    """Answer each context with the first transfer syntax that we store, which is any."""
-    return tuple(_answer(context) for context in proposed)
+def answer_contexts(
+    proposed: tuple[ProposedContext, ...], *, is_commitment_on: bool = False
+) -> tuple[ContextAnswer, ...]:
+    """Answer each context with the first transfer syntax that we take: any, for objects that are stored.
+
+    Parameters
+    ----------
+    proposed
+        The contexts of the request.
+    is_commitment_on
+        Whether this peer may ask for storage commitment.
+    """
+    return tuple(_answer(context, is_commitment_on=is_commitment_on) for context in proposed)
 
 
-def _answer(context: ProposedContext) -> ContextAnswer:
-    transfer_syntax = next((uid for uid in context.transfer_syntaxes if is_uid(uid)), "")
-    if context.abstract_syntax != VERIFICATION and not is_storage(context.abstract_syntax):
+def _answer(context: ProposedContext, *, is_commitment_on: bool) -> ContextAnswer:
+    is_commitment = context.abstract_syntax == STORAGE_COMMITMENT
+    transfer_syntax = _transfer_syntax(context.abstract_syntax, context.transfer_syntaxes)
+    if not (
+        (is_commitment and is_commitment_on)
+        or context.abstract_syntax == VERIFICATION
+        or is_storage(context.abstract_syntax)
+    ):
         result = ABSTRACT_SYNTAX_NOT_SUPPORTED
     elif not transfer_syntax:
         result = TRANSFER_SYNTAXES_NOT_SUPPORTED
     else:
         result = ACCEPTANCE
     return ContextAnswer(proposed=context, result=result, transfer_syntax=transfer_syntax)
+
+
+def _transfer_syntax(abstract_syntax: str, proposed: tuple[str, ...]) -> str:
+    if abstract_syntax == STORAGE_COMMITMENT:
+        return next((uid for uid in proposed if uid in _READABLE), "")
+    return next((uid for uid in proposed if is_uid(uid)), "")
+
+
+def declined_because(abstract_syntax: str, transfer_syntaxes: tuple[str, ...]) -> str:
+    """Return, for people, why a context that was not accepted was declined.
+
+    Parameters
+    ----------
+    abstract_syntax, transfer_syntaxes
+        What was proposed.
+    """
+    if abstract_syntax == STORAGE_COMMITMENT:
+        if _transfer_syntax(abstract_syntax, transfer_syntaxes):
+            return "storage commitment is off for this peer"
+        return "no transfer syntax that commitment requests are read in"
+    if abstract_syntax == VERIFICATION or is_storage(abstract_syntax):
+        return "no transfer syntax that is a UID"
+    return "not a storage service"

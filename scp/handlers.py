@@ -5,11 +5,11 @@ spool and the association's journal.
 """
 
 import logging
-from dataclasses import dataclass
 
 from scp.arrival import ArrivalFacts
 from scp.command import Command, Operation
-from scp.contexts import VERIFICATION, ContextAnswer, is_uid
+from scp.commitment import CommitmentProvider, CommitmentReception
+from scp.contexts import STORAGE_COMMITMENT, VERIFICATION, ContextAnswer, is_uid
 from scp.errors import (
     CannotUnderstandError,
     DatasetMismatchError,
@@ -20,19 +20,11 @@ from scp.identity import HEAD_LIMITS, DataSetIdentity, HeadTooShortError, read_i
 from scp.incoming import Incoming
 from scp.journal import AssociationFacts, AssociationJournal
 from scp.spool import Spool
-from scp.status import Status, status_of
+from scp.status import Answer, Status, status_of
 
 __all__ = ["Answer", "RequestHandler"]
 
 _log = logging.getLogger("casebridge.scp")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A status and its Error Comment."""
-
-    status: Status
-    comment: str = ""
 
 
 class RequestHandler:
@@ -48,6 +40,8 @@ class RequestHandler:
         Where each answer is counted.
     contexts
         The answered presentation contexts, by id.
+    commitment
+        Serves storage commitment; None where it is off for this peer.
     """
 
     def __init__(
@@ -56,19 +50,40 @@ class RequestHandler:
         facts: AssociationFacts,
         journal: AssociationJournal,
         contexts: dict[int, ContextAnswer],
+        *,
+        commitment: CommitmentProvider | None = None,
     ) -> None:
         self._spool = spool
         self._facts = facts
         self._journal = journal
         self._contexts = contexts
+        self._commitment = commitment
 
     def knows(self, context_id: int) -> bool:
         """Tell whether the peer proposed this context; if not, it breaks the protocol."""
         return context_id in self._contexts
 
-    def begin(self, context_id: int, command: Command) -> "Reception":
+    def begin(self, context_id: int, command: Command) -> "Reception | CommitmentReception":
         """Start to serve a request; its data set, if any, goes into the returned reception."""
-        return Reception(self, self._contexts[context_id], command)
+        context = self._contexts[context_id]
+        is_commitment = context.is_accepted and context.proposed.abstract_syntax == STORAGE_COMMITMENT
+        if self._commitment is not None and is_commitment:
+            return self._commitment.begin(context_id, context, command)
+        return Reception(self, context, command)
+
+    def take_response(self, response: Command) -> None:
+        """Take the peer's response to a report of ours."""
+        if self._commitment is not None:
+            self._commitment.answered(response)
+
+    def report(self, max_pdu_bytes: int) -> bytes:
+        """Return the PDUs of a commitment report that is due on this association; mostly nothing."""
+        return b"" if self._commitment is None else self._commitment.report(max_pdu_bytes)
+
+    def end(self) -> None:
+        """Leave what could not be reported to the workers: the association has ended."""
+        if self._commitment is not None:
+            self._commitment.abandon()
 
     def open_file(self, context: ContextAnswer, command: Command) -> Incoming:
         """Check an announced object and open its file.

@@ -17,6 +17,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 
 from scp.command import MAX_COMMAND_BYTES, Operation, encode_response, parse_command, pdata
+from scp.commitment import CommitmentReception
 from scp.errors import ProtocolError
 from scp.handlers import Reception, RequestHandler
 
@@ -51,7 +52,7 @@ class MessageAssembler:
         self._max_pdu_bytes = max_pdu_bytes
         self._command = bytearray()
         self._context_id = 0
-        self._reception: Reception | None = None
+        self._reception: Reception | CommitmentReception | None = None
         self._skipping = False
 
     def take(self, context_id: int, control: int, fragment: memoryview) -> bytes:
@@ -83,10 +84,17 @@ class MessageAssembler:
         return self._take_data(fragment, is_last=is_last)
 
     def abandon(self) -> None:
-        """Drop an object that has not wholly arrived."""
+        """Drop an object that has not wholly arrived: the association has ended."""
         if self._reception is not None:
             self._reception.abandon()
             self._reception = None
+        self._handler.end()
+
+    def report(self) -> bytes:
+        """Return the PDUs of a report that is due, nothing within a message of the peer's."""
+        if self._reception is not None or self._skipping or self._command:
+            return b""
+        return self._handler.report(self._max_pdu_bytes)
 
     def _take_command(self, fragment: memoryview, *, is_last: bool) -> bytes:
         if self._reception is not None or self._skipping:
@@ -100,6 +108,8 @@ class MessageAssembler:
         self._command.clear()
         if command.is_response or command.operation == Operation.C_CANCEL:
             self._skipping = command.has_data_set
+            if command.is_response:
+                self._handler.take_response(command)
             return b""
         self._reception = self._handler.begin(self._context_id, command)
         return b"" if command.has_data_set else self._finish()
@@ -165,11 +175,19 @@ class ReceivingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom has n
         has_read = False
         while self.event_queue.empty() and self.to_provider_queue.empty() and not self._kill_thread:
             if not self._is_readable():
+                self._report()
                 break
             self._read_pdu_data()
             self._idle_timer.restart()
             has_read = True
         return has_read
+
+    def _report(self) -> None:
+        """Send a commitment report that is due, while the peer is silent."""
+        if self.messages is not None and self.event_queue.empty():
+            pdus = self.messages.report()
+            if pdus:
+                self.socket.send(pdus)
 
     def _is_readable(self) -> bool:
         sock = self.socket.socket if self.socket else None

@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from scp.arrival import (
     new_arrival_id,
     parse_name,
 )
+from scp.commitment_files import CommitmentFiles
 from scp.disk import LONG_SILENT_S, Disk
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.incoming import Incoming
@@ -92,6 +93,9 @@ class Spool(Originals):
         self._durable_folders: dict[str, float] = {}
         self._durable_lock = threading.Lock()
         self.journal = Journals(root / "journal", host=self._host, disk=self._disk)
+        self.commitments = CommitmentFiles(
+            root / "commitments", quarantine=self._quarantine, disk=self._disk, seal=self.seal, unseal=self.unseal
+        )
 
     @property
     def peer_rules_path(self) -> Path:
@@ -109,6 +113,7 @@ class Spool(Originals):
         for folder in (self._studies, self._incoming, self._quarantine):
             self._disk.make_folder(folder)
         self.journal.prepare()
+        self.commitments.prepare()
         for folder in (self.root, *self.root.absolute().parents):
             # The spool's own name, and those above it, may have been made just now: by us, or by an installer.
             with suppress(PermissionError):
@@ -146,6 +151,10 @@ class Spool(Originals):
     def sop_key(self, identified_sop_instance_uid: str) -> str:
         """Return the name of an instance."""
         return keyed_name(self._name_key, "sop", identified_sop_instance_uid)
+
+    def transaction_key(self, identified_transaction_uid: str) -> str:
+        """Return the name of a storage commitment transaction."""
+        return keyed_name(self._name_key, "transaction", identified_transaction_uid)
 
     def place(self, part: Path, study_key: str, name: str) -> Path:
         """Move a synced file to its study and make its name durable; return where it lies."""
@@ -265,6 +274,20 @@ class Spool(Originals):
         with suppress(FileNotFoundError):
             path.rename(self._quarantine / name)
             _log.error("A file of the spool is not one that we wrote; it is in quarantine.")
+
+    def files_named(self, sop_keys: Collection[str]) -> set[str]:
+        """Return those of the instances that have a file here, whatever is in it: also one that is in quarantine.
+
+        Parameters
+        ----------
+        sop_keys
+            Names of instances.
+        """
+        wanted, found = frozenset(sop_keys), set[str]()
+        for folder in (*self._study_folders(), self._quarantine):
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                found.update(key for entry in entries if (key := entry.name.partition("-")[0]) in wanted)
+        return found
 
     def quarantined(self) -> int:
         """Return the number of files in quarantine."""

@@ -3,6 +3,7 @@
 from cases.store.accounts import Accounts
 from cases.store.audit import Audit
 from cases.store.cases import Cases
+from cases.store.commitments import Commitments
 from cases.store.database import Database
 from cases.store.holds import Holds
 from cases.store.intake import Intake
@@ -11,4 +12,16 @@ from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
 
-__all__ = ["Accounts", "Audit", "Cases", "Database", "Holds", "Intake", "Leases", "PeerBooks", "PeerRules", "Peers"]
+__all__ = [
+    "Accounts",
+    "Audit",
+    "Cases",
+    "Commitments",
+    "Database",
+    "Holds",
+    "Intake",
+    "Leases",
+    "PeerBooks",
+    "PeerRules",
+    "Peers",
+]

@@ -238,11 +238,13 @@ class Intake:
         retention_days: float = RETENTION_DAYS,
         hold_retention_days: float = HOLD_RETENTION_DAYS,
         limit: int = 1000,
+        lock: bool = False,
     ) -> list[ReceivedInstance]:
         """Return instances whose original is to be deleted, by the days since their arrival.
 
         Those that are worked through go after the retention, undecided holds after theirs; what waits to be worked on
-        never goes.
+        never goes, nor what storage commitment was promised for. With ``lock`` nobody can promise it any more until
+        the transaction ends: whoever deletes on the strength of the answer has to ask for that.
         """
         worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & (
             ReceivedInstanceRow.received_at <= now - timedelta(days=retention_days)
@@ -250,7 +252,14 @@ class Intake:
         undecided = (ReceivedInstanceRow.outcome == InstanceOutcome.HELD) & (
             ReceivedInstanceRow.received_at <= now - timedelta(days=hold_retention_days)
         )
-        return self._instances(ReceivedInstanceRow.purged_at.is_(None), worked_through | undecided, limit=limit)
+        promised = ReceivedInstanceRow.committed_until > now
+        return self._instances(
+            ReceivedInstanceRow.purged_at.is_(None),
+            worked_through | undecided,
+            ReceivedInstanceRow.committed_until.is_(None) | ~promised,
+            limit=limit,
+            lock=lock,
+        )
 
     def mark_purged(self, arrival_ids: Iterable[str], now: datetime) -> None:
         """Keep that originals are gone. What is known of them stays; an undecided hold becomes a tombstone."""
@@ -279,6 +288,8 @@ class Intake:
 
     # -- rows to values ----------------------------------------------------------------------------------------------
 
-    def _instances(self, *conditions: object, limit: int | None = None) -> list[ReceivedInstance]:
+    def _instances(self, *conditions: object, limit: int | None = None, lock: bool = False) -> list[ReceivedInstance]:
         query = select(ReceivedInstanceRow).where(*conditions).order_by(ReceivedInstanceRow.arrival_id)  # type: ignore[arg-type]
+        if lock:  # SQLite has no word for it, and needs none: its writers take turns
+            query = query.with_for_update()
         return [instance_value(row) for row in self._session.scalars(query.limit(limit))]

@@ -158,6 +158,7 @@ class ReceivedInstanceRow(Base):
         Index("ix_received_instance_outcome_received_at", "outcome", "received_at"),
         Index("ix_received_instance_case_outcome", "case_id", "outcome"),
         Index("ix_received_instance_association", "association_id"),
+        Index("ix_received_instance_sop_key", "sop_key"),
     )
 
     arrival_id: Mapped[str] = mapped_column(String(ID), primary_key=True)
@@ -182,6 +183,8 @@ class ReceivedInstanceRow(Base):
     fingerprint_dataset: Mapped[str] = mapped_column(String(64), default="")
     fingerprint_pixels: Mapped[str] = mapped_column(String(64), default="")
     purged_at: Mapped[datetime | None]
+    committed_until: Mapped[datetime | None]
+    """Until when the original stays because storage commitment was promised for it."""
 
 
 class CaseRow(Base):

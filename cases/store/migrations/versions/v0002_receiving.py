@@ -36,7 +36,40 @@ def _peers() -> None:
 
 
 def _commitments() -> None:
-    pass
+    op.create_table(
+        "commitment",
+        sa.Column("request_id", sa.String(length=32), nullable=False),
+        sa.Column("transaction_key", sa.String(length=32), nullable=False),
+        sa.Column("list_digest", sa.String(length=64), nullable=False),
+        sa.Column("calling_ae", sa.String(length=16), nullable=False),
+        sa.Column("called_ae", sa.String(length=16), nullable=False),
+        sa.Column("peer_address", sa.String(length=64), nullable=False),
+        sa.Column("association_id", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("committed", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("committed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_failure", sa.String(length=64), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("request_id", name="pk_commitment"),
+    )
+    op.create_index("ix_commitment_transaction_key", "commitment", ["transaction_key"])
+    op.create_index("ix_commitment_state", "commitment", ["state"])
+    op.create_table(
+        "commitment_instance",
+        sa.Column("request_id", sa.String(length=32), nullable=False),
+        sa.Column("sop_key", sa.String(length=32), nullable=False),
+        sa.Column("failure_reason", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["request_id"], ["commitment.request_id"], name="fk_commitment_instance_request_id"),
+        sa.PrimaryKeyConstraint("request_id", "sop_key", name="pk_commitment_instance"),
+    )
+    op.create_index("ix_commitment_instance_sop_key", "commitment_instance", ["sop_key"])
+    op.add_column("received_instance", sa.Column("committed_until", sa.DateTime(timezone=True), nullable=True))
+    op.create_index("ix_received_instance_sop_key", "received_instance", ["sop_key"])
 
 
 def _receipts() -> None:
@@ -49,7 +82,15 @@ def _manifests() -> None:
 
 def downgrade() -> None:
     """Take each part back, the last first; every part that `upgrade` calls gains its counterpart here."""
+    _commitments_back()
     _peers_back()
+
+
+def _commitments_back() -> None:
+    op.drop_index("ix_received_instance_sop_key", "received_instance")
+    op.drop_column("received_instance", "committed_until")
+    op.drop_table("commitment_instance")
+    op.drop_table("commitment")
 
 
 def _peers_back() -> None:
