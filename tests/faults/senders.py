@@ -192,18 +192,25 @@ def row(
     *,
     sent: Sequence[Thing],
     acknowledged: Iterable[str],
-    root: Path,
+    root: Path | None = None,
+    found: Found | None = None,
 ) -> Row:
-    """Hold what was sent and acknowledged against what is found; `sent` names an object as often as it was sent."""
-    found = Found.among(sent, root)
+    """Hold what was sent and acknowledged against what is found in a spool, or was found there among others.
+
+    `sent` names an object as often as it was sent, `acknowledged` as often as it was acknowledged.
+    """
+    is_all = root is not None
+    found = Found.among(sent, root) if root is not None else found
+    assert found is not None
     times = Counter(thing.mark for thing in sent)
     told = Counter(acknowledged)
+    marks = Counter({mark: found.marks[mark] for mark in times})
     return Row(
         fault=fault,
         sent=times.total(),
         acknowledged=told.total(),
-        stored=found.marks.total() + found.broken,
-        lost=sum((told - found.marks).values()),
-        doubled=sum((found.marks - times).values()),
-        broken=found.broken,
+        stored=marks.total() + found.broken * is_all,
+        lost=(told - marks).total(),
+        doubled=(marks - times).total(),
+        broken=found.broken * is_all,
     )
