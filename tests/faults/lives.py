@@ -98,6 +98,8 @@ def _live(root: Path, messages: Connection, die_at: int | None, within: bool, ch
     for kind, number in changes.pop("limits", {}).items():
         resource.setrlimit(kind, (number, number))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if clock := changes.pop("clock", 0.0):
+        _set_clock(clock)
     with Tap(root, rule).laid(answers=True):
         spool = Spool(root, name_key=NAME_KEY, reserve_bytes=0)
         with Receiver(settings(**changes), spool) as receiver:

@@ -126,8 +126,13 @@ class Sender:
         return True
 
     def open(self) -> bool:
-        """Wait until the association is accepted."""
-        return self.wait(pdu=2)
+        """Wait for the answer to the request; tell whether it is accepted."""
+        deadline = time.monotonic() + self.timeout_s
+        while not (self._pdus or self.is_closed):
+            assert time.monotonic() < deadline, "no answer in time"
+            time.sleep(0.0005)
+            self.look()
+        return self._pdus[:1] == [2]
 
     def store(self, thing: Thing, *, pieces: int = 3, wait: bool = True) -> bool:
         """Send an object in a few fragments; tell whether it was answered."""
