@@ -185,7 +185,7 @@ def token(config_file: Path | None, user: str, role: str, label: str) -> None:
 
 @main.group("spool-key")
 def spool_key() -> None:
-    """Keys that seal originals at rest."""
+    """Make keys that seal originals at rest."""
 
 
 @spool_key.command("new")
@@ -194,6 +194,23 @@ def spool_key_new() -> None:
     from bridge.spool_keys import new_spool_key  # noqa: PLC0415
 
     click.echo(new_spool_key(), nl=False)
+
+
+@main.group("spool")
+def spool_group() -> None:
+    """Look after the folder of the originals."""
+
+
+@spool_group.command("rekey")
+@config_option
+def spool_rekey(config_file: Path | None) -> None:
+    """Seal every original, and what is derived from it, under the first spool key; plain ones as well.
+
+    Everything may go on meanwhile. It can be stopped and repeated at any time.
+    """
+    from bridge.rekey import rekey_with_progress  # noqa: PLC0415
+
+    sys.exit(rekey_with_progress(read_settings(config_file)))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 Nobody else opens these files: whether they are sealed is decided here.
 """
 
+import fcntl
 import os
 import re
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,7 +55,15 @@ class Originals:
         return SealingWriter(self._keys, f"{sop_key}-{arrival_id}.dcm".encode(), put)
 
     def seal(self, name: str, identified_content: bytes) -> bytes:
-        """Return the bytes to keep for a content of another folder of the spool, such as a request to be answered."""
+        """Return the bytes to keep for a content of another folder of the spool, such as a request to be answered.
+
+        Parameters
+        ----------
+        name
+            The path of its file within the spool, such as ``requests/0a.json``: it opens under this name alone.
+        identified_content
+            What is kept.
+        """
         return identified_content if self._keys is None else seal(self._keys, _other(name), identified_content)
 
     def unseal(self, name: str, data: bytes) -> bytes:
@@ -112,10 +122,8 @@ class Originals:
             If the original is gone: nothing outlives it.
         """
         target = self.beside(study_key, sop_key, arrival_id, suffix)
-        self._write(target, self._sealed(target, data))
-        if not self.path(study_key, sop_key, arrival_id).exists():
-            target.unlink(missing_ok=True)
-            raise FileNotFoundError("the original is gone")
+        original = self.path(study_key, sop_key, arrival_id)
+        self._write(target, self._sealed(target, data), original.exists)
 
     def read_beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str) -> bytes | None:
         """Return what was kept beside an original; None where there is nothing."""
@@ -130,10 +138,7 @@ class Originals:
             If the originals are gone.
         """
         target = self._of_study(study_key, suffix)
-        self._write(target, self._sealed(target, data))
-        if not _has_original(target.parent):
-            target.unlink(missing_ok=True)
-            raise FileNotFoundError("the originals are gone")
+        self._write(target, self._sealed(target, data), partial(_has_original, target.parent))
 
     def read_beside_study(self, study_key: str, suffix: str) -> bytes | None:
         """Return what was kept beside the originals of a study; None where there is nothing."""
@@ -146,7 +151,7 @@ class Originals:
         """
         start = self._stem(study_key, sop_key, arrival_id) + "."
         folder = self._studies / study_key
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self.alone():
             names = _names(folder, start)
             for name in names:
                 (folder / name).unlink(missing_ok=True)
@@ -157,12 +162,29 @@ class Originals:
             if names:
                 self._disk.sync_folder(folder)
 
+    def sealed_name(self, path: Path) -> SealedName:
+        """Return the name that a file of the spool is sealed under."""
+        if path.parent.parent == self._studies:
+            return _name_of(path)
+        return _other(path.relative_to(self._studies.parent).as_posix())
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep apart those who replace a file and those who delete it, so that what was deleted does not come back."""
+        descriptor = os.open(self._studies.parent / "changing.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
     def _of_study(self, study_key: str, suffix: str) -> Path:
         if not is_key(study_key):
             raise ValueError("a key is 32 lower-case hex digits")
         return self._studies / study_key / f"{_OF_STUDY}.{_checked(suffix)}"
 
-    def _write(self, target: Path, data: bytes) -> None:
+    def _write(self, target: Path, data: bytes, is_wanted: Callable[[], bool]) -> None:
         # Under the name's own beginning, so that a draft left by a kill goes with the original.
         draft = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -172,11 +194,17 @@ class Originals:
                 self._disk.sync(descriptor)
             finally:
                 os.close(descriptor)
-            self._disk.rename(draft, target)
+            self._rename(draft, target, is_wanted)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
         self._disk.sync_folder(target.parent)
+
+    def _rename(self, draft: Path, target: Path, is_wanted: Callable[[], bool]) -> None:
+        with self.alone():
+            if not is_wanted():
+                raise FileNotFoundError("the original is gone")
+            self._disk.rename(draft, target)
 
     def _read(self, path: Path) -> bytes | None:
         try:

@@ -46,6 +46,7 @@ __all__ = [
     "SpoolKeys",
     "open_sealed",
     "seal",
+    "sealed_under",
     "unseal",
 ]
 
@@ -122,6 +123,12 @@ class SealedName:
 def is_sealed(head: bytes) -> bool:
     """Tell from its first bytes whether a file is a sealed one."""
     return head.startswith(_MAGIC)
+
+
+def sealed_under(file: BinaryIO) -> str | None:
+    """Return the id of the key that a file, read from where it stands, is sealed under; None if it is not sealed."""
+    head = file.read(_SALT_AT)
+    return head[_SALT_AT - _ID_BYTES :].hex() if is_sealed(head) else None
 
 
 def seal(keys: SpoolKeys, name: SealedName, content: bytes) -> bytes:
