@@ -49,12 +49,14 @@ class Peers:
         }
         if not insert_or_nothing(self._session, AssociationRow, [values], ["id"]):
             return False
-        refusals: Counter[tuple[int, str]] = Counter()
+        refusals: Counter[tuple[str, int, str]] = Counter()
         for refusal in record.refusals:
-            refusals[refusal.status, refusal.reason] += refusal.count
+            refusals[refusal.sop_class_uid or "unknown", refusal.status, refusal.reason] += refusal.count
         self._session.add_all(
-            RefusalRow(association_id=record.association_id, status=status, reason=reason, count=count)
-            for (status, reason), count in refusals.items()
+            RefusalRow(
+                association_id=record.association_id, sop_class_uid=uid, status=status, reason=reason, count=count
+            )
+            for (uid, status, reason), count in refusals.items()
         )
         declined = Counter((context.abstract_syntax, context.reason) for context in record.declined)
         self._session.add_all(
