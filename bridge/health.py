@@ -6,14 +6,12 @@ from datetime import UTC, datetime
 
 from api.ports import Measurement
 from bridge.engine import EngineClient
-from bridge.peers import BridgePeers
+from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import BlobStore
 from cases.errors import CaseError
 from cases.store import Database, Intake, Leases
 from scp.spool import Spool
-
-OPEN_TO_ALL = "any sender is let in, whatever its AE title and address: for trials only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ class BridgeReadiness:
 
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each thing that works and should not stay so."""
-        return (OPEN_TO_ALL,) if self.peers.is_open() else ()
+        return warnings_of(self.peers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
