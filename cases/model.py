@@ -359,6 +359,17 @@ class SenderTally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeFigures:
+    """The totals of the sum that adds up, for those who watch them."""
+
+    total: Tally
+    held_by_reason: Mapping[str, int]
+    associations: Mapping[str, int]
+    rejections: Mapping[str, int]
+    """Number of rejected associations by the rule that rejected them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeSummary:
     """The sum that adds up, of everything that was sent."""
 

@@ -15,6 +15,7 @@ from cases.model import (
     HoldState,
     InstanceFacts,
     InstanceOutcome,
+    IntakeFigures,
     IntakeSummary,
     NewArrival,
     ReceivedInstance,
@@ -338,6 +339,10 @@ class Intake:
     def summary(self, *, since: datetime | None = None) -> IntakeSummary:
         """Return the sum that adds up, over everything or over what arrived since a moment."""
         return summary.summarize(self._session, since)
+
+    def figures(self) -> IntakeFigures:
+        """Return the totals that are watched from outside."""
+        return summary.figures(self._session)
 
     # -- rows to values ----------------------------------------------------------------------------------------------
 

@@ -125,6 +125,15 @@ class Peers:
         query = select(AssociationRow.outcome, func.sum(AssociationRow.count)).group_by(AssociationRow.outcome)
         return {outcome.value: int(count) for outcome, count in self._session.execute(query)}
 
+    def by_rule(self) -> Mapping[str, int]:
+        """Return the number of rejected associations by the rule that rejected them."""
+        query = (
+            select(AssociationRow.rule, _total(AssociationRow.count))
+            .where(AssociationRow.outcome == AssociationOutcome.REJECTED)
+            .group_by(AssociationRow.rule)
+        )
+        return {rule: count for rule, count in self._session.execute(query)}  # noqa: C416 - rows are no tuples
+
     def declined(self) -> Mapping[str, int]:
         """Return the number of declined presentation contexts by abstract syntax."""
         query = select(DeclinedContextRow.abstract_syntax, func.sum(DeclinedContextRow.count)).group_by(
