@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import check_ports, prepare_folders
+from bridge.app import check_ports, check_tls, prepare_folders
 from bridge.keys import SecretError
 from bridge.logs import configure_logging
 from bridge.supervisor import Supervisor
@@ -23,6 +23,7 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
     configure_logging(settings.log_level, process="serve")
     try:
         check_ports(settings)
+        check_tls(settings)
         prepare_folders(settings)
     except (SecretError, OSError) as error:
         click.echo(f"Casebridge cannot start: {_sentence(error)}", err=True)
@@ -41,12 +42,20 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
 
 def print_banner(settings: Settings, admin_token: str | None) -> None:
     """Print where everything is; the token only when it was just made."""
+    if settings.open:
+        senders = "any sender, since --open is set: for trials only"
+    elif settings.peers:
+        senders = f"this machine and {len(settings.peers)} peer rule(s) of the settings"
+    else:
+        senders = "this machine only; name others under [[peers]] in the settings, or try with --open"
     where = "all interfaces" if settings.dicom_host == "0.0.0.0" else settings.dicom_host  # noqa: S104 - compared, not bound
+    ports = [f"port {settings.dicom_port}"] if settings.dicom_plain else []
+    ports += [f"TLS port {settings.tls_port}"] if settings.tls_port else []
     lines = [
         "Casebridge is ready.",
         f"  AE title     {settings.ae_title}",
-        f"  DICOM        port {settings.dicom_port} on {where}",
-        f"  Accepts      {who_may_send(settings)}",
+        f"  DICOM        {' and '.join(ports)} on {where}",
+        f"  Accepts      {senders}",
         f"  HTTP         http://{settings.http_host}:{settings.http_port}/api/v1",
         f"  Data         {settings.data_dir}",
         f"  A study is taken up {settings.quiet_period_s:g} s after its last image.",
@@ -61,21 +70,6 @@ def print_banner(settings: Settings, admin_token: str | None) -> None:
     lines += ["", f"  Try it: {command} demo    See it: {command} status    Stop: Ctrl-C"]
     click.echo("\n".join(lines))
     sys.stdout.flush()
-
-
-def who_may_send(settings: Settings) -> str:
-    """Return in words who may send."""
-    from scp.peers import PeerRulesFile  # noqa: PLC0415 - the supervisor stays small until it has something to print
-
-    if settings.open:
-        return "any sender, whatever its AE title and address, since open is set: for trials only"
-    rules = PeerRulesFile(settings.spool_dir / "peers.json").rules().rules
-    allowed = len(rules) - len(settings.peers)
-    parts = [f"{len(settings.peers)} peer rule(s) of the settings"] if settings.peers else []
-    parts += [f"{allowed} allowed since"] if allowed > 0 else []
-    if parts:
-        return f"this machine, {', '.join(parts)}"
-    return "this machine only; others: casebridge peers allow, [[peers]] in the settings, or --open"
 
 
 def own_command() -> str:

@@ -46,8 +46,7 @@ class _Section(BaseModel):
 class Route(_Section):
     """What becomes of studies that reach one called AE title from one calling AE title; ``*`` stands for any.
 
-    As written in the settings, ``profile``, ``quiet_period_s`` and ``max_settle_s`` may be missing;
-    ``Settings.route_for`` fills them in.
+    As written in the settings, ``profile`` and ``quiet_period_s`` may be missing; ``Settings.route_for`` fills them in.
     """
 
     calling_ae: AeTitleOrAny = values.ANY_AE_TITLE
@@ -58,7 +57,6 @@ class Route(_Section):
     hospital: str = ""
     """Whose patient IDs these are: two hospitals may use one number for two people."""
     quiet_period_s: float | None = Field(None, ge=0, le=SECONDS_PER_DAY)
-    max_settle_s: float | None = Field(None, ge=1, le=SECONDS_PER_DAY)
 
     @property
     def is_default(self) -> bool:
@@ -116,11 +114,47 @@ class Settings(_Section):
     )
     host: Annotated[str, AfterValidator(values.host)] | None = _setting(
         None,
-        "Address that both ports bind. Unset: HTTP on 127.0.0.1, DICOM on 0.0.0.0.",
+        "Address that all ports bind. Unset: HTTP on 127.0.0.1, DICOM on 0.0.0.0.",
         "give one address of this machine, such as 192.168.1.20, or 0.0.0.0 for all",
         "unset",
     )
     dicom_port: int = _setting(11112, "TCP port for DICOM.", "give a port from 1 to 65535", ge=1, le=65535)
+    dicom_plain: bool = _setting(
+        True,
+        "Whether `dicom_port` is listened on. `false` leaves DICOM over TLS alone.",
+        "give true or false",
+    )
+    tls_port: int | None = _setting(
+        None,
+        "TCP port for DICOM over TLS; 2762 is registered for it. Unset: no TLS.",
+        "give a port from 1 to 65535",
+        "unset",
+        ge=1,
+        le=65535,
+    )
+    tls_certificate_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "Our certificate and those that lead to its CA (PEM). A changed file is taken up without a restart.",
+        "give the path of a file",
+        "unset",
+    )
+    tls_key_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "The certificate's key (PEM, without passphrase, mode 600 or 640).",
+        "give the path of a file",
+        "unset",
+    )
+    tls_client_ca_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "Certificates that clients' own are checked against (PEM); each is trusted as it stands.",
+        "give the path of a file",
+        "unset",
+    )
+    tls_client_certificates: Literal["off", "optional", "required"] = _setting(
+        "off",
+        "Whether TLS clients show a certificate: `off`, `optional`, `required`.",
+        "give off, optional or required",
+    )
     http_port: int = _setting(8000, "TCP port for HTTP.", "give a port from 1 to 65535", ge=1, le=65535)
     ae_title: AeTitle = _setting(
         "CASEBRIDGE",
@@ -285,7 +319,7 @@ class Settings(_Section):
     routes: tuple[Route, ...] = _setting(
         (),
         "Who gets what is sent from and to which AE title; see below.",
-        "write [[routes]] tables with calling_ae, called_ae, owner, profile, hospital, quiet_period_s, max_settle_s",
+        "write [[routes]] tables with calling_ae, called_ae, owner, profile, hospital, quiet_period_s",
         "none",
     )
     peers: tuple[Peer, ...] = _setting(
@@ -312,7 +346,7 @@ class Settings(_Section):
         return tuple(dict.fromkeys((self.ae_title, *named)))
 
     def route_for(self, calling_ae: str, called_ae: str) -> Route:
-        """Return the most specific route of an association, with profile, quiet period and longest wait filled in.
+        """Return the most specific route of an association, with profile and quiet period filled in.
 
         A route that names both AE titles goes before one that names the called, that before one that names the calling.
         """
@@ -320,9 +354,7 @@ class Settings(_Section):
         taking = [route for route in self.routes if route.takes(calling, called)]
         route = max(taking, key=Route.specificity, default=Route())
         quiet_period_s = self.quiet_period_s if route.quiet_period_s is None else route.quiet_period_s
-        max_settle_s = self.max_settle_s if route.max_settle_s is None else route.max_settle_s
-        filled = {"profile": route.profile or self.profile, "quiet_period_s": quiet_period_s}
-        return route.model_copy(update=filled | {"max_settle_s": max_settle_s})
+        return route.model_copy(update={"profile": route.profile or self.profile, "quiet_period_s": quiet_period_s})
 
     def __repr_args__(self) -> Any:
         """Yield the fields as they may be shown: without password, without token."""
