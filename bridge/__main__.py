@@ -73,6 +73,7 @@ def main() -> None:
     casebridge serve    start everything on this machine
     casebridge demo     send a few example images to it
     casebridge status   what was received, what waits, what is held and why
+    casebridge peers    who may send, and who was turned away
     """
 
 
@@ -181,6 +182,46 @@ def token(config_file: Path | None, user: str, role: str, label: str) -> None:
     from bridge.app import issue_token  # noqa: PLC0415
 
     click.echo(issue_token(read_settings(config_file), user=user, role=role, label=label))
+
+
+@main.group(invoke_without_command=True)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def peers(context: click.Context, config_file: Path | None, as_json: bool) -> None:
+    """Show who may send, who was turned away and why, and who did send."""
+    context.obj = config_file
+    if context.invoked_subcommand is None:
+        from bridge.peers_command import show_peers  # noqa: PLC0415
+
+        sys.exit(show_peers(read_settings(config_file), as_json=as_json))
+
+
+@peers.command("allow")
+@config_option
+@click.argument("calling_ae")
+@click.option("--from", "addresses", multiple=True, metavar="ADDRESS", help="Address or range; as many as needed.")
+@click.option("--certificate", "certificates", multiple=True, help="sha256: and its fingerprint, or the name in it.")
+@click.option("--max-associations", type=click.IntRange(1, 1000), help="How many it may have open at once.")
+@click.option("--note", default="", help="What it is for; shown to administrators.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def allow_peer(group_config: Path | None, /, config_file: Path | None, **terms: Any) -> None:
+    """Let the AE title CALLING_AE send from now on; receivers that run need no restart."""
+    from bridge.peers_command import allow  # noqa: PLC0415
+
+    sys.exit(allow(read_settings(config_file or group_config), **terms))
+
+
+@peers.command("remove")
+@config_option
+@click.argument("rule_id", metavar="ID")
+@click.pass_obj
+def remove_peer(group_config: Path | None, /, config_file: Path | None, rule_id: str) -> None:
+    """Take back the allowed rule ID, or whose id begins so. Rules of the settings are changed in the settings."""
+    from bridge.peers_command import remove  # noqa: PLC0415
+
+    sys.exit(remove(read_settings(config_file or group_config), rule_id))
 
 
 @main.group("spool-key")

@@ -235,7 +235,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         blobs=blobs,
         readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool, peers=peers),
         peers=peers,
-        metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine)),
+        metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine), peers=peers),
         version=version,
         hold_retention_days=settings.hold_retention_days,
     )

@@ -1,19 +1,25 @@
 """What the API tells of the installation's health: readiness and figures, without paths or identifiers."""
 
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from api.ports import Measurement
 from bridge.engine import EngineClient
-from bridge.peers import BridgePeers
+from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import BlobStore
 from cases.errors import CaseError
+from cases.model import IntakeFigures
 from cases.store import Database, Intake, Leases
 from scp.spool import Spool
 
-OPEN_TO_ALL = "any sender is let in, whatever its AE title and address: for trials only"
+FIGURES_KEPT_S = 5.0
+"""How long the totals of the intake are good for, at least."""
+COST_FACTOR = 20.0
+"""They are good for so many times as long as it took to count them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,50 +54,102 @@ class BridgeReadiness:
 
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each thing that works and should not stay so."""
-        return (OPEN_TO_ALL,) if self.peers.is_open() else ()
+        return warnings_of(self.peers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFigures:
+    """The totals of the intake, counted anew when they are older than their cost allows.
+
+    Counting reads every row of the intake. However large that is and however often somebody asks, it takes no more than
+    one twentieth of the time, and one caller counts while the others wait for the same answer.
+    """
+
+    def __init__(self, count: Callable[[], IntakeFigures], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = count
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._figures: IntakeFigures | None = None
+        self._counted_at = 0.0
+        self._good_for_s = 0.0
+
+    def figures(self) -> tuple[IntakeFigures, float]:
+        """Return the totals and their age in seconds."""
+        with self._lock:
+            now = self._clock()
+            if self._figures is None or now - self._counted_at >= self._good_for_s:
+                self._figures = self._count()
+                self._counted_at = self._clock()
+                self._good_for_s = max(FIGURES_KEPT_S, (self._counted_at - now) * COST_FACTOR)
+            return self._figures, self._clock() - self._counted_at
+
+
 class BridgeMetrics:
     """The figures of intake, work and disk."""
 
-    database: Database
-    spool: Spool
-    client: EngineClient
+    def __init__(self, *, database: Database, spool: Spool, client: EngineClient, peers: BridgePeers) -> None:
+        self._database = database
+        self._spool = spool
+        self._client = client
+        self._peers = peers
+        self._kept = KeptFigures(self._count)
+
+    def _count(self) -> IntakeFigures:
+        with self._database.read() as session:
+            return Intake(session).figures()
 
     def measurements(self) -> Iterable[Measurement]:
         """Return the present figures."""
-        with self.database.read() as session:
-            summary = Intake(session).summary()
-        total = summary.total
-        for state in (
-            "stored", "refused", "in_progress", "in_draft", "waiting", "inbox", "submitted", "removed", "dropped",
-            "held", "expired", "duplicate", "superseded",
-        ):  # fmt: skip
-            yield Measurement(
-                name="casebridge_objects",
-                help="Objects by where they are now.",
-                value=getattr(total, state),
-                labels={"state": state},
-            )
-        for reason, count in summary.held_by_reason.items():
-            yield Measurement(
-                name="casebridge_objects_held",
-                help="Objects that wait for a person, by reason.",
-                value=count,
-                labels={"reason": reason},
-            )
-        for outcome, count in summary.associations.items():
-            yield Measurement(
-                name="casebridge_associations",
-                help="Associations by how they ended.",
-                value=count,
-                labels={"outcome": outcome},
-            )
-        for state, count in self.client.counts().items():
+        figures, age_s = self._kept.figures()
+        yield from _of_intake(figures)
+        yield Measurement(
+            name="casebridge_figures_age_seconds",
+            help="Age of the totals of objects and associations, which are counted anew every few seconds.",
+            value=age_s,
+        )
+        for state, count in self._client.counts().items():
             yield Measurement(
                 name="casebridge_studies", help="Settled studies by state.", value=count, labels={"state": state}
             )
         yield Measurement(
-            name="casebridge_spool_free_bytes", help="Free bytes on the spool's disk.", value=self.spool.free_bytes()
+            name="casebridge_open_to_all",
+            help="1 where any sender is let in, whatever its AE title and address.",
+            value=int(self._peers.is_open()),
+        )
+        yield Measurement(
+            name="casebridge_spool_free_bytes", help="Free bytes on the spool's disk.", value=self._spool.free_bytes()
+        )
+
+
+def _of_intake(figures: IntakeFigures) -> Iterable[Measurement]:
+    total = figures.total
+    for state in (
+        "stored", "refused", "in_progress", "in_draft", "waiting", "inbox", "submitted", "removed", "dropped",
+        "held", "expired", "duplicate", "superseded",
+    ):  # fmt: skip
+        yield Measurement(
+            name="casebridge_objects",
+            help="Objects by where they are now.",
+            value=getattr(total, state),
+            labels={"state": state},
+        )
+    for reason, count in figures.held_by_reason.items():
+        yield Measurement(
+            name="casebridge_objects_held",
+            help="Objects that wait for a person, by reason.",
+            value=count,
+            labels={"reason": reason},
+        )
+    for outcome, count in figures.associations.items():
+        yield Measurement(
+            name="casebridge_associations",
+            help="Associations by how they ended.",
+            value=count,
+            labels={"outcome": outcome},
+        )
+    for rule, count in figures.rejections.items():
+        yield Measurement(
+            name="casebridge_rejections",
+            help="Rejected associations, by the rule that rejected them.",
+            value=count,
+            labels={"rule": rule},
         )

@@ -16,9 +16,9 @@ OUTCOMES = {
 
 def association_summary(record: AssociationRecord) -> AssociationSummary:
     """Return what the store keeps of an association: who, when, how it ended, and what was refused and declined."""
-    refused = Counter[tuple[int, str]]()
+    refused = Counter[tuple[str, int, str]]()
     for group in record.refused:
-        refused[group.status, group.reason] += group.count
+        refused[_uid(group.sop_class_uid), group.status, group.reason] += group.count
     return AssociationSummary(
         association_id=record.association_id,
         calling_ae=record.calling_ae,
@@ -33,7 +33,8 @@ def association_summary(record: AssociationRecord) -> AssociationSummary:
         tls=record.tls,
         certificate=record.certificate,
         refusals=tuple(
-            Refusal(status=status, reason=reason, count=count) for (status, reason), count in sorted(refused.items())
+            Refusal(sop_class_uid=uid, status=status, reason=reason, count=count)
+            for (uid, status, reason), count in sorted(refused.items())
         ),
         declined=tuple(
             DeclinedContext(

@@ -40,6 +40,7 @@ log = logging.getLogger("casebridge.peers")
 REJECTED_SHOWN = 200
 ORIGIN_SETTINGS = "settings"
 ORIGIN_ALLOWED = "allowed"
+OPEN_TO_ALL = "any sender is let in, whatever its AE title and address: for trials only"
 
 EXPLANATIONS: Mapping[Refusal, str] = {
     Refusal.UNKNOWN_CALLING_AE: "No rule names this AE title. If it is one of your senders, allow it from this "
@@ -56,6 +57,8 @@ EXPLANATIONS: Mapping[Refusal, str] = {
     "name the AE title in a route of the settings.",
     Refusal.TOO_MANY_ASSOCIATIONS: "All places for associations were taken. The sender tries again; raise "
     "max_associations if this happens often.",
+    Refusal.TOO_MANY_FROM_ADDRESS: "This address had as many associations open as one may have. The sender tries "
+    "again; raise the limit in the settings if this happens often.",
     Refusal.TOO_MANY_CONNECTIONS: "Far too many connections were open. Look at what opens them; senders try again.",
     Refusal.DISK_RESERVE: "The spool's disk was full up to its reserve. Make room; the sender tries again.",
     Refusal.STOPPING: "The receiver was being stopped. The sender tries again.",
@@ -227,6 +230,11 @@ class BridgePeers:
         except (OSError, PeerRulesError) as error:
             log.error("the file of the allowed peers cannot be written", extra={"error": type(error).__name__})  # noqa: TRY400
             raise StoreUnavailableError("the receivers cannot be told now; they are as soon as that works") from None
+
+
+def warnings_of(peers: BridgePeers) -> tuple[str, ...]:
+    """Return a sentence for each thing about the peers that works and should not stay so."""
+    return (OPEN_TO_ALL,) if peers.is_open() else ()
 
 
 def keep_peers_in_step(peers: BridgePeers) -> None:

@@ -23,4 +23,5 @@ def destination_for(settings: Settings, calling_ae: str, called_ae: str) -> Dest
         hospital=hospital,
         profile=profile,
         quiet_period_s=route.quiet_period_s,
+        max_settle_s=route.max_settle_s,
     )

@@ -9,15 +9,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from bridge.engine import EngineClient
 from bridge.journals import association_summary
 from bridge.retention import Retention, keep_books_small
+from bridge.settling import SettleRules, Settling
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import StoreUnavailableError
 from cases.model import Destination, NewArrival
+from cases.receipts import SettledBy
 from cases.store import Cases, Database, Intake, Leases
 from scp.spool import Arrival, ScanMark, Spool
 
@@ -33,14 +33,6 @@ RETENTION_S = 60.0
 BOOKS_S = 3600.0
 BATCH = 500
 """Arrivals recorded in one transaction, so that a large spool does not keep the database from others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettleRules:
-    """When a study counts as complete enough to begin with."""
-
-    quiet_period_s: float
-    max_settle_s: float
 
 
 class Scanner:
@@ -59,13 +51,14 @@ class Scanner:
         retention: Retention,
         reclaim: Callable[[str], int],
         keep_peers: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._spool = spool
         self._client = client
         self._worker_id = worker_id
         self._holder = holder or worker_id
-        self._rules = rules
+        self._settling = Settling(rules, self._list_of, clock)
         self._destination_for = destination_for
         self._retention = retention
         self._reclaim = reclaim
@@ -116,6 +109,7 @@ class Scanner:
             self._lease_at = now + LEASE_TTL_S / 3
         else:
             self._mark, self._lease_at = None, 0.0
+            self._settling.forget()
             self._stopping.wait(LEASE_TTL_S / 5)
         return held
 
@@ -168,22 +162,33 @@ class Scanner:
                     size_bytes=arrival.size_bytes,
                 )
             )
+        touched = []
         with self._database.write() as session:
             for destination, batch in by_destination.items():
-                Intake(session).record(batch, destination=destination)
+                touched += Intake(session).record(batch, destination=destination)
+        self._settling.note(touched)
         self._seen.update(arrival.arrival_id for arrival in arrivals)
 
     def _enqueue_settled(self) -> None:
         with self._database.read() as session:
-            settled = Intake(session).settled(
-                datetime.now(UTC), default_quiet_s=self._rules.quiet_period_s, max_s=self._rules.max_settle_s
-            )
-        for study in settled:
+            arriving = Intake(session).arriving()
+        settled = self._settling.due(arriving, self._spool.journal.receiving() if arriving else ())
+        if not settled:
+            return
+        with self._database.read() as session:
+            waiting = Intake(session).unassigned([key for key, _ in settled])
+        # Short studies first, so that a small one does not wait behind a cine.
+        for key, why in sorted(settled, key=lambda found: (waiting.get(found[0], 0), found[0])):
             with self._database.write() as session:
-                generation, instances = Intake(session).assign_generation(study.key)
+                generation, instances = Intake(session).assign_generation(key, why)
                 if instances:
-                    self._client.enqueue_study(session, study.key, generation, instances=instances)
-            log.info("study settled", extra={"generation": generation, "instances": instances})
+                    self._client.enqueue_study(session, key, generation, instances=instances)
+            log.info("study settled", extra={"generation": generation, "instances": instances, "settled_by": why.value})
+
+    def _list_of(self, key: str) -> SettledBy | None:
+        """Return the sender's list by which a study is complete; ``cases.store.evidence`` names the kinds of lists."""
+        with self._database.read() as session:
+            return Intake(session).settled_by_list(key)
 
     def _record_journals(self) -> None:
         for path in self._spool.journals():

@@ -42,12 +42,6 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
 
 def print_banner(settings: Settings, admin_token: str | None) -> None:
     """Print where everything is; the token only when it was just made."""
-    if settings.open:
-        senders = "any sender, since --open is set: for trials only"
-    elif settings.peers:
-        senders = f"this machine and {len(settings.peers)} peer rule(s) of the settings"
-    else:
-        senders = "this machine only; name others under [[peers]] in the settings, or try with --open"
     where = "all interfaces" if settings.dicom_host == "0.0.0.0" else settings.dicom_host  # noqa: S104 - compared, not bound
     ports = [f"port {settings.dicom_port}"] if settings.dicom_plain else []
     ports += [f"TLS port {settings.tls_port}"] if settings.tls_port else []
@@ -55,7 +49,7 @@ def print_banner(settings: Settings, admin_token: str | None) -> None:
         "Casebridge is ready.",
         f"  AE title     {settings.ae_title}",
         f"  DICOM        {' and '.join(ports)} on {where}",
-        f"  Accepts      {senders}",
+        f"  Accepts      {who_may_send(settings)}",
         f"  HTTP         http://{settings.http_host}:{settings.http_port}/api/v1",
         f"  Data         {settings.data_dir}",
         f"  A study is taken up {settings.quiet_period_s:g} s after its last image.",
@@ -70,6 +64,21 @@ def print_banner(settings: Settings, admin_token: str | None) -> None:
     lines += ["", f"  Try it: {command} demo    See it: {command} status    Stop: Ctrl-C"]
     click.echo("\n".join(lines))
     sys.stdout.flush()
+
+
+def who_may_send(settings: Settings) -> str:
+    """Return in words who may send."""
+    from scp.peers import PeerRulesFile  # noqa: PLC0415 - the supervisor stays small until it has something to print
+
+    if settings.open:
+        return "any sender, whatever its AE title and address, since open is set: for trials only"
+    rules = PeerRulesFile(settings.spool_dir / "peers.json").rules().rules
+    allowed = len(rules) - len(settings.peers)
+    parts = [f"{len(settings.peers)} peer rule(s) of the settings"] if settings.peers else []
+    parts += [f"{allowed} allowed since"] if allowed > 0 else []
+    if parts:
+        return f"this machine, {', '.join(parts)}"
+    return "this machine only; others: casebridge peers allow, [[peers]] in the settings, or --open"
 
 
 def own_command() -> str:

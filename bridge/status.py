@@ -7,9 +7,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bridge.app import open_spool
 from bridge.keys import SecretError
+from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import CaseError
 from cases.model import IntakeSummary, Tally
@@ -64,6 +66,7 @@ def collect(settings: Settings) -> dict[str, Any]:
             workers = Leases(session).live(LEASE_PREFIX, datetime.now(UTC))
         return {
             **summary_as_values(summary),
+            "warnings": list(warnings_of(BridgePeers(database=database, spool=spool, own_ae=settings.ae_title))),
             "workers": sorted(name.removeprefix(LEASE_PREFIX) for name, _ in workers),
             "spool": {
                 "free_bytes": spool.free_bytes(),
@@ -99,6 +102,8 @@ def _tally(tally: Tally) -> dict[str, int]:
 
 def show(report: dict[str, Any], console: Console) -> None:
     """Print the status as tables that fit a terminal."""
+    for warning in report["warnings"]:
+        console.print(f"Warning: {warning}.", style="yellow", markup=False, highlight=False)
     total = report["total"]
     table = Table(title="Objects", title_justify="left", box=None, show_header=False)
     table.add_column(justify="right")
@@ -146,7 +151,12 @@ def _show_counts(title: str, counts: dict[str, int], console: Console) -> None:
 
 
 def _show_rejected(peers: list[dict[str, Any]], console: Console) -> None:
-    table = Table("sender", "to", "from", "why", "times", title="\nRejected senders", title_justify="left", box=None)
+    table = Table(title="\nRejected senders", title_justify="left", box=None, pad_edge=False)
+    for column in ("sender", "to", "from", "why", "times"):
+        table.add_column(column, overflow="fold")
     for peer in peers:
-        table.add_row(peer["calling_ae"], peer["called_ae"], peer["peer_address"], peer["rule"], str(peer["count"]))
+        # As plain text: whoever reaches the port chooses the AE titles, and brackets would be taken for colours.
+        cells = (peer["calling_ae"], peer["called_ae"], peer["peer_address"], peer["rule"], str(peer["count"]))
+        table.add_row(*map(Text, cells))
     console.print(table)
+    console.print("What to do about them: casebridge peers", markup=False, highlight=False)

@@ -16,7 +16,8 @@ from bridge.pipeline import Tools, start_child
 from bridge.pool import Pool, PoolStartError
 from bridge.retention import Retention
 from bridge.routes import destination_for
-from bridge.scanner import Scanner, SettleRules
+from bridge.scanner import Scanner
+from bridge.settling import SettleRules
 from bridge.spool_keys import load_spool_keys
 from bridge.study import StudyRunner
 from bridge.worker_leases import Heartbeat

@@ -156,6 +156,7 @@ class Destination:
     hospital: str = field(repr=False)
     profile: str
     quiet_period_s: float | None = None
+    max_settle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,12 +226,46 @@ class ReceivedStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFacts:
+    """What the header of an instance says for the receipt of its study: a key and numbers, nothing that identifies."""
+
+    series_key: str
+    """Keyed digest of the Series Instance UID; empty where the header was not read."""
+    instance_number: int | None = None
+    acquisition_number: int | None = None
+    stated_study: int | None = None
+    """Number of Study Related Instances (0020,1208)."""
+    stated_series: int | None = None
+    """Number of Series Related Instances (0020,1209)."""
+    stated_acquisition: int | None = None
+    """Images in Acquisition (0020,1002)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivingStudy:
+    """A study with instances that no worker has; ages by the clock of the database."""
+
+    key: str
+    """Row key of the received study."""
+    study_key: str
+    """Key of the study in the spool."""
+    quiet_for_s: float
+    """Since the last instance was recorded."""
+    waiting_for_s: float
+    """Since the first of those that wait was recorded."""
+    quiet_period_s: float | None
+    max_settle_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """C-STORE requests of an association that were answered with one failure status."""
 
     status: int
     reason: str
     count: int
+    sop_class_uid: str = ""
+    """Of the presentation context they came on; empty in sums over all classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +356,17 @@ class SenderTally:
     calling_ae: str
     tally: Tally
     last_arrival_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeFigures:
+    """The totals of the sum that adds up, for those who watch them."""
+
+    total: Tally
+    held_by_reason: Mapping[str, int]
+    associations: Mapping[str, int]
+    rejections: Mapping[str, int]
+    """Number of rejected associations by the rule that rejected them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

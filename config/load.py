@@ -220,10 +220,7 @@ def _disagreements(settings: Settings, given: _Given) -> Iterator[str]:
             f"{given.named('hold_reminder_days')}: comes after hold_retention_days "
             f"({settings.hold_retention_days}), when nothing is left to decide; make it smaller."
         )
-    pairs = [(route.calling_ae, route.called_ae) for route in settings.routes]
-    for number, pair in enumerate(pairs, 1):
-        if pair in pairs[: number - 1]:
-            yield f"{given.named('routes')}, table {number}: has the two AE titles of an earlier one; merge them."
+    yield from _route_disagreements(settings, given)
     for name in dict.fromkeys([settings.profile, *(route.profile for route in settings.routes if route.profile)]):
         if not has_profile(name, settings):
             where = given.named("profile" if name == settings.profile else "routes")
@@ -238,6 +235,20 @@ def _files_that_disagree(settings: Settings, given: _Given) -> Iterator[str]:
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             yield f"{given.named(setting)}: {nearest} cannot be written to; make it writable or name another folder."
+
+
+def _route_disagreements(settings: Settings, given: _Given) -> Iterator[str]:
+    pairs = [(route.calling_ae, route.called_ae) for route in settings.routes]
+    for number, (route, pair) in enumerate(zip(settings.routes, pairs, strict=True), 1):
+        if pair in pairs[: number - 1]:
+            yield f"{given.named('routes')}, table {number}: has the two AE titles of an earlier one; merge them."
+        quiet_s = settings.quiet_period_s if route.quiet_period_s is None else route.quiet_period_s
+        longest_s = settings.max_settle_s if route.max_settle_s is None else route.max_settle_s
+        if quiet_s > longest_s and (route.quiet_period_s, route.max_settle_s) != (None, None):
+            yield (
+                f"{given.named('routes')}, table {number}: its quiet_period_s ({quiet_s:g}) is longer than its "
+                f"max_settle_s ({longest_s:g}), so no study would ever be quiet; make it shorter."
+            )
 
 
 def _tls_disagreements(settings: Settings, given: _Given) -> Iterator[str]:

@@ -46,7 +46,8 @@ class _Section(BaseModel):
 class Route(_Section):
     """What becomes of studies that reach one called AE title from one calling AE title; ``*`` stands for any.
 
-    As written in the settings, ``profile`` and ``quiet_period_s`` may be missing; ``Settings.route_for`` fills them in.
+    As written in the settings, ``profile``, ``quiet_period_s`` and ``max_settle_s`` may be missing;
+    ``Settings.route_for`` fills them in.
     """
 
     calling_ae: AeTitleOrAny = values.ANY_AE_TITLE
@@ -57,6 +58,7 @@ class Route(_Section):
     hospital: str = ""
     """Whose patient IDs these are: two hospitals may use one number for two people."""
     quiet_period_s: float | None = Field(None, ge=0, le=SECONDS_PER_DAY)
+    max_settle_s: float | None = Field(None, ge=1, le=SECONDS_PER_DAY)
 
     @property
     def is_default(self) -> bool:
@@ -319,7 +321,7 @@ class Settings(_Section):
     routes: tuple[Route, ...] = _setting(
         (),
         "Who gets what is sent from and to which AE title; see below.",
-        "write [[routes]] tables with calling_ae, called_ae, owner, profile, hospital, quiet_period_s",
+        "write [[routes]] tables with calling_ae, called_ae, owner, profile, hospital, quiet_period_s, max_settle_s",
         "none",
     )
     peers: tuple[Peer, ...] = _setting(
@@ -346,7 +348,7 @@ class Settings(_Section):
         return tuple(dict.fromkeys((self.ae_title, *named)))
 
     def route_for(self, calling_ae: str, called_ae: str) -> Route:
-        """Return the most specific route of an association, with profile and quiet period filled in.
+        """Return the most specific route of an association, with profile, quiet period and longest wait filled in.
 
         A route that names both AE titles goes before one that names the called, that before one that names the calling.
         """
@@ -354,7 +356,9 @@ class Settings(_Section):
         taking = [route for route in self.routes if route.takes(calling, called)]
         route = max(taking, key=Route.specificity, default=Route())
         quiet_period_s = self.quiet_period_s if route.quiet_period_s is None else route.quiet_period_s
-        return route.model_copy(update={"profile": route.profile or self.profile, "quiet_period_s": quiet_period_s})
+        max_settle_s = self.max_settle_s if route.max_settle_s is None else route.max_settle_s
+        filled = {"profile": route.profile or self.profile, "quiet_period_s": quiet_period_s}
+        return route.model_copy(update=filled | {"max_settle_s": max_settle_s})
 
     def __repr_args__(self) -> Any:
         """Yield the fields as they may be shown: without password, without token."""

@@ -104,9 +104,16 @@ def instance_value(row: ReceivedInstanceRow) -> ReceivedInstance:
 
 
 def study_values(
-    key: str, arrival: NewArrival, destination: Destination, first: datetime, last: datetime
+    key: str,
+    arrival: NewArrival,
+    destination: Destination,
+    first: datetime,
+    last: datetime,
+    *,
+    code: str,
+    now: datetime,
 ) -> dict[str, object]:
-    """Return the columns of a new received study."""
+    """Return the columns of a new received study with this receipt code."""
     return {
         "key": key,
         "study_key": arrival.study_key,
@@ -117,11 +124,15 @@ def study_values(
         "hospital": destination.hospital,
         "profile": destination.profile,
         "quiet_period_s": destination.quiet_period_s,
+        "max_settle_s": destination.max_settle_s,
+        "receipt_code": code,
         "first_arrival_at": first,
         "last_arrival_at": last,
+        "last_recorded_at": now,
         "unassigned_since": None,
         "generation": 0,
         "patient_key": "",
+        "settled_by": "",
     }
 
 
@@ -145,6 +156,7 @@ def instance_values(key: str, arrival: NewArrival) -> dict[str, object]:
         "detail": "",
         "fingerprint_dataset": "",
         "fingerprint_pixels": "",
+        "series_key": "",
     }
 
 
@@ -171,6 +183,7 @@ def study_value(session: Session, row: ReceivedStudyRow) -> ReceivedStudy:
             hospital=row.hospital,
             profile=row.profile,
             quiet_period_s=row.quiet_period_s,
+            max_settle_s=row.max_settle_s,
         ),
         first_arrival_at=row.first_arrival_at,
         last_arrival_at=row.last_arrival_at,

@@ -3,21 +3,25 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.model import (
+    ArrivingStudy,
     AssociationSummary,
     CaseStatus,
     Destination,
     HoldState,
+    InstanceFacts,
     InstanceOutcome,
+    IntakeFigures,
     IntakeSummary,
     NewArrival,
     ReceivedInstance,
     ReceivedStudy,
 )
+from cases.receipts import SettledBy, new_code
 from cases.store import summary
 from cases.store.arrivals import (
     finish_instance,
@@ -27,6 +31,8 @@ from cases.store.arrivals import (
     study_value,
     study_values,
 )
+from cases.store.clock import database_now
+from cases.store.evidence import settled_by_list
 from cases.store.peers import Peers
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStudyRow
 from cases.store.upsert import insert_or_nothing
@@ -46,11 +52,19 @@ class Intake:
 
     # -- arriving ----------------------------------------------------------------------------------------------------
 
-    def record(self, arrivals: Sequence[NewArrival], *, destination: Destination) -> list[str]:
+    def record(
+        self, arrivals: Sequence[NewArrival], *, destination: Destination, now: datetime | None = None
+    ) -> list[str]:
         """Give every arrival that has no row one, and return the row keys of the studies that got any.
 
         A study starts anew to wait for its quiet period with each new instance. Safe to repeat with the same arrivals.
+
+        Parameters
+        ----------
+        now : datetime, optional
+            By default the moment by the clock of the database.
         """
+        moment = database_now(self._session) if now is None else now
         by_study: dict[str, list[NewArrival]] = {}
         for arrival in arrivals:
             by_study.setdefault(arrival.study_key, []).append(arrival)
@@ -58,20 +72,19 @@ class Intake:
         # In the order of the keys, so that two recorders lock the studies in the same order.
         for study_key in sorted(by_study):
             key = f"{study_key}-{destination.id}"
-            if self._record_study(key, by_study[study_key], destination):
+            if self._record_study(key, by_study[study_key], destination, moment):
                 touched.append(key)
         return touched
 
-    def _record_study(self, key: str, arrivals: Sequence[NewArrival], destination: Destination) -> bool:
+    def _record_study(self, key: str, arrivals: Sequence[NewArrival], destination: Destination, now: datetime) -> bool:
         known = self.known(arrival.arrival_id for arrival in arrivals)
         fresh = [arrival for arrival in arrivals if arrival.arrival_id not in known]
         if not fresh:
             return False
         first = min(arrival.received_at for arrival in fresh)
         last = max(arrival.received_at for arrival in fresh)
-        insert_or_nothing(
-            self._session, ReceivedStudyRow, [study_values(key, fresh[0], destination, first, last)], ["key"]
-        )
+        values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
+        insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
         study = lock_study(self._session, key)
         if not insert_or_nothing(
             self._session, ReceivedInstanceRow, [instance_values(key, arrival) for arrival in fresh], ["arrival_id"]
@@ -79,12 +92,19 @@ class Intake:
             return False
         study.first_arrival_at = min(study.first_arrival_at, first)
         study.last_arrival_at = max(study.last_arrival_at, last)
-        study.unassigned_since = min(study.unassigned_since or first, first)
+        study.last_recorded_at, study.unassigned_since = now, study.unassigned_since or now
         # The settings may have changed since the first instance: the route of the latest one counts.
         study.owner_name, study.hospital = destination.owner, destination.hospital
         study.profile, study.quiet_period_s = destination.profile, destination.quiet_period_s
+        study.max_settle_s = destination.max_settle_s
         self._session.flush()
         return True
+
+    def _free_code(self) -> str:
+        while True:
+            code = new_code()
+            if self._session.scalar(select(exists().where(ReceivedStudyRow.receipt_code == code))) is not True:
+                return code
 
     def known(self, arrival_ids: Iterable[str]) -> set[str]:
         """Return those of the ids that have a row."""
@@ -102,24 +122,42 @@ class Intake:
 
     # -- settling ----------------------------------------------------------------------------------------------------
 
-    def settled(self, now: datetime, *, default_quiet_s: float, max_s: float) -> list[ReceivedStudy]:
-        """Return the studies with unassigned arrivals that have been quiet for long enough, or waited ``max_s``.
-
-        Short studies come first, so that a small one does not wait behind a cine.
-        """
+    def arriving(self, now: datetime | None = None) -> list[ArrivingStudy]:
+        """Return the studies with unassigned arrivals; ages at ``now``, by default by the clock of the database."""
         rows = self._session.scalars(
-            select(ReceivedStudyRow).where(ReceivedStudyRow.unassigned_since.is_not(None))
+            select(ReceivedStudyRow)
+            .where(ReceivedStudyRow.unassigned_since.is_not(None))
+            .order_by(ReceivedStudyRow.key)
         ).all()
-        due = []
-        for row in rows:
-            quiet_s = default_quiet_s if row.quiet_period_s is None else row.quiet_period_s
-            quiet_over = row.last_arrival_at + timedelta(seconds=quiet_s) <= now
-            since = row.unassigned_since
-            if quiet_over or (since is not None and since + timedelta(seconds=max_s) <= now):
-                due.append(study_value(self._session, row))
-        return sorted(due, key=lambda study: (study.unassigned, study.last_arrival_at, study.key))
+        if not rows:
+            return []
+        moment = database_now(self._session) if now is None else now
+        return [
+            ArrivingStudy(
+                key=row.key,
+                study_key=row.study_key,
+                quiet_for_s=(moment - row.last_recorded_at).total_seconds(),
+                waiting_for_s=(moment - (row.unassigned_since or moment)).total_seconds(),
+                quiet_period_s=row.quiet_period_s,
+                max_settle_s=row.max_settle_s,
+            )
+            for row in rows
+        ]
 
-    def assign_generation(self, study_key: str) -> tuple[int, int]:
+    def unassigned(self, study_keys: Collection[str]) -> dict[str, int]:
+        """Return how many instances of each of these studies wait for it to settle."""
+        query = (
+            select(ReceivedInstanceRow.received_study, func.count())
+            .where(ReceivedInstanceRow.received_study.in_(study_keys), ReceivedInstanceRow.generation.is_(None))
+            .group_by(ReceivedInstanceRow.received_study)
+        )
+        return {key: count for key, count in self._session.execute(query)}  # noqa: C416 - rows are no tuples
+
+    def settled_by_list(self, study_key: str) -> SettledBy | None:
+        """Return the list of the sender's by which everything is there; None where there is none, or it is not."""
+        return settled_by_list(self._session, study_key)
+
+    def assign_generation(self, study_key: str, settled_by: SettledBy = SettledBy.QUIET) -> tuple[int, int]:
         """Assign the unassigned instances to the study's next generation, and return it with their number.
 
         With nothing to assign, the current generation and 0.
@@ -134,6 +172,7 @@ class Intake:
         study.unassigned_since = None
         if changed:
             study.generation += 1
+            study.settled_at, study.settled_by = database_now(self._session), settled_by.value
         self._session.flush()
         return study.generation, len(changed)
 
@@ -216,6 +255,21 @@ class Intake:
             .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels)
         )
 
+    def set_facts(self, arrival_id: str, facts: InstanceFacts) -> None:
+        """Keep what the header says for the receipt."""
+        self._session.execute(
+            update(ReceivedInstanceRow)
+            .where(ReceivedInstanceRow.arrival_id == arrival_id)
+            .values(
+                series_key=facts.series_key,
+                instance_number=facts.instance_number,
+                acquisition_number=facts.acquisition_number,
+                stated_study=facts.stated_study,
+                stated_series=facts.stated_series,
+                stated_acquisition=facts.stated_acquisition,
+            )
+        )
+
     def set_patient_key(self, study_key: str, patient_key: str) -> str:
         """Keep the internal patient key that the first instance of a study named; return the one that is kept."""
         study = lock_study(self._session, study_key)
@@ -285,6 +339,10 @@ class Intake:
     def summary(self, *, since: datetime | None = None) -> IntakeSummary:
         """Return the sum that adds up, over everything or over what arrived since a moment."""
         return summary.summarize(self._session, since)
+
+    def figures(self) -> IntakeFigures:
+        """Return the totals that are watched from outside."""
+        return summary.figures(self._session)
 
     # -- rows to values ----------------------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 """Names that one holder has for a while: the scanner's, and one for each worker that lives."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from cases.store.clock import now as clock_now
+from cases.store.clock import database_now
 from cases.store.rows import LeaseRow
 from cases.store.upsert import dialect_insert
 
@@ -22,10 +22,7 @@ class Leases:
 
         A host whose own clock runs ahead would find every lease of the others expired.
         """
-        if self._session.get_bind().dialect.name != "postgresql":
-            return clock_now()
-        moment: datetime = self._session.execute(select(func.clock_timestamp())).scalar_one()
-        return moment.astimezone(UTC)
+        return database_now(self._session)
 
     def claim(self, name: str, owner: str, ttl_s: float, now: datetime) -> bool:
         """Take the lease when it is free, expired or one's own, and return whether it is held now."""

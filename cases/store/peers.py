@@ -49,12 +49,14 @@ class Peers:
         }
         if not insert_or_nothing(self._session, AssociationRow, [values], ["id"]):
             return False
-        refusals: Counter[tuple[int, str]] = Counter()
+        refusals: Counter[tuple[str, int, str]] = Counter()
         for refusal in record.refusals:
-            refusals[refusal.status, refusal.reason] += refusal.count
+            refusals[refusal.sop_class_uid or "unknown", refusal.status, refusal.reason] += refusal.count
         self._session.add_all(
-            RefusalRow(association_id=record.association_id, status=status, reason=reason, count=count)
-            for (status, reason), count in refusals.items()
+            RefusalRow(
+                association_id=record.association_id, sop_class_uid=uid, status=status, reason=reason, count=count
+            )
+            for (uid, status, reason), count in refusals.items()
         )
         declined = Counter((context.abstract_syntax, context.reason) for context in record.declined)
         self._session.add_all(
@@ -122,6 +124,15 @@ class Peers:
         """Return the number of associations by outcome."""
         query = select(AssociationRow.outcome, func.sum(AssociationRow.count)).group_by(AssociationRow.outcome)
         return {outcome.value: int(count) for outcome, count in self._session.execute(query)}
+
+    def by_rule(self) -> Mapping[str, int]:
+        """Return the number of rejected associations by the rule that rejected them."""
+        query = (
+            select(AssociationRow.rule, _total(AssociationRow.count))
+            .where(AssociationRow.outcome == AssociationOutcome.REJECTED)
+            .group_by(AssociationRow.rule)
+        )
+        return {rule: count for rule, count in self._session.execute(query)}  # noqa: C416 - rows are no tuples
 
     def declined(self) -> Mapping[str, int]:
         """Return the number of declined presentation contexts by abstract syntax."""

@@ -132,6 +132,7 @@ class ReceivedStudyRow(Base):
     """What arrived of one study by one route."""
 
     __tablename__ = "received_study"
+    __table_args__ = (Index("ix_received_study_first_arrival_at_receipt_code", "first_arrival_at", "receipt_code"),)
 
     key: Mapped[str] = mapped_column(String(STUDY_KEY), primary_key=True)
     study_key: Mapped[str] = mapped_column(String(ID), index=True)
@@ -142,9 +143,16 @@ class ReceivedStudyRow(Base):
     hospital: Mapped[str] = mapped_column(String(200))
     profile: Mapped[str] = mapped_column(String(100))
     quiet_period_s: Mapped[float | None] = mapped_column(Float)
+    max_settle_s: Mapped[float | None] = mapped_column(Float)
+    receipt_code: Mapped[str] = mapped_column(String(16), index=True, unique=True)
     first_arrival_at: Mapped[datetime]
     last_arrival_at: Mapped[datetime]
+    last_recorded_at: Mapped[datetime]
+    """By the clock of the database, unlike the arrivals: receivers' clocks may differ."""
     unassigned_since: Mapped[datetime | None] = mapped_column(index=True)
+    """By the clock of the database."""
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str] = mapped_column(String(32), default="")
     generation: Mapped[int] = mapped_column(Integer, default=0)
     patient_key: Mapped[str] = mapped_column(String(64), default="", index=True)
 
@@ -185,6 +193,16 @@ class ReceivedInstanceRow(Base):
     purged_at: Mapped[datetime | None]
     committed_until: Mapped[datetime | None]
     """Until when the original stays because storage commitment was promised for it."""
+    series_key: Mapped[str] = mapped_column(String(ID), default="")
+    """Keyed digest of the Series Instance UID; empty where the header was not read."""
+    instance_number: Mapped[int | None] = mapped_column(BigInteger)
+    acquisition_number: Mapped[int | None] = mapped_column(BigInteger)
+    stated_study: Mapped[int | None] = mapped_column(BigInteger)
+    """Number of Study Related Instances (0020,1208)."""
+    stated_series: Mapped[int | None] = mapped_column(BigInteger)
+    """Number of Series Related Instances (0020,1209)."""
+    stated_acquisition: Mapped[int | None] = mapped_column(BigInteger)
+    """Images in Acquisition (0020,1002)."""
 
 
 class CaseRow(Base):
@@ -342,6 +360,8 @@ class RefusalRow(Base):
     __tablename__ = "refusal"
 
     association_id: Mapped[str] = mapped_column(ForeignKey("association.id"), primary_key=True)
+    sop_class_uid: Mapped[str] = mapped_column(String(UID), primary_key=True)
+    """Of the presentation context; "malformed" where that proposed no UID."""
     status: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     reason: Mapped[str] = mapped_column(String(100), primary_key=True)
     count: Mapped[int] = mapped_column(Integer)

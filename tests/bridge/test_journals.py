@@ -6,7 +6,8 @@ import pytest
 
 from bridge.journals import association_summary
 from cases.store import Database, Intake
-from scp.journal import AssociationRecord, ContextRecord, Outcome
+from cases.store.rows import RefusalRow
+from scp.journal import AssociationRecord, ContextRecord, Outcome, RefusedObjects
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -24,7 +25,7 @@ def test_a_proposed_syntax_that_is_no_uid_is_counted_and_not_quoted(database: Da
         rule="",
         contexts=(ContextRecord(abstract_syntax=proposed, transfer_syntaxes=("1.2.840.10008.1.2",), accepted=None),),
         stored=0,
-        refused=(),
+        refused=(RefusedObjects(sop_class_uid=proposed, status=0x0122, reason="declined", count=2),),
         echoes=0,
         count=1,
     )
@@ -33,3 +34,4 @@ def test_a_proposed_syntax_that_is_no_uid_is_counted_and_not_quoted(database: Da
         assert Intake(session).record_association(association_summary(record))
     with database.read() as session:
         assert Intake(session).summary().declined == {"malformed": 1}
+        assert [(row.sop_class_uid, row.count) for row in session.query(RefusalRow)] == [("malformed", 2)]

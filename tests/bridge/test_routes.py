@@ -7,7 +7,7 @@ from bridge.routes import destination_for
 from config import Settings, load_settings
 
 ROUTES = [
-    {"called_ae": "ALICE", "owner": "alice", "hospital": "North", "quiet_period_s": 5},
+    {"called_ae": "ALICE", "owner": "alice", "hospital": "North", "quiet_period_s": 5, "max_settle_s": 50},
     {"calling_ae": "PACS2", "called_ae": "ALICE", "owner": "bob"},
     {"calling_ae": "PACS3", "profile": "strict"},
 ]
@@ -30,7 +30,7 @@ def test_the_closest_route_gives_owner_profile_hospital_and_quiet_period(tmp_pat
         destination_for(chosen, *titles) for titles in (("PACS1", "ALICE"), ("PACS2", "ALICE"), ("PACS3", "CASEBRIDGE"))
     )
 
-    assert (alice.owner, alice.hospital, alice.quiet_period_s) == ("alice", "North", 5)
+    assert (alice.owner, alice.hospital, alice.quiet_period_s, alice.max_settle_s) == ("alice", "North", 5, 50)
     assert (bob.owner, bob.hospital) == ("bob", "")
     assert (strict.owner, strict.profile) == (None, "strict")
 

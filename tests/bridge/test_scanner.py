@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bridge import scanner as module
-from bridge.scanner import LEASE, Scanner, SettleRules
+from bridge.scanner import LEASE, Scanner
+from bridge.settling import SettleRules
 from bridge.worker_leases import LEASE_PREFIX
 from cases.model import Destination
 from cases.store import Cases, Database, Intake, Leases

@@ -61,28 +61,27 @@ def test_more_arrivals_than_one_statement_takes_are_recorded(database: Database)
         assert Intake(session).assign_generation(STUDY) == (1, 1203)
 
 
-def test_traffic_restarts_the_quiet_period_but_not_for_ever(database: Database) -> None:
-    def settled(seconds: float) -> list[str]:
-        with database.read() as session:
-            found = Intake(session).settled(NOON + after(seconds), default_quiet_s=30, max_s=100)
-        return [study.key for study in found]
-
-    for seconds in (0, 25, 50, 75):
-        with database.write() as session:
-            Intake(session).record([arrival("s", str(seconds), at=NOON + after(seconds))], destination=ANN)
-    assert settled(99) == []
-    assert settled(100) == [STUDY]
-    assert settled(105) == [STUDY]
-
-
-def test_a_route_has_its_own_quiet_period_and_short_studies_come_first(database: Database) -> None:
+def test_what_waits_is_measured_by_the_clock_of_the_database_alone(database: Database) -> None:
+    wrong = NOON - timedelta(hours=1)
+    slow = replace(ANN, quiet_period_s=300.0, max_settle_s=900.0)
     with database.write() as session:
         intake = Intake(session)
-        intake.record([arrival("long", str(n)) for n in range(3)], destination=ANN)
-        intake.record([arrival("short", "1")], destination=ANN)
-        intake.record([arrival("slow", "1")], destination=replace(ANN, id="slow", quiet_period_s=300.0))
-        found = intake.settled(NOON + after(60), default_quiet_s=30, max_s=1800)
-    assert [study.study_key for study in found] == [key("short"), key("long")]
+        assert intake.arriving() == []
+        for seconds in (0, 25):
+            arrived = [arrival("s", str(seconds), at=wrong + after(seconds)), arrival("s", f"{seconds}b", at=NOON)]
+            intake.record(arrived, destination=slow, now=NOON + after(seconds))
+        [study] = intake.arriving(NOON + after(60))
+        assert intake.unassigned([STUDY, "none"]) == {STUDY: 4}
+    assert (study.key, study.study_key) == (STUDY, key("s"))
+    assert (study.quiet_for_s, study.waiting_for_s) == (35, 60)
+    assert (study.quiet_period_s, study.max_settle_s) == (300, 900)
+
+
+def test_without_a_given_moment_the_clock_of_the_database_counts(database: Database) -> None:
+    with database.write() as session:
+        Intake(session).record([arrival("s", "1")], destination=ANN)
+        [study] = Intake(session).arriving()
+    assert 0 <= study.quiet_for_s == study.waiting_for_s < 300
 
 
 def test_generations_hold_what_arrived_between_two_settlements(database: Database) -> None:
@@ -95,7 +94,7 @@ def test_generations_hold_what_arrived_between_two_settlements(database: Databas
         assert intake.assign_generation(STUDY) == (2, 1)
         assert [i.arrival_id for i in intake.pending(STUDY, 1)] == [a.arrival_id for a in first]
         assert [i.arrival_id for i in intake.pending(STUDY, 2)] == [late.arrival_id]
-        assert intake.settled(NOON + after(9999), default_quiet_s=30, max_s=1800) == []
+        assert intake.arriving() == []
 
 
 def test_only_the_first_outcome_of_an_instance_counts(database: Database) -> None:

@@ -242,6 +242,7 @@ owner = "by-calling"
 called_ae = "NEURO"
 owner = "by-called"
 quiet_period_s = 60
+max_settle_s = 600
 [[routes]]
 calling_ae = "PACS"
 called_ae = "NEURO"
@@ -251,25 +252,34 @@ hospital = "north"
 
 
 @pytest.mark.parametrize(
-    ("calling_ae", "called_ae", "owner", "quiet_period_s"),
+    ("calling_ae", "called_ae", "owner", "waits"),
     [
-        ("PACS", "NEURO", "by-both", 20),
-        ("OTHER", "NEURO", "by-called", 60),
-        ("PACS", "TEACH", "by-calling", 20),
-        ("OTHER", "TEACH", "nobody-else", 20),
-        ("PACS            ", " NEURO", "by-both", 20),
+        ("PACS", "NEURO", "by-both", (20, 1800)),
+        ("OTHER", "NEURO", "by-called", (60, 600)),
+        ("PACS", "TEACH", "by-calling", (20, 1800)),
+        ("OTHER", "TEACH", "nobody-else", (20, 1800)),
+        ("PACS            ", " NEURO", "by-both", (20, 1800)),
     ],
 )
 def test_the_most_specific_route_wins(
-    load: Load, calling_ae: str, called_ae: str, owner: str, quiet_period_s: float
+    load: Load, calling_ae: str, called_ae: str, owner: str, waits: tuple[float, float]
 ) -> None:
     route = load(ROUTES).route_for(calling_ae, called_ae)
-    assert (route.owner, route.quiet_period_s, route.profile) == (owner, quiet_period_s, "teaching")
+    assert (route.owner, (route.quiet_period_s, route.max_settle_s), route.profile) == (owner, waits, "teaching")
+
+
+@pytest.mark.parametrize(
+    "waits", ['"quiet_period_s": 2000', '"max_settle_s": 20', '"quiet_period_s":9,"max_settle_s":8']
+)
+def test_a_route_that_would_never_be_quiet_is_refused(load: Load, waits: str) -> None:
+    [fault] = faults(load, ROUTES=f'[{{"called_ae": "A"}}, {{"called_ae": "B", {waits}}}]')
+    assert fault.startswith("CASEBRIDGE_ROUTES, table 2: its quiet_period_s (")
+    assert "would ever be quiet; make it shorter" in fault
 
 
 def test_without_a_route_a_study_goes_to_the_inbox_under_the_default_profile(load: Load) -> None:
     route = load().route_for("PACS", "CASEBRIDGE")
-    assert route == Route(profile="teaching", quiet_period_s=30)
+    assert route == Route(profile="teaching", quiet_period_s=30, max_settle_s=1800)
     assert route.owner is None
     assert route.is_default
 

@@ -1,5 +1,7 @@
 """What receiving came to keep: peers that were allowed, storage commitments, receipts, teaching file manifests."""
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -73,7 +75,74 @@ def _commitments() -> None:
 
 
 def _receipts() -> None:
-    pass
+    moment = sa.DateTime(timezone=True)
+    op.add_column("received_study", sa.Column("max_settle_s", sa.Float(), nullable=True))
+    op.add_column("received_study", sa.Column("settled_at", moment, nullable=True))
+    op.add_column("received_study", sa.Column("settled_by", sa.String(length=32), nullable=False, server_default=""))
+    op.add_column(
+        "received_study",
+        sa.Column("last_recorded_at", moment, nullable=False, server_default="2000-01-01 00:00:00.000000"),
+    )
+    op.add_column("received_study", sa.Column("receipt_code", sa.String(length=16), nullable=False, server_default=""))
+    _give_codes()
+    op.create_index("ix_received_study_receipt_code", "received_study", ["receipt_code"], unique=True)
+    op.create_index(
+        "ix_received_study_first_arrival_at_receipt_code", "received_study", ["first_arrival_at", "receipt_code"]
+    )
+    op.add_column("received_instance", sa.Column("series_key", sa.String(length=32), nullable=False, server_default=""))
+    for name in _NUMBERS:
+        op.add_column("received_instance", sa.Column(name, sa.BigInteger(), nullable=True))
+    _make_refusals_anew(by_class=True)
+
+
+_NUMBERS = ("instance_number", "acquisition_number", "stated_study", "stated_series", "stated_acquisition")
+
+
+def _give_codes() -> None:
+    """Give every study that is there a receipt code, and its last arrival as the moment of its recording."""
+    studies = sa.table(
+        "received_study",
+        sa.column("key", sa.String()),
+        sa.column("receipt_code", sa.String()),
+        sa.column("last_recorded_at", sa.DateTime(timezone=True)),
+        sa.column("last_arrival_at", sa.DateTime(timezone=True)),
+    )
+    connection = op.get_bind()
+    connection.execute(studies.update().values(last_recorded_at=studies.c.last_arrival_at))
+    keys = connection.execute(sa.select(studies.c.key)).scalars().all()
+    codes: set[str] = set()
+    while len(codes) < len(keys):
+        codes.add("".join(secrets.choice(_CODE_ALPHABET) for _ in range(7)))
+    for key, code in zip(keys, codes, strict=True):
+        connection.execute(studies.update().where(studies.c.key == key).values(receipt_code=code))
+
+
+_CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _make_refusals_anew(*, by_class: bool) -> None:
+    """Make the table of refusals again, by SOP class or without; SQLite cannot change a primary key."""
+    old = sa.table("refusal", *(sa.column(name) for name in ("association_id", "status", "reason", "count")))
+    total = sa.func.sum(old.c.count).label("count")
+    columns = (old.c.association_id, old.c.status, old.c.reason)
+    found = op.get_bind().execute(sa.select(*columns, total).group_by(*columns)).mappings().all()
+    rows = [dict(row) | ({"sop_class_uid": "unknown"} if by_class else {}) for row in found]
+    op.drop_table("refusal")
+    by = [sa.Column("sop_class_uid", sa.String(length=64), nullable=False)] if by_class else []
+    made = op.create_table(
+        "refusal",
+        sa.Column("association_id", sa.String(length=64), nullable=False),
+        *by,
+        sa.Column("status", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("reason", sa.String(length=100), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["association_id"], ["association.id"], name="fk_refusal_association_id_association"),
+        sa.PrimaryKeyConstraint(
+            "association_id", *(column.name for column in by), "status", "reason", name="pk_refusal"
+        ),
+    )
+    if rows:
+        op.bulk_insert(made, rows)
 
 
 def _manifests() -> None:
@@ -82,6 +151,7 @@ def _manifests() -> None:
 
 def downgrade() -> None:
     """Take each part back, the last first; every part that `upgrade` calls gains its counterpart here."""
+    _receipts_back()
     _commitments_back()
     _peers_back()
 
@@ -91,6 +161,16 @@ def _commitments_back() -> None:
     op.drop_column("received_instance", "committed_until")
     op.drop_table("commitment_instance")
     op.drop_table("commitment")
+
+
+def _receipts_back() -> None:
+    _make_refusals_anew(by_class=False)
+    for name in (*_NUMBERS, "series_key"):
+        op.drop_column("received_instance", name)
+    op.drop_index("ix_received_study_first_arrival_at_receipt_code", table_name="received_study")
+    op.drop_index("ix_received_study_receipt_code", table_name="received_study")
+    for name in ("receipt_code", "last_recorded_at", "settled_by", "settled_at", "max_settle_s"):
+        op.drop_column("received_study", name)
 
 
 def _peers_back() -> None:

@@ -1,0 +1,47 @@
+"""Where it stands what should have arrived of a study: the senders' own lists.
+
+One visible list of sources. Each is a function of a session and a study's row key that returns the list held against
+what arrived, or None where there is none. A list by which nothing is missing lets its study settle at once, and every
+list is evidence in the study's receipt.
+"""
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cases.evidence import EvidenceRule, ListedInstances
+from cases.receipts import SettledBy
+from cases.store.rows import ReceivedInstanceRow
+
+ListSource = Callable[[Session, str], ListedInstances | None]
+
+SOURCES: Sequence[ListSource] = ()
+"""In the order in which they are asked; a new kind of list is one line here."""
+
+
+def lists_of(session: Session, study_key: str) -> tuple[ListedInstances, ...]:
+    """Return every list that there is of a study, by its row key."""
+    return tuple(found for source in SOURCES if (found := source(session, study_key)) is not None)
+
+
+def settled_by_list(session: Session, study_key: str) -> SettledBy | None:
+    """Return the kind of list by which everything is there, None where none says so.
+
+    A commitment request may name a part of what its sender sends: it counts only where nothing came that it leaves out.
+    """
+    for found in lists_of(session, study_key):
+        if found.missing:
+            continue
+        if found.rule is EvidenceRule.MANIFEST:
+            return SettledBy.MANIFEST
+        if found.listed >= _objects(session, study_key):
+            return SettledBy.COMMITMENT
+    return None
+
+
+def _objects(session: Session, study_key: str) -> int:
+    query = select(func.count(ReceivedInstanceRow.sop_key.distinct())).where(
+        ReceivedInstanceRow.received_study == study_key
+    )
+    return session.scalar(query) or 0
