@@ -16,7 +16,7 @@ from tests.builders import ct_instance
 from tests.integration.running import CHECKOUT, RunningBridge, eventually, free_port, running_bridge
 from tests.integration.senders import settled, write_files
 
-COMMANDS = ("serve", "scp", "worker", "api", "migrate", "send", "demo", "status", "token", "peers")
+COMMANDS = ("serve", "scp", "worker", "api", "migrate", "send", "demo", "status", "token", "peers", "spool-key")
 
 
 @pytest.fixture(scope="module")
