@@ -1,6 +1,7 @@
 """What goes when: originals after their days, undecided holds after theirs, each with a line in the audit log."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,8 @@ from scp.spool import Spool
 log = logging.getLogger("casebridge.retention")
 
 ACTOR = "retention"
+PURGED_IN_ONE = 100
+"""Originals deleted in one transaction: other writers wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +32,41 @@ class Retention:
         """Purge what is due; files go first, so that a row never says "purged" of a file that is still there."""
         now = datetime.now(UTC)
         with self.database.read() as session:
-            due = Intake(session).purgeable(
-                now,
-                retention_days=self.settings.retention_days,
-                hold_retention_days=self.settings.hold_retention_days,
-            )
-        purged = [instance.arrival_id for instance in due if self._remove(instance)]
+            due = [instance.arrival_id for instance in self._purgeable(Intake(session), now)]
+        purged = kept = 0
+        for start in range(0, len(due), PURGED_IN_ONE):
+            deleted, failed = self._purge(due[start : start + PURGED_IN_ONE], now)
+            purged, kept = purged + deleted, kept + failed
         with self.database.write() as session:
             reminded = Holds(session).remind(now, after_days=self.settings.hold_reminder_days)
+        delete_condemned(self.database, self.blobs)
+        if kept:
+            log.error("originals could not be deleted and stay", extra={"originals": kept})
+        if purged or reminded:
+            log.info("retention", extra={"purged": purged, "holds_to_remind": reminded})
+
+    def _purge(self, arrival_ids: Collection[str], now: datetime) -> tuple[int, int]:
+        """Delete originals that are still due; return how many were deleted, and how many could not be.
+
+        Within one transaction, so that nobody promises storage commitment for a file that is about to go.
+        """
+        with self.database.write() as session:
+            due = self._purgeable(Intake(session), now, arrival_ids)
+            purged = [instance.arrival_id for instance in due if self._remove(instance)]
             if purged:
                 Intake(session).mark_purged(purged, now)
                 Audit(session).append(ACTOR, "originals.purge", f"{len(purged)} original(s)")
-        delete_condemned(self.database, self.blobs)
-        if len(purged) < len(due):
-            log.error("originals could not be deleted and stay", extra={"originals": len(due) - len(purged)})
-        if purged or reminded:
-            log.info("retention", extra={"purged": len(purged), "holds_to_remind": reminded})
+        return len(purged), len(due) - len(purged)
+
+    def _purgeable(
+        self, intake: Intake, now: datetime, locked: Collection[str] | None = None
+    ) -> list[ReceivedInstance]:
+        return intake.purgeable(
+            now,
+            retention_days=self.settings.retention_days,
+            hold_retention_days=self.settings.hold_retention_days,
+            locked=locked,
+        )
 
     def _remove(self, instance: ReceivedInstance) -> bool:
         # One that cannot be deleted must not keep the others beyond their time.

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from bridge.commitments import CommitmentDecisions
 from bridge.engine import EngineClient
 from bridge.journals import association_summary
 from bridge.retention import Retention, keep_books_small
@@ -51,6 +52,7 @@ class Scanner:
         retention: Retention,
         reclaim: Callable[[str], int],
         keep_peers: Callable[[], None],
+        commitments: CommitmentDecisions,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -63,6 +65,7 @@ class Scanner:
         self._retention = retention
         self._reclaim = reclaim
         self._keep_peers = keep_peers
+        self._commitments = commitments
         self._mark: ScanMark | None = None
         self._full_scan_at = 0.0
         self._slow_at = 0.0
@@ -118,7 +121,11 @@ class Scanner:
         now = time.monotonic()
         if now >= self._full_scan_at:
             self._mark, self._full_scan_at = None, now + FULL_SCAN_S
+        # In this order: what was acknowledged before a request is seen by the scan after it.
+        requests = self._commitments.waiting()
         self._record_arrivals()
+        if self._commitments.decide(requests):
+            self._full_scan_at = 0.0
         self._enqueue_settled()
         if now >= self._slow_at:
             self._slow_at = now + SLOW_TICK_S

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from bridge.app import keys_of, open_spool
+from bridge.commitments import CommitmentDecisions, CommitmentReports
 from bridge.engine import Engine, EngineClient
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
@@ -86,8 +87,12 @@ class Worker:
             destination_for=lambda calling, called: destination_for(settings, calling, called),
             retention=Retention(database=self._database, spool=spool, blobs=blobs, settings=settings),
             reclaim=self._engine.reclaim,
+            commitments=CommitmentDecisions(
+                database=self._database, spool=spool, keep_days=settings.commitment_keep_days
+            ),
             keep_peers=lambda: keep_peers_in_step(peers),
         )
+        self._reports = CommitmentReports(database=self._database, spool=spool)
         self._heartbeat = Heartbeat(database=self._database, worker_id=self._id, holder=holder, lost=self._end)
 
     def __enter__(self) -> Self:
@@ -96,12 +101,14 @@ class Worker:
         self._heartbeat.start()
         self._engine.start()
         self._scanner.start()
+        self._reports.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop in the reverse order; unfinished studies go on at the next start."""
+        self._reports.stop()
         self._scanner.stop()
         self._pool.close()
         self._engine.stop()

@@ -49,6 +49,7 @@ class CommitmentRecord:
     calling_ae: str
     called_ae: str
     peer_address: str
+    association_id: str
     state: CommitmentState
     committed: int
     failed: int

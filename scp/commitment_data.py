@@ -26,7 +26,7 @@ __all__ = [
 
 MAX_ACTION_BYTES = 8 * 1024 * 1024
 """Longest Action Information that is read: a study of 5,000 images has about one tenth of it."""
-MAX_REFERENCES = 50_000
+MAX_REFERENCES = 20_000
 
 _IMPLICIT = "1.2.840.10008.1.2"
 _TRANSACTION = 0x00081195

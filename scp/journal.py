@@ -17,7 +17,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scp.certificates import CertificateIdentity
 from scp.disk import LONG_SILENT_S, Disk
 
 __all__ = [
@@ -75,10 +74,6 @@ class AssociationFacts:
     peer_address: str
     started_at: datetime
     contexts: tuple[ContextRecord, ...] = ()
-    tls: str = ""
-    """The version of TLS; empty where the connection was plain."""
-    certificate: CertificateIdentity | None = None
-    """Whom the peer's verified certificate names, None where it showed none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +86,6 @@ class AssociationRecord:
     peer_address: str
     started_at: datetime
     ended_at: datetime
-    tls: str = ""
-    certificate: str = ""
     outcome: Outcome
     rule: str
     """Why it was rejected or aborted; empty where it was released."""
@@ -161,6 +154,10 @@ class Journals:
             path.unlink()
             raise
         return AssociationJournal(path, self._folder / f"{facts.association_id}.jsonl", descriptor, self._disk)
+
+    def is_running(self, association_id: str) -> bool:
+        """Tell whether an association is open, as far as its journal says: that of a killed receiver says so too."""
+        return any(True for _ in self._open_folder.glob(f"*-{association_id}.jsonl"))
 
     def write_rejection(self, facts: AssociationFacts, *, rule: str, count: int, ended_at: datetime) -> None:
         """Record `count` rejections of one kind; a full disk loses the record, not the service."""
@@ -288,8 +285,6 @@ def _start_line(facts: AssociationFacts) -> bytes:
             "called_ae": facts.called_ae,
             "peer": facts.peer_address,
             "started_at": facts.started_at.isoformat(),
-            "tls": facts.tls,
-            "certificate": facts.certificate.text if facts.certificate else "",
             "contexts": [
                 [context.abstract_syntax, context.transfer_syntaxes, context.accepted] for context in facts.contexts
             ],
@@ -333,8 +328,6 @@ def _record(lines: list[dict[str, Any]]) -> AssociationRecord:
             calling_ae=start["calling_ae"],
             called_ae=start["called_ae"],
             peer_address=start["peer"],
-            tls=start.get("tls", ""),
-            certificate=start.get("certificate", ""),
             started_at=datetime.fromisoformat(start["started_at"]),
             ended_at=datetime.fromisoformat(end["ended_at"]),
             outcome=Outcome(end["outcome"]),

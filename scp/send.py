@@ -1,8 +1,6 @@
 """Sending files to a DICOM destination, for trying without a PACS: `casebridge send` and `casebridge demo`."""
 
-import queue
 import socket
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,15 +20,14 @@ from pynetdicom.presentation import build_context
 from scp.contexts import VERIFICATION, is_storage, is_uid
 from scp.errors import CannotUnderstandError, ScpError
 from scp.identity import HEAD_LIMITS, HeadTooShortError, read_identity
+from scp.requestor import HANDLERS, exchange, is_listening, keep_socket, new_entity
 from scp.server import silence_libraries
 
 __all__ = ["FileResult", "SendSummary", "Sent", "echo", "send"]
 
 _MAX_CONTEXTS = 128
 _MAX_LOST = 3
-_CONNECTION_TIMEOUT_S = 10.0
 _RESPONSE_TIMEOUT_S = 300.0
-_LOOK_S = 0.5
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _PREAMBLE_BYTES = 128
 _WARNINGS = range(0xB000, 0xC000)
@@ -115,10 +112,10 @@ def echo(host: str, port: int, called_ae: str, calling_ae: str = "CASEBRIDGE") -
         Whether it answered Success.
     """
     silence_libraries()
-    if not _is_listening(host, port):
+    if not is_listening(host, port):
         return False
-    association = _entity(calling_ae).associate(
-        host, port, contexts=[build_context(VERIFICATION)], ae_title=called_ae, evt_handlers=_HANDLERS
+    association = new_entity(calling_ae, timeout_s=_RESPONSE_TIMEOUT_S).associate(
+        host, port, contexts=[build_context(VERIFICATION)], ae_title=called_ae, evt_handlers=HANDLERS
     )
     if not association.is_established:
         return False
@@ -168,7 +165,7 @@ def send(
                 sender.add(found)
             else:
                 objects.append(found)
-        entity = _entity(calling_ae)
+        entity = new_entity(calling_ae, timeout_s=_RESPONSE_TIMEOUT_S)
         for batch in _batches(objects):
             sender.send_batch(entity, batch, host=host, port=port, called_ae=called_ae)
     return sender.summary()
@@ -279,45 +276,13 @@ def _batches(objects: Sequence[_Object]) -> Iterator[list[_Object]]:
         yield [one for one in objects if one.needs in part]
 
 
-def _entity(calling_ae: str) -> AE:
-    entity = AE(ae_title=calling_ae)
-    entity.connection_timeout = _CONNECTION_TIMEOUT_S
-    entity.dimse_timeout = _RESPONSE_TIMEOUT_S
-    # The peer is silent while it stores a large object.
-    entity.network_timeout = _RESPONSE_TIMEOUT_S
-    return entity
-
-
-def _set_no_delay(event: Any) -> None:
-    # Without it each object waits for the peer's delayed acknowledgement.
-    with suppress(OSError, AttributeError):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _keep_socket(event: Any, sockets: list[socket.socket]) -> None:
-    with suppress(AttributeError):
-        sockets.append(event.assoc.dul.socket.socket)
-
-
-_HANDLERS = [(evt.EVT_CONN_OPEN, _set_no_delay)]
-
-
-def _is_listening(host: str, port: int) -> bool:
-    # pynetdicom leaves its socket open where nothing listens, and does not say so.
-    try:
-        socket.create_connection((host, port), timeout=_CONNECTION_TIMEOUT_S).close()
-    except OSError:
-        return False
-    return True
-
-
 def _associate(
     entity: AE, batch: Sequence[_Object], host: str, port: int, called_ae: str, *, sockets: list[socket.socket]
 ) -> Association:
-    if not _is_listening(host, port):
+    if not is_listening(host, port):
         raise _AssociationRejectedError("nothing listens at this address; check host and port")
     contexts = [build_context(*needs) for needs in dict.fromkeys(one.needs for one in batch)]
-    handlers = [*_HANDLERS, (evt.EVT_CONN_OPEN, _keep_socket, [sockets])]
+    handlers = [*HANDLERS, (evt.EVT_CONN_OPEN, keep_socket, [sockets])]
     association = entity.associate(host, port, contexts=contexts, ae_title=called_ae, evt_handlers=handlers)
     if association.is_established:
         return association
@@ -364,32 +329,8 @@ def _request(association: Association, file: _Object, context_id: int) -> Any:
     request.AffectedSOPClassUID = file.sop_class_uid
     request.AffectedSOPInstanceUID = file.identified_sop_instance_uid
     request._dataset_path = (file.identified_path, file.offset)  # noqa: SLF001
-    # Its own thread must not take the response.
-    association._reactor_checkpoint.clear()  # noqa: SLF001
-    try:
-        while not association._is_paused and association.is_alive():  # noqa: SLF001
-            time.sleep(0.0001)
-        association.dimse.send_msg(request, context_id)
-        response = _await_response(association)
-    finally:
-        association._reactor_checkpoint.set()  # noqa: SLF001
+    response = exchange(association, request, context_id, timeout_s=_RESPONSE_TIMEOUT_S)
     if response is None:
         association._handle_no_response()  # noqa: SLF001
         return {}
     return association._check_received_status(response)  # noqa: SLF001
-
-
-def _await_response(association: Association) -> Any:
-    """Return the next message, None where none will come.
-
-    A lost connection announces itself by one message only, which the association's own thread may have taken: so this
-    looks for itself, now and then, whether the connection is still there.
-    """
-    deadline = time.monotonic() + _RESPONSE_TIMEOUT_S
-    while time.monotonic() < deadline:
-        is_lost = association.acse.is_aborted() or not association.is_alive()
-        with suppress(queue.Empty):
-            return association.dimse.msg_queue.get(timeout=_LOOK_S)[1]
-        if is_lost:
-            return None
-    return None

@@ -110,7 +110,9 @@ class Commitments:
             answer: dict[KeyedReference, int | None] = dict.fromkeys(request.references, DUPLICATE_TRANSACTION_UID)
             self._keep(request, answer, now=now, until=None)
             return answer
-        found = self._lock_originals({reference.sop_key for reference in request.references})
+        found: defaultdict[str, list[ReceivedInstance]] = defaultdict(list)
+        for original in self.originals({reference.sop_key for reference in request.references}, lock=True):
+            found[original.sop_key].append(original)
         answer, promised = {}, []
         for reference in request.references:
             originals = found[reference.sop_key]
@@ -141,17 +143,27 @@ class Commitments:
         first = self._session.scalar(query)
         return first is not None and first != _digest(request.references)
 
-    def _lock_originals(self, sop_keys: Collection[str]) -> defaultdict[str, list[ReceivedInstance]]:
-        found: defaultdict[str, list[ReceivedInstance]] = defaultdict(list)
+    def known(self, sop_keys: Collection[str]) -> set[str]:
+        """Return those of the instances that have arrived, purged or not."""
+        found = set[str]()
+        for keys in _batches(sorted(sop_keys)):
+            query = select(ReceivedInstanceRow.sop_key).where(ReceivedInstanceRow.sop_key.in_(keys))
+            found.update(self._session.scalars(query))
+        return found
+
+    def originals(self, sop_keys: Collection[str], *, lock: bool = False) -> list[ReceivedInstance]:
+        """Return what has arrived of the instances and is not purged.
+
+        With ``lock`` it is not purged until the transaction ends.
+        """
+        found = list[ReceivedInstance]()
         for keys in _batches(sorted(sop_keys)):
             query = (
                 select(ReceivedInstanceRow)
                 .where(ReceivedInstanceRow.sop_key.in_(keys), ReceivedInstanceRow.purged_at.is_(None))
                 .order_by(ReceivedInstanceRow.arrival_id)
-                .with_for_update()
             )
-            for row in self._session.scalars(query):
-                found[row.sop_key].append(instance_value(row))
+            found += [instance_value(row) for row in self._session.scalars(query.with_for_update() if lock else query)]
         return found
 
     def _promise(self, arrival_ids: Iterable[str], until: datetime) -> None:
@@ -252,15 +264,20 @@ class Commitments:
             .values(attempts=CommitmentRow.attempts + 1, last_failure=failure, next_attempt_at=next_attempt_at)
         )
 
-    def give_up(self, decided_before: datetime) -> list[str]:
-        """Give up the reports that nobody took since a moment; return their ids. The promises stand."""
-        query = (
-            update(CommitmentRow)
-            .where(CommitmentRow.state == CommitmentState.DECIDED, CommitmentRow.decided_at <= decided_before)
-            .values(state=CommitmentState.GIVEN_UP)
-            .returning(CommitmentRow.request_id)
+    def overdue(self, decided_before: datetime) -> list[str]:
+        """Return the requests decided before a moment whose report nobody has taken."""
+        query = select(CommitmentRow.request_id).where(
+            CommitmentRow.state == CommitmentState.DECIDED, CommitmentRow.decided_at <= decided_before
         )
         return sorted(self._session.scalars(query))
+
+    def give_up(self, request_id: str) -> None:
+        """Give up a report. The promise stands."""
+        self._session.execute(
+            update(CommitmentRow)
+            .where(CommitmentRow.request_id == request_id, CommitmentRow.state == CommitmentState.DECIDED)
+            .values(state=CommitmentState.GIVEN_UP)
+        )
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -349,6 +366,7 @@ def _record(row: CommitmentRow) -> CommitmentRecord:
         calling_ae=row.calling_ae,
         called_ae=row.called_ae,
         peer_address=row.peer_address,
+        association_id=row.association_id,
         state=CommitmentState(row.state),
         committed=row.committed,
         failed=row.failed,

@@ -292,13 +292,13 @@ class Intake:
         retention_days: float = RETENTION_DAYS,
         hold_retention_days: float = HOLD_RETENTION_DAYS,
         limit: int = 1000,
-        lock: bool = False,
+        locked: Collection[str] | None = None,
     ) -> list[ReceivedInstance]:
         """Return instances whose original is to be deleted, by the days since their arrival.
 
         Those that are worked through go after the retention, undecided holds after theirs; what waits to be worked on
-        never goes, nor what storage commitment was promised for. With ``lock`` nobody can promise it any more until
-        the transaction ends: whoever deletes on the strength of the answer has to ask for that.
+        never goes, nor what storage commitment was promised for. Whoever deletes on the strength of the answer has to
+        ask again for what is ``locked``: only these, and nobody can promise them until the transaction ends.
         """
         worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & (
             ReceivedInstanceRow.received_at <= now - timedelta(days=retention_days)
@@ -311,8 +311,9 @@ class Intake:
             ReceivedInstanceRow.purged_at.is_(None),
             worked_through | undecided,
             ReceivedInstanceRow.committed_until.is_(None) | ~promised,
+            *([] if locked is None else [ReceivedInstanceRow.arrival_id.in_(locked)]),
             limit=limit,
-            lock=lock,
+            lock=locked is not None,
         )
 
     def mark_purged(self, arrival_ids: Iterable[str], now: datetime) -> None:

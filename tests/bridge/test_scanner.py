@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bridge import scanner as module
+from bridge.commitments import CommitmentDecisions
 from bridge.scanner import LEASE, Scanner
 from bridge.settling import SettleRules
 from bridge.worker_leases import LEASE_PREFIX
@@ -51,6 +52,7 @@ def scanner(database: Database, spool: Spool, engine: Engine, **changes: Any) ->
         "retention": Duties(),
         "reclaim": lambda _: 0,
         "keep_peers": lambda: None,
+        "commitments": CommitmentDecisions(database=database, spool=spool, keep_days=30),
     }
     return Scanner(
         database=database,

@@ -16,7 +16,7 @@ from tests.builders import ct_instance
 from tests.integration.running import CHECKOUT, RunningBridge, eventually, free_port, running_bridge
 from tests.integration.senders import settled, write_files
 
-COMMANDS = ("serve", "scp", "worker", "api", "migrate", "send", "demo", "status", "token", "peers", "spool-key")
+COMMANDS = ("serve", "scp", "worker", "api", "migrate", "send", "demo", "status", "token", "peers")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ WRONG = {
     "BLOB_URL": ("ftp://somewhere", "", "file:///"),
     "ADMIN_TOKEN": ("short", "can be guessed", "32 or more random characters"),
     "OPEN": ("perhaps", "neither true nor false", "true or false"),
-    "LOG_LEVEL": ("LOUD", "is no such choice", "DEBUG, INFO"),
+    "LOG_LEVEL": ("LOUD", "is no such level", "DEBUG, INFO"),
     "PROFILE": ("unknown", "there is no profile", "teaching"),
     "ROUTES": ("not json", "is not JSON", "list of objects"),
     "QUIET_PERIOD": ("3", "there is no such setting", "QUIET_PERIOD_S"),
