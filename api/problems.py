@@ -29,6 +29,7 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.InvalidTransitionError: 409,
     case_errors.AlreadyClaimedError: 409,
     case_errors.CaseClosedError: 409,
+    case_errors.CaseOnHoldError: 409,
     case_errors.DraftLimitError: 409,
     case_errors.VersionConflictError: 412,
     case_errors.StoreUnavailableError: 503,

@@ -24,6 +24,7 @@ from bridge.logs import configure_logging
 from bridge.pool import send_progress
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
+from cases.model import ReceivedInstance, ReceivedStudy
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
@@ -107,6 +108,23 @@ def start_child(tools: Tools) -> None:
     configure_logging(tools.log_level, process="pool")
 
 
+def task_of(study: ReceivedStudy, instance: ReceivedInstance, case_id: str) -> Task:
+    """Return the task that an instance of a study is."""
+    return Task(
+        study_key=instance.study_key,
+        sop_key=instance.sop_key,
+        arrival_id=instance.arrival_id,
+        profile=study.destination.profile,
+        case_id=case_id,
+        hospital=study.destination.hospital,
+    )
+
+
+def keeps_text(profile: str) -> bool:
+    """Tell whether a profile keeps any text at all; in a child process."""
+    return Profile.from_yaml(_have().profiles[profile]).text != "remove"
+
+
 def _have() -> Tools:
     if _tools is None:
         raise RuntimeError("the child process was not given its tools")
@@ -137,7 +155,7 @@ def _spool() -> Spool:
 def inspect(task: Task) -> Inspection:
     """Fingerprint an original and find out whose it is; nothing is written."""
     try:
-        with _original(task) as identified_file:
+        with original(task) as identified_file:
             found = fingerprint(identified_file, _have().keys.digest_key)
             identified_file.seek(0)
             header = _deidentifier(task.profile).read(identified_file)
@@ -157,7 +175,7 @@ def inspect(task: Task) -> Inspection:
 def decoded(task: Task) -> str:
     """Return the digest of an original's decoded pixels; empty where they cannot be decoded or the original is gone."""
     try:
-        with _original(task) as identified_file:
+        with original(task) as identified_file:
             return decoded_digest(identified_file, _have().keys.digest_key)
     except (MemoryError, StoreUnavailableError):
         raise
@@ -176,7 +194,7 @@ def process(task: Task) -> Processed:
     ``StoreUnavailableError``, for as long as it takes.
     """
     try:
-        with _original(task) as identified_file:
+        with original(task) as identified_file:
             return _steps(task, identified_file)
     except DeidentificationError as error:
         return Hold(reason=error.reason, detail=str(error))
@@ -280,7 +298,8 @@ def _opened(file: BinaryIO) -> BinaryIO:
 
 
 @contextmanager
-def _original(task: Task) -> Iterator[BinaryIO]:
+def original(task: Task) -> Iterator[BinaryIO]:
+    """Open the original of an instance; ``OriginalGoneError`` when there is none, in a child process."""
     try:
         file = _spool().open_original(task.study_key, task.sop_key, task.arrival_id)
     except FileNotFoundError:

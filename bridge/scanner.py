@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from bridge.commitments import CommitmentDecisions
 from bridge.engine import EngineClient
 from bridge.journals import association_summary
+from bridge.manifests import manifests_of
 from bridge.retention import Retention, keep_books_small
 from bridge.settling import SettleRules, Settling
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import StoreUnavailableError
 from cases.model import Destination, NewArrival
 from cases.receipts import SettledBy
-from cases.store import Cases, Database, Intake, Leases
+from cases.store import Cases, Database, Intake, Leases, Manifests
 from scp.spool import Arrival, ScanMark, Spool
 
 log = logging.getLogger("casebridge.scanner")
@@ -152,8 +153,10 @@ class Scanner:
 
     def _record(self, arrivals: Sequence[Arrival]) -> None:
         by_destination: dict[Destination, list[NewArrival]] = defaultdict(list)
+        fresh: dict[Destination, list[Arrival]] = defaultdict(list)
         for arrival in arrivals:
             destination = self._destination_for(arrival.calling_ae, arrival.called_ae)
+            fresh[destination].append(arrival)
             by_destination[destination].append(
                 NewArrival(
                     arrival_id=arrival.arrival_id,
@@ -169,10 +172,14 @@ class Scanner:
                     size_bytes=arrival.size_bytes,
                 )
             )
+        manifests = {
+            destination: manifests_of(self._spool, fresh[destination], destination.id) for destination in by_destination
+        }
         touched = []
         with self._database.write() as session:
             for destination, batch in by_destination.items():
                 touched += Intake(session).record(batch, destination=destination)
+                Manifests(session).record(manifests[destination])
         self._settling.note(touched)
         self._seen.update(arrival.arrival_id for arrival in arrivals)
 

@@ -1,6 +1,7 @@
 """The durable workflow of a settled study; every step may be replayed.
 
-open the draft shell → inspect what arrived → decide resends and patients → process each instance → close the books
+open the draft shell → inspect what arrived → decide resends and patients → fill the draft from a teaching file →
+process each instance → close the books
 """
 
 import logging
@@ -10,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from bridge import pipeline
-from bridge.pipeline import Filed, Inspection, Processed, Task
+from bridge.manifests import TeachingFiles
+from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
@@ -112,13 +114,18 @@ class StudyRunner:
         shell = shell or self._open_shell(study)
         self._hold_conflicts(shell, resends)
         fresh = self._of_one_patient(study, shell, resends, seen)
-        tasks = [_task(study, instance, shell.case_id) for instance in fresh]
+        tasks = [task_of(study, instance, shell.case_id) for instance in fresh]
+        teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
+        text = teaching.read(study, shell, tasks)
+        teaching.fill(study, shell, text)
         for task, processed in self._in_children(tasks, pipeline.process, _killed_processed):
             if isinstance(processed, Filed) and seen[task.arrival_id].fingerprint is None:
                 self._condemn(processed, shell)
                 self._record(shell, task, NOT_COMPARED, resends)
             else:
                 self._record(shell, task, processed, resends)
+        # Once more: only now are all images there to be marked, and the study that findings belong to.
+        teaching.fill(study, shell, text)
 
     def _open_shell(self, study: ReceivedStudy) -> CaseShell:
         with self.database.write() as session:
@@ -132,7 +139,7 @@ class StudyRunner:
     def _inspect(
         self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], generation: int
     ) -> tuple[Resends, dict[str, Inspection]]:
-        tasks = [_task(study, instance, case_id="") for instance in pending]
+        tasks = [task_of(study, instance, case_id="") for instance in pending]
         seen = {
             task.arrival_id: found for task, found in self._in_children(tasks, pipeline.inspect, _killed_inspection)
         }
@@ -156,7 +163,7 @@ class StudyRunner:
         known |= {key: found.fingerprint for key, found in seen.items() if found.fingerprint is not None}
         doubtful = encoded_differently([*earlier, *pending], known)
         tasks = [
-            _task(study, instance, case_id="") for instance in (*earlier, *pending) if instance.arrival_id in doubtful
+            task_of(study, instance, case_id="") for instance in (*earlier, *pending) if instance.arrival_id in doubtful
         ]
         for task, digest in self._in_children(tasks, pipeline.decoded, _killed_decoded):
             if digest:
@@ -261,17 +268,6 @@ class StudyRunner:
                     Holds(session).hold(shell.case_id, task.arrival_id, processed)
                 case Dropped(reason=reason, detail=detail):
                     intake.finish(task.arrival_id, InstanceOutcome.DROPPED, reason=reason.value, detail=detail)
-
-
-def _task(study: ReceivedStudy, instance: ReceivedInstance, case_id: str) -> Task:
-    return Task(
-        study_key=instance.study_key,
-        sop_key=instance.sop_key,
-        arrival_id=instance.arrival_id,
-        profile=study.destination.profile,
-        case_id=case_id,
-        hospital=study.destination.hospital,
-    )
 
 
 def _stored(instance: ReceivedInstance) -> Fingerprint:

@@ -10,6 +10,7 @@
     ├─ InvalidTransitionError   → 409
     │  ├─ AlreadyClaimedError
     │  ├─ CaseClosedError
+    │  ├─ CaseOnHoldError
     │  └─ DraftLimitError
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
@@ -47,6 +48,10 @@ class AlreadyClaimedError(InvalidTransitionError):
 
 class CaseClosedError(InvalidTransitionError):
     """The case takes no more images: it was submitted, published or removed; a linked new draft has to be opened."""
+
+
+class CaseOnHoldError(InvalidTransitionError):
+    """The sender asked to wait for something, and the owner has not said that it happened."""
 
 
 class DraftLimitError(InvalidTransitionError):

@@ -11,13 +11,15 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from cases.peers import RejectedPeer
-from deidentify.results import AgeBand, HoldReason, PixelFinding, PixelVerdict
+from deidentify.results import AgeBand, DelayReason, HoldReason, PixelFinding, PixelVerdict
 
 Item = TypeVar("Item")
 
 TITLE_MAX = 120
 PRESENTATION_MAX = 2000
 TEXT_MAX = 50_000
+TAG_MAX = 64
+TAGS_MAX = 50
 """Characters of the long texts: discussion, findings and caption."""
 
 
@@ -69,6 +71,39 @@ class CaseModality(StrEnum):
     ILLUSTRATION = "Illustration"
     PATHOLOGY = "Pathology"
     PHOTOGRAPH = "Photograph"
+
+
+class CaseSystem(StrEnum):
+    """The systems of the public library."""
+
+    BREAST = "Breast"
+    VASCULAR = "Vascular"
+    CENTRAL_NERVOUS_SYSTEM = "Central Nervous System"
+    CHEST = "Chest"
+    GASTROINTESTINAL = "Gastrointestinal"
+    HEAD_AND_NECK = "Head & Neck"
+    HEPATOBILIARY = "Hepatobiliary"
+    MUSCULOSKELETAL = "Musculoskeletal"
+    UROGENITAL = "Urogenital"
+    PAEDIATRICS = "Paediatrics"
+    SPINE = "Spine"
+    CARDIAC = "Cardiac"
+    INTERVENTIONAL = "Interventional"
+    OBSTETRICS = "Obstetrics"
+    GYNAECOLOGY = "Gynaecology"
+    HAEMATOLOGY = "Haematology"
+    FORENSIC = "Forensic"
+    ONCOLOGY = "Oncology"
+    TRAUMA = "Trauma"
+    NOT_APPLICABLE = "Not Applicable"
+
+
+class CaseLevel(StrEnum):
+    """For whom a case is."""
+
+    PRIMARY = "primary"
+    INTERMEDIATE = "intermediate"
+    ADVANCED = "advanced"
 
 
 class InstanceOutcome(StrEnum):
@@ -497,6 +532,13 @@ class CaseImage:
     blob_key: str
     sha256: str
     size_bytes: int
+    is_selected: bool = True
+    """Whether it belongs to what its sender chose; true where nobody chose."""
+    is_key: bool = False
+    key_position: int | None = None
+    """Place among the key images of its study, from 0."""
+    key_frames: tuple[int, ...] = ()
+    """The frames that were meant, from 1; empty for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -541,6 +583,15 @@ class CaseDetail:
     discussion: str
     studies: tuple[CaseStudy, ...]
     held_by_reason: Mapping[str, int]
+    tags: tuple[str, ...] = ()
+    systems: tuple[CaseSystem, ...] = ()
+    level: CaseLevel | None = None
+    hold_reason: DelayReason | None = None
+    """What its sender wants to wait for; the case goes to nobody else until its owner clears it."""
+    withheld_words: int = 0
+    """Words of the sender's text that the privacy gate took out."""
+    related_case_ids: tuple[str, ...] = ()
+    """Cases of the same selection over other studies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -569,6 +620,12 @@ class CaseChanges:
     title: str | None = None
     presentation: str | None = None
     discussion: str | None = None
+    tags: tuple[str, ...] | None = None
+    systems: tuple[CaseSystem, ...] | None = None
+    level: CaseLevel | None = None
+    clears_level: bool = False
+    clears_hold: bool = False
+    """Whether what the sender wanted to wait for has happened."""
     studies: tuple[StudyChange, ...] = ()
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from cases.errors import (
     AlreadyClaimedError,
     CaseClosedError,
+    CaseOnHoldError,
     DraftLimitError,
     InvalidTransitionError,
     NotAllowedError,
@@ -50,6 +51,8 @@ class Facts:
     drafts: int = 0
     """Drafts of the (coming) owner, without this case."""
     draft_limit: int = 0
+    hold_reason: str = ""
+    """What the sender of the case wants to wait for."""
 
 
 Guard = Callable[[Facts], None]
@@ -87,6 +90,18 @@ def claimer_has_place(facts: Facts) -> None:
             f"{facts.drafts} of {facts.draft_limit} drafts are in use: finish or remove one, then claim again"
         )
 
+
+def is_not_on_hold(facts: Facts) -> None:
+    """Refuse while the case waits for what its sender wanted to wait for."""
+    if facts.hold_reason:
+        raise CaseOnHoldError(
+            f"its sender asked to wait for this: {facts.hold_reason.replace('-', ' ')}; "
+            "clear hold_reason when that has happened, then try again"
+        )
+
+
+LEAVING: tuple[Guard, ...] = (is_not_on_hold,)
+"""Guards of every transition that shows a case to others: submission and publication begin with them."""
 
 _SYSTEM = frozenset({Actor.SYSTEM})
 _OWNER_OR_EDITOR = frozenset({Actor.OWNER, Actor.EDITOR})

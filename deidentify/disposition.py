@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from deidentify.dataset import ReceivedInstance, text_of
 from deidentify.dictionary import registered_uids
+from deidentify.manifest import Purpose, ignored_because, is_teaching_information, purpose_of
 from deidentify.profile import Profile
 from deidentify.results import Dropped, DropReason, Hold, HoldReason
 from deidentify.tables import iod_types
@@ -85,6 +86,7 @@ def _reasons(received: ReceivedInstance, sop_class: str) -> Iterator[tuple[DropR
     types = iod_types(sop_class)
     video = sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(received.transfer_syntax_uid)
     slide_label = sop_class == _SLIDE and {"LABEL", "OVERVIEW"} & set(image_type)
+    manifest = _manifest(received)
     alone = types is not None and types.type_of((), _STUDY_INSTANCE_UID) is None
     found = (
         (not sop_class.startswith("1.2.840.10008."), DropReason.PRIVATE_SOP_CLASS, "the SOP Class is private"),
@@ -94,6 +96,7 @@ def _reasons(received: ReceivedInstance, sop_class: str) -> Iterator[tuple[DropR
         (sop_class.startswith(_PRESENTATION_STATES), DropReason.PRESENTATION_STATE, "a presentation state"),
         (sop_class.startswith(_DOCUMENTS), DropReason.ENCAPSULATED_DOCUMENT, "an encapsulated document"),
         (video, DropReason.VIDEO, "a video"),
+        (bool(manifest), DropReason.TEACHING_FILE_MANIFEST, manifest),
         (sop_class in _VOICE, DropReason.PROFILE, "a sound recording: a voice identifies"),
         (alone, DropReason.PROFILE, "not part of a study by its definition"),
         (slide_label, DropReason.SLIDE_LABEL, "the label or overview of a slide"),
@@ -104,6 +107,16 @@ def _reasons(received: ReceivedInstance, sop_class: str) -> Iterator[tuple[DropR
         ),
     )
     return ((reason, detail) for applies, reason, detail in found if applies)
+
+
+def _manifest(received: ReceivedInstance) -> str:
+    """Return how a document takes part in making a teaching file; empty for all others."""
+    if is_teaching_information(received):
+        return "the text that came with a teaching file"
+    purpose = purpose_of(received)
+    if purpose is None or purpose is Purpose.OTHER:
+        return ""
+    return ignored_because(received) or "a selection of images for teaching"
 
 
 def _is_capture(received: ReceivedInstance, sop_class: str, image_type: list[str]) -> bool:

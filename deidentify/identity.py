@@ -149,6 +149,18 @@ def _is_telling(word: str) -> bool:
     return len(word) > 1
 
 
+def joined(one: IdentifiedTokens, other: IdentifiedTokens) -> IdentifiedTokens:
+    """Return the identifiers of both."""
+    return IdentifiedTokens(
+        values=tuple(dict.fromkeys((*one.values, *other.values))),
+        tokens=one.tokens | other.tokens,
+        dates=one.dates | other.dates,
+        uids=one.uids | other.uids,
+        own_words=one.own_words | other.own_words,
+        spellings=one.spellings | other.spellings,
+    )
+
+
 def is_structural(tag: int) -> bool:
     """Tell whether a UI attribute names classes of things, not things."""
     return tag in _STRUCTURAL

@@ -71,7 +71,42 @@ class DropReason(StrEnum):
     VIDEO = "video"
     SLIDE_LABEL = "slide-label"
     MEDIA_DIRECTORY = "media-directory"
+    TEACHING_FILE_MANIFEST = "teaching-file-manifest"
+    """A selection or text that made the draft what it is; its content is identified, so it is no image of a case."""
     PROFILE = "profile"
+
+
+class DelayReason(StrEnum):
+    """What a teaching file waits for before it may be seen by others, as the PACS said (IHE TCE, TCE011 to TCE018)."""
+
+    FINAL_REPORT = "final-report"
+    CLINICAL_INFORMATION = "clinical-information"
+    CONFIRMATION_OF_DIAGNOSIS = "confirmation-of-diagnosis"
+    HISTOPATHOLOGY = "histopathology"
+    LABORATORY_RESULTS = "laboratory-results"
+    DISCHARGE = "discharge"
+    DEATH = "death"
+    EXPERT_REVIEW = "expert-review"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeachingText:
+    """What came with a teaching file, after the privacy gate: known words only; empty where nothing was left."""
+
+    title: str = ""
+    presentation: str = ""
+    findings: str = ""
+    discussion: str = ""
+    tags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    """Codes of TCE109, for example "TCE302"."""
+    level: str = ""
+    """Code of TCE110, or empty."""
+    delay: DelayReason | None = None
+    withheld: int = 0
+    """How many words were taken out."""
+    account: str = ""
+    """The account that the sender named, out of those that there are; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

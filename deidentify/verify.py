@@ -55,7 +55,7 @@ def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates
         written = read_instance(target)
     except UnreadableInstanceError:
         raise InvalidResultError("the written instance cannot be parsed again") from None
-    search = _Search(identified, written_dates)
+    search = Search(identified, written_dates)
     source = Source(target)
     try:
         if any(source.buffer[slice(0, 128)]):
@@ -77,7 +77,7 @@ def _is_ours(element: Element) -> bool:
     return element.tag in _MARKERS or (element.tag in _PSEUDONYMS and _PSEUDONYM.fullmatch(element.value) is not None)
 
 
-def _search_span(element: Element, source: Source, search: "_Search") -> None:
+def _search_span(element: Element, source: Source, search: "Search") -> None:
     assert element.span is not None
     if element.encapsulated:
         place = f"a comment inside the frames of {tag_text(element.tag)}"
@@ -92,7 +92,7 @@ def _search_span(element: Element, source: Source, search: "_Search") -> None:
             tail = chunk[-256:]
 
 
-class _Search:
+class Search:
     """The identifiers of one original, made ready to be looked for."""
 
     def __init__(self, identified: IdentifiedTokens, written_dates: frozenset[str]) -> None:
@@ -121,6 +121,7 @@ class _Search:
         return not spelling.isascii() or any(len(word) > 1 and word not in _harmless() for word in words)
 
     def element(self, element: Element, charset: Charset) -> None:
+        """Search one element; ``ResidualIdentifierError`` says that something was found."""
         value, vr = element.value, element.vr
         if not value:
             return

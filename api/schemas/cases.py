@@ -1,23 +1,26 @@
 """Cases on the wire: their lists, their whole, and the changes to them."""
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, LongText, Presentation, Title
+from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, LongText, Presentation, Tag, Title
 from cases.model import (
+    TAGS_MAX,
     CaseChanges,
     CaseDetail,
     CaseImage,
+    CaseLevel,
     CaseModality,
     CaseStatus,
     CaseSummary,
+    CaseSystem,
     Counts,
     StudyChange,
     Visibility,
 )
-from deidentify.results import HoldReason, PixelVerdict
+from deidentify.results import DelayReason, HoldReason, PixelVerdict
 
 
 class Progress(Answer):
@@ -121,6 +124,12 @@ class ImageItem(Answer):
     rows: int = Field(examples=[512])
     columns: int = Field(examples=[512])
     has_pixels: bool
+    is_selected: bool = Field(
+        description="False for what came with a teaching file, but not on its sender's list of instances."
+    )
+    is_key: bool = Field(description="Whether the sender pointed it out.")
+    key_position: int | None = Field(examples=[0], description="Place among the key images of its study, from 0.")
+    key_frames: list[int] = Field(examples=[[]], description="The frames that were meant, from 1; empty for all.")
 
 
 class ImageOut(ImageItem):
@@ -174,6 +183,18 @@ class CaseOut(CaseItem):
 
     presentation: str = Field(examples=["Pain in the right iliac fossa for two days."])
     discussion: str = Field(examples=[""])
+    tags: list[str] = Field(examples=[["appendicitis"]])
+    systems: list[CaseSystem] = Field(examples=[["Gastrointestinal"]])
+    level: CaseLevel | None
+    hold_reason: DelayReason | None = Field(
+        description="What the sender wants to wait for; the case goes to nobody else until it is cleared."
+    )
+    withheld_words: int = Field(
+        examples=[0], description="Words of the sender's text that were taken out, since they could identify somebody."
+    )
+    related_case_ids: list[str] = Field(
+        examples=[[]], description="Your cases of the same selection over other studies of the patient."
+    )
     held_by_reason: dict[HoldReason, int] = Field(examples=[{"burned-in-text": 3}])
     studies: list[StudyOut]
 
@@ -185,6 +206,12 @@ class CaseOut(CaseItem):
                 **_summary_fields(detail.summary),
                 "presentation": detail.presentation,
                 "discussion": detail.discussion,
+                "tags": list(detail.tags),
+                "systems": list(detail.systems),
+                "level": detail.level,
+                "hold_reason": detail.hold_reason,
+                "withheld_words": detail.withheld_words,
+                "related_case_ids": list(detail.related_case_ids),
                 "held_by_reason": dict(detail.held_by_reason),
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
@@ -217,25 +244,43 @@ class StudyEdit(StudyTexts):
     id: Key = Field(examples=[ID_EXAMPLE])
 
 
+CASE_FIELDS = ("title", "presentation", "discussion", "tags", "systems", "level", "hold_reason")
+"""What an edit may change of the case itself."""
+
+
 class CaseEdit(Body):
     """New texts of a case; a field that is absent or null stays as it is, an empty one is emptied."""
 
     title: Title | None = Field(None, examples=["Acute appendicitis"])
     presentation: Presentation | None = Field(None, examples=["Pain in the right iliac fossa for two days."])
     discussion: LongText | None = Field(None, examples=["Confirmed at surgery."])
+    tags: list[Tag] | None = Field(None, max_length=TAGS_MAX, examples=[["appendicitis"]])
+    systems: list[CaseSystem] | None = Field(None, max_length=len(CaseSystem), examples=[["Gastrointestinal"]])
+    level: CaseLevel | Literal[""] | None = Field(None, examples=["intermediate"])
+    hold_reason: Literal[""] | None = Field(
+        None, examples=[""], description="Empty: what the sender wanted to wait for has happened."
+    )
     studies: list[StudyEdit] = Field(default_factory=list, max_length=100)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if self.title is None and self.presentation is None and self.discussion is None and not self.studies:
-            raise ValueError("Nothing is changed: give title, presentation, discussion or studies.")
+        if not self.studies and all(getattr(self, name) is None for name in CASE_FIELDS):
+            raise ValueError(f"Nothing is changed: give {', '.join(CASE_FIELDS)} or studies.")
         return self
 
     def changes(self) -> CaseChanges:
         """Return the change to the case."""
         studies = tuple(study.change(study.id) for study in self.studies)
         return CaseChanges(
-            title=self.title, presentation=self.presentation, discussion=self.discussion, studies=studies
+            title=self.title,
+            presentation=self.presentation,
+            discussion=self.discussion,
+            tags=None if self.tags is None else tuple(self.tags),
+            systems=None if self.systems is None else tuple(self.systems),
+            level=self.level or None,
+            clears_level=self.level == "",
+            clears_hold=self.hold_reason == "",
+            studies=studies,
         )
 
 

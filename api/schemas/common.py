@@ -5,7 +5,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from cases.model import PRESENTATION_MAX, TEXT_MAX, TITLE_MAX
+from cases.model import PRESENTATION_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
 
 ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -30,6 +30,7 @@ Line = Annotated[str, AfterValidator(_without_control), AfterValidator(_one_line
 Title = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=TITLE_MAX)]
 Presentation = Annotated[Text, StringConstraints(max_length=PRESENTATION_MAX)]
 LongText = Annotated[Text, StringConstraints(max_length=TEXT_MAX)]
+Tag = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX)]
 Label = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$")]
 """A name stands in settings files and in the audit log, so it is one plain word."""

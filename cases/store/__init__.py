@@ -8,6 +8,7 @@ from cases.store.database import Database
 from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
+from cases.store.manifests import Manifests
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
@@ -21,6 +22,7 @@ __all__ = [
     "Holds",
     "Intake",
     "Leases",
+    "Manifests",
     "PeerBooks",
     "PeerRules",
     "Peers",

@@ -1,6 +1,7 @@
 """Cases as people use them: list, read, edit, claim, remove. The machine's side is in ``filing``."""
 
 import builtins
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
@@ -9,6 +10,8 @@ from cases import states
 from cases.errors import CaseNotFoundError, InvalidChangeError, VersionConflictError
 from cases.model import (
     PRESENTATION_MAX,
+    TAG_MAX,
+    TAGS_MAX,
     TEXT_MAX,
     TITLE_MAX,
     CaseChanges,
@@ -117,6 +120,14 @@ class Cases(Filing):
         case.title = _checked("title", changes.title, case.title, TITLE_MAX)
         case.presentation = _checked("presentation", changes.presentation, case.presentation, PRESENTATION_MAX)
         case.discussion = _checked("discussion", changes.discussion, case.discussion, TEXT_MAX)
+        if changes.tags is not None:
+            case.tags = _checked_tags(changes.tags)
+        if changes.systems is not None:
+            case.systems = [system.value for system in dict.fromkeys(changes.systems)]
+        if changes.level is not None or changes.clears_level:
+            case.level = changes.level.value if changes.level else ""
+        if changes.clears_hold:
+            case.hold_reason = ""
         for change in changes.studies:
             self._change_study(case.id, change)
         case.version += 1
@@ -177,7 +188,8 @@ class Cases(Filing):
         case.status = states.decide(
             states.Action.REMOVE, case.status, states.actors_of(viewer, case.owner_id), states.Facts()
         )
-        case.title = case.presentation = case.discussion = ""
+        case.title = case.presentation = case.discussion = case.level = case.hold_reason = ""
+        case.tags, case.systems = [], []
         case.version += 1
         case.updated_at = clock_now()
         keys = self._remove_images(case.id)
@@ -259,6 +271,13 @@ def _in_scope(viewer: User, filters: CaseFilter) -> ColumnElement[bool]:
     if filters.owner is not None:
         wanted &= exists().where(UserRow.id == CaseRow.owner_id, UserRow.name == filters.owner)
     return wanted
+
+
+def _checked_tags(tags: Sequence[str]) -> builtins.list[str]:
+    kept = builtins.list(dict.fromkeys(" ".join(tag.split()) for tag in tags))
+    if len(kept) > TAGS_MAX or any(not 0 < len(tag) <= TAG_MAX for tag in kept):
+        raise InvalidChangeError(f"at most {TAGS_MAX} tags of 1 to {TAG_MAX} characters are allowed")
+    return kept
 
 
 def _checked(name: str, new: str | None, old: str, longest: int) -> str:

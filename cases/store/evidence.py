@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from cases.evidence import EvidenceRule, ListedInstances
 from cases.receipts import SettledBy
+from cases.store.manifests import teaching_list
 from cases.store.rows import ReceivedInstanceRow
 
 ListSource = Callable[[Session, str], ListedInstances | None]
 
-SOURCES: Sequence[ListSource] = ()
+SOURCES: Sequence[ListSource] = (teaching_list,)
 """In the order in which they are asked; a new kind of list is one line here."""
 
 

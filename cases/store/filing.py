@@ -9,6 +9,7 @@ from cases import build, states
 from cases.model import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
+from cases.store.manifests import Manifests
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
@@ -70,36 +71,36 @@ class Filing(Shells):
         series_id = self._series(self._study(case, placement), placement)
         described, moment = build.storable(instance.description), clock_now()
         self._session.execute(delete(CondemnedBlobRow).where(CondemnedBlobRow.blob_key == blob_key))
-        self._session.add(
-            CaseImageRow(
-                case_id=case.id,
-                series_id=series_id,
-                arrival_id=arrival_id,
-                sop_instance_uid=described.sop_instance_uid,
-                sop_class_uid=described.sop_class_uid,
-                transfer_syntax_uid=described.transfer_syntax_uid,
-                instance_number=described.instance_number,
-                position=list(described.position) if described.position else None,
-                orientation=list(described.orientation) if described.orientation else None,
-                frames=described.frames,
-                rows=described.rows,
-                columns=described.columns,
-                has_pixels=described.has_pixels,
-                verdict=instance.screen.verdict,
-                detector=instance.screen.detector,
-                profile=instance.report.profile,
-                profile_revision=instance.report.profile_revision,
-                report={
-                    "actions": [list(action) for action in instance.report.actions],
-                    "options": list(instance.report.options),
-                    "notes": list(instance.report.notes),
-                },
-                blob_key=blob_key,
-                sha256=instance.sha256,
-                size_bytes=instance.size_bytes,
-                filed_at=moment,
-            )
+        row = CaseImageRow(
+            case_id=case.id,
+            series_id=series_id,
+            arrival_id=arrival_id,
+            sop_instance_uid=described.sop_instance_uid,
+            sop_class_uid=described.sop_class_uid,
+            transfer_syntax_uid=described.transfer_syntax_uid,
+            instance_number=described.instance_number,
+            position=list(described.position) if described.position else None,
+            orientation=list(described.orientation) if described.orientation else None,
+            frames=described.frames,
+            rows=described.rows,
+            columns=described.columns,
+            has_pixels=described.has_pixels,
+            verdict=instance.screen.verdict,
+            detector=instance.screen.detector,
+            profile=instance.report.profile,
+            profile_revision=instance.report.profile_revision,
+            report={
+                "actions": [list(action) for action in instance.report.actions],
+                "options": list(instance.report.options),
+                "notes": list(instance.report.notes),
+            },
+            blob_key=blob_key,
+            sha256=instance.sha256,
+            size_bytes=instance.size_bytes,
+            filed_at=moment,
         )
+        Manifests(self._session).mark_image(row, arrival_id)
+        self._session.add(row)
         case.age_band = case.age_band or placement.age_band
         case.sex = case.sex or placement.sex
         case.updated_at = moment

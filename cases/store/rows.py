@@ -20,6 +20,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -230,6 +232,15 @@ class CaseRow(Base):
     discussion: Mapped[str] = mapped_column(Text, default="")
     age_band: Mapped[str] = mapped_column(String(32), default="")
     sex: Mapped[str] = mapped_column(String(8), default="")
+    tags: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    systems: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    level: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    hold_reason: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    withheld_words: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    prefilled: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    """Field → digest of what a teaching file filled it with, so that it is filled once."""
+    manifest_group: Mapped[str] = mapped_column(String(ID), default="", server_default="", index=True)
+    """Keyed hash that cases of one selection over several studies share."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(Integer, default=1)
@@ -300,6 +311,10 @@ class CaseImageRow(Base):
     blob_key: Mapped[str] = mapped_column(String(512), unique=True)
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    is_selected: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    is_key: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    key_position: Mapped[int | None] = mapped_column(Integer)
+    key_frames: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     filed_at: Mapped[datetime]
 
 

@@ -4,7 +4,7 @@ Locks are always taken in one order (received study, user, case, instance), so t
 each other. On SQLite the transaction itself is the lock.
 """
 
-from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from cases import states
@@ -13,6 +13,7 @@ from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, Instanc
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
+from cases.store.prefilled import is_only_prefilled
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
@@ -150,18 +151,19 @@ class Shells:
             ReceivedInstanceRow.received_study == study_key, ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED
         )
         empty = self._session.scalars(
-            select(CaseRow.id).where(
+            select(CaseRow).where(
                 CaseRow.received_study == study_key,
                 CaseRow.status.in_(OPEN_STATUSES),
                 ~unfinished,
                 ~exists().where(CaseImageRow.case_id == CaseRow.id),
                 ~exists().where(CaseStudyRow.case_id == CaseRow.id),
                 ~exists().where(HoldRow.case_id == CaseRow.id, HoldRow.state == HoldState.OPEN),
-                _is_untouched(),
             )
         ).all()
-        for case_id in empty:
-            self._delete_shell(lock_case(self._session, case_id))
+        for case in empty:
+            locked = lock_case(self._session, case.id)
+            if is_only_prefilled(locked):
+                self._delete_shell(locked)
         return list(
             self._session.scalars(
                 select(CondemnedBlobRow.blob_key)
@@ -197,7 +199,3 @@ def lock_case(session: Session, case_id: str) -> CaseRow:
     if row is None:
         raise CaseNotFoundError("there is no such case")
     return row
-
-
-def _is_untouched() -> ColumnElement[bool]:
-    return (CaseRow.title == "") & (CaseRow.presentation == "") & (CaseRow.discussion == "")

@@ -10,10 +10,13 @@ from cases import build
 from cases.model import (
     CaseDetail,
     CaseImage,
+    CaseLevel,
     CaseModality,
     CaseSeries,
+    CaseStatus,
     CaseStudy,
     CaseSummary,
+    CaseSystem,
     Counts,
     HoldState,
     InstanceOutcome,
@@ -27,7 +30,7 @@ from cases.store.rows import (
     ReceivedInstanceRow,
     UserRow,
 )
-from deidentify.results import AgeBand
+from deidentify.results import AgeBand, DelayReason
 
 
 def summaries(session: Session, rows: Sequence[CaseRow]) -> tuple[CaseSummary, ...]:
@@ -93,7 +96,26 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             _study_value(study, offset, series[study.id]) for study, offset in zip(studies, offsets, strict=True)
         ),
         held_by_reason={reason: count for reason, count in held},  # noqa: C416 - rows are no tuples
+        tags=tuple(row.tags),
+        systems=tuple(CaseSystem(system) for system in row.systems),
+        level=CaseLevel(row.level) if row.level else None,
+        hold_reason=DelayReason(row.hold_reason) if row.hold_reason else None,
+        withheld_words=row.withheld_words,
+        related_case_ids=_related(session, row),
     )
+
+
+def _related(session: Session, row: CaseRow) -> tuple[str, ...]:
+    """Return the cases of one selection over several studies that belong to the same owner."""
+    if not row.manifest_group:
+        return ()
+    query = select(CaseRow.id).where(
+        CaseRow.manifest_group == row.manifest_group,
+        CaseRow.id != row.id,
+        CaseRow.status != CaseStatus.REMOVED,
+        CaseRow.owner_id.is_not_distinct_from(row.owner_id),
+    )
+    return tuple(session.scalars(query.order_by(CaseRow.created_at, CaseRow.id)))
 
 
 def image_value(row: CaseImageRow) -> CaseImage:
@@ -114,6 +136,10 @@ def image_value(row: CaseImageRow) -> CaseImage:
         blob_key=row.blob_key,
         sha256=row.sha256,
         size_bytes=row.size_bytes,
+        is_selected=row.is_selected,
+        is_key=row.is_key,
+        key_position=row.key_position,
+        key_frames=tuple(row.key_frames),
     )
 
 

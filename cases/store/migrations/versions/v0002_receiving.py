@@ -146,11 +146,50 @@ def _make_refusals_anew(*, by_class: bool) -> None:
 
 
 def _manifests() -> None:
-    pass
+    op.create_table(
+        "teaching_manifest",
+        sa.Column("arrival_id", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("group_key", sa.String(length=32), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("arrival_id", name="pk_teaching_manifest"),
+    )
+    op.create_table(
+        "teaching_manifest_entry",
+        sa.Column("arrival_id", sa.String(length=32), nullable=False),
+        sa.Column("received_study", sa.String(length=128), nullable=False),
+        sa.Column("sop_key", sa.String(length=32), nullable=False),
+        sa.Column("is_listed", sa.Boolean(), nullable=False),
+        sa.Column("key_position", sa.Integer(), nullable=True),
+        sa.Column("key_frames", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["arrival_id"],
+            ["teaching_manifest.arrival_id"],
+            name="fk_teaching_manifest_entry_arrival_id_teaching_manifest",
+        ),
+        sa.PrimaryKeyConstraint("arrival_id", "sop_key", name="pk_teaching_manifest_entry"),
+    )
+    op.create_index("ix_teaching_manifest_entry_study_sop", "teaching_manifest_entry", ["received_study", "sop_key"])
+    op.add_column("case_image", sa.Column("is_selected", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.add_column("case_image", sa.Column("is_key", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("case_image", sa.Column("key_position", sa.Integer(), nullable=True))
+    op.add_column("case_image", sa.Column("key_frames", sa.JSON(), nullable=False, server_default="[]"))
+    for column in (
+        sa.Column("tags", sa.JSON(), nullable=False, server_default="[]"),
+        sa.Column("systems", sa.JSON(), nullable=False, server_default="[]"),
+        sa.Column("level", sa.String(length=32), nullable=False, server_default=""),
+        sa.Column("hold_reason", sa.String(length=32), nullable=False, server_default=""),
+        sa.Column("withheld_words", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("prefilled", sa.JSON(), nullable=False, server_default="{}"),
+        sa.Column("manifest_group", sa.String(length=32), nullable=False, server_default=""),
+    ):
+        op.add_column("teaching_case", column)
+    op.create_index("ix_teaching_case_manifest_group", "teaching_case", ["manifest_group"])
 
 
 def downgrade() -> None:
     """Take each part back, the last first; every part that `upgrade` calls gains its counterpart here."""
+    _manifests_back()
     _receipts_back()
     _commitments_back()
     _peers_back()
@@ -177,3 +216,13 @@ def _peers_back() -> None:
     op.drop_column("association", "certificate")
     op.drop_column("association", "tls")
     op.drop_table("peer_rule")
+
+
+def _manifests_back() -> None:
+    op.drop_index("ix_teaching_case_manifest_group", "teaching_case")
+    for name in ("manifest_group", "prefilled", "withheld_words", "hold_reason", "level", "systems", "tags"):
+        op.drop_column("teaching_case", name)
+    for name in ("key_frames", "key_position", "is_key", "is_selected"):
+        op.drop_column("case_image", name)
+    op.drop_table("teaching_manifest_entry")
+    op.drop_table("teaching_manifest")
