@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,14 +68,14 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="casebridge")
 def main() -> None:
-    """Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
+    r"""Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
 
     \b
     casebridge serve    start everything on this machine
     casebridge demo     send a few example images to it
     casebridge status   what was received, what waits, what is held and why
     casebridge peers    who may send, and who was turned away
-    """  # noqa: D301 - click wants the character itself, to keep the lines apart
+    """
 
 
 @main.command()
@@ -235,6 +236,23 @@ def spool_key_new() -> None:
     from bridge.spool_keys import new_spool_key  # noqa: PLC0415
 
     click.echo(new_spool_key(), nl=False)
+
+
+@main.group()
+def originals() -> None:
+    """Show what became of received originals."""
+
+
+@originals.command()
+@config_option
+@click.option("--since", type=click.DateTime(), help="Moment in UTC from which on to look; all, if not given.")
+@click.option("--arrival", "arrival_id", help="Only what says when the original of this arrival went.")
+@click.option("--json", "as_json", is_flag=True, help="For programs, with the arrivals that each line is about.")
+def purged(config_file: Path | None, since: datetime | None, arrival_id: str | None, as_json: bool) -> None:
+    """Show from the audit log which originals were deleted, when and why."""
+    from bridge.purges import show_purges  # noqa: PLC0415
+
+    sys.exit(show_purges(read_settings(config_file), since=since, arrival_id=arrival_id, as_json=as_json))
 
 
 @main.group("spool")

@@ -24,6 +24,7 @@ from cases.model import (
 from cases.receipts import SettledBy, new_code
 from cases.store import summary
 from cases.store.arrivals import (
+    arrived_before,
     finish_instance,
     instance_value,
     instance_values,
@@ -86,9 +87,8 @@ class Intake:
         values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
         insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
         study = lock_study(self._session, key)
-        if not insert_or_nothing(
-            self._session, ReceivedInstanceRow, [instance_values(key, arrival) for arrival in fresh], ["arrival_id"]
-        ):
+        rows = [instance_values(key, arrival, recorded_at=now) for arrival in fresh]
+        if not insert_or_nothing(self._session, ReceivedInstanceRow, rows, ["arrival_id"]):
             return False
         study.first_arrival_at = min(study.first_arrival_at, first)
         study.last_arrival_at = max(study.last_arrival_at, last)
@@ -296,15 +296,16 @@ class Intake:
     ) -> list[ReceivedInstance]:
         """Return instances whose original is to be deleted, by the days since their arrival.
 
-        Those that are worked through go after the retention, undecided holds after theirs; what waits to be worked on
-        never goes, nor what storage commitment was promised for. Whoever deletes on the strength of the answer has to
-        ask again for what is ``locked``: only these, and nobody can promise them until the transaction ends.
+        The days are over when they are over by both clocks, the receiver's and the database's. Those that are worked
+        through go after the retention, undecided holds after theirs; what waits to be worked on never goes, nor what
+        storage commitment was promised for. Whoever deletes on the strength of the answer has to ask again for what is
+        ``locked``: only these, and nobody can promise them until the transaction ends.
         """
-        worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & (
-            ReceivedInstanceRow.received_at <= now - timedelta(days=retention_days)
+        worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & arrived_before(
+            now - timedelta(days=retention_days)
         )
-        undecided = (ReceivedInstanceRow.outcome == InstanceOutcome.HELD) & (
-            ReceivedInstanceRow.received_at <= now - timedelta(days=hold_retention_days)
+        undecided = (ReceivedInstanceRow.outcome == InstanceOutcome.HELD) & arrived_before(
+            now - timedelta(days=hold_retention_days)
         )
         promised = ReceivedInstanceRow.committed_until > now
         return self._instances(
