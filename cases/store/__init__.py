@@ -12,6 +12,7 @@ from cases.store.manifests import Manifests
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
+from cases.store.receipts import Receipts
 
 __all__ = [
     "Accounts",
@@ -26,4 +27,5 @@ __all__ = [
     "PeerBooks",
     "PeerRules",
     "Peers",
+    "Receipts",
 ]

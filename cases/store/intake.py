@@ -1,6 +1,7 @@
 """Received studies and instances: the index of the spool, and what became of each file. Keys only, never a UID."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import exists, func, or_, select, update
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.model import (
+    NO_FACTS,
     ArrivingStudy,
     AssociationSummary,
     CaseStatus,
@@ -84,8 +86,9 @@ class Intake:
             return False
         first = min(arrival.received_at for arrival in fresh)
         last = max(arrival.received_at for arrival in fresh)
-        values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
-        insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
+        if self._session.scalar(select(ReceivedStudyRow.key).where(ReceivedStudyRow.key == key)) is None:
+            values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
+            insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
         study = lock_study(self._session, key)
         rows = [instance_values(key, arrival, recorded_at=now) for arrival in fresh]
         if not insert_or_nothing(self._session, ReceivedInstanceRow, rows, ["arrival_id"]):
@@ -247,27 +250,12 @@ class Intake:
         """
         return finish_instance(self._session, arrival_id, outcome, reason, detail=detail, duplicate_of=duplicate_of)
 
-    def set_fingerprint(self, arrival_id: str, dataset: str, pixels: str) -> None:
-        """Keep the keyed digests that tell a resend from a change."""
+    def set_fingerprint(self, arrival_id: str, dataset: str, pixels: str, facts: InstanceFacts = NO_FACTS) -> None:
+        """Keep the keyed digests that tell a resend from a change, and what the header says for the receipt."""
         self._session.execute(
             update(ReceivedInstanceRow)
             .where(ReceivedInstanceRow.arrival_id == arrival_id)
-            .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels)
-        )
-
-    def set_facts(self, arrival_id: str, facts: InstanceFacts) -> None:
-        """Keep what the header says for the receipt."""
-        self._session.execute(
-            update(ReceivedInstanceRow)
-            .where(ReceivedInstanceRow.arrival_id == arrival_id)
-            .values(
-                series_key=facts.series_key,
-                instance_number=facts.instance_number,
-                acquisition_number=facts.acquisition_number,
-                stated_study=facts.stated_study,
-                stated_series=facts.stated_series,
-                stated_acquisition=facts.stated_acquisition,
-            )
+            .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels, **asdict(facts))
         )
 
     def set_patient_key(self, study_key: str, patient_key: str) -> str:
