@@ -272,5 +272,32 @@ def spool_rekey(config_file: Path | None) -> None:
     sys.exit(rekey_with_progress(read_settings(config_file)))
 
 
+@main.group(invoke_without_command=True)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def originals(context: click.Context, config_file: Path | None, as_json: bool) -> None:
+    """Show which originals are there, by keys, and until when they are kept."""
+    context.obj = config_file
+    if context.invoked_subcommand is None:
+        from bridge.originals import list_originals  # noqa: PLC0415
+
+        sys.exit(list_originals(read_settings(config_file), as_json=as_json))
+
+
+@originals.command("export")
+@config_option
+@click.option("--study", metavar="KEY", help="The study, as casebridge originals shows it.")
+@click.option("--transaction", metavar="UID", help="What a storage commitment request named: its UID or its key.")
+@click.option("--to", required=True, type=click.Path(file_okay=False, path_type=Path), help="A new folder.")
+@click.option("--reason", required=True, help="Why, for the audit log; never a patient's name or number.")
+@click.pass_obj
+def export_originals(group_config: Path | None, /, config_file: Path | None, **choice: Any) -> None:
+    """Copy originals into a folder, as they were received. They identify the patient; the audit log keeps why."""
+    from bridge.originals import export  # noqa: PLC0415
+
+    sys.exit(export(read_settings(config_file or group_config), **choice))
+
+
 if __name__ == "__main__":
     main()

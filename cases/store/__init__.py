@@ -9,6 +9,7 @@ from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
 from cases.store.manifests import Manifests
+from cases.store.originals import Originals
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
@@ -24,6 +25,7 @@ __all__ = [
     "Intake",
     "Leases",
     "Manifests",
+    "Originals",
     "PeerBooks",
     "PeerRules",
     "Peers",
