@@ -90,6 +90,7 @@ def open_spool(settings: Settings) -> "Spool":
         name_key=keys.name_key,
         reserve_bytes=settings.disk_reserve_mb * MEGABYTE,
         max_object_bytes=settings.max_object_mb * MEGABYTE,
+        max_study_bytes=settings.max_study_mb * MEGABYTE,
         keys=spool_keys,
     )
 

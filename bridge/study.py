@@ -148,10 +148,7 @@ class StudyRunner:
             for found in seen.values():
                 if found.fingerprint is not None:
                     intake.set_fingerprint(
-                        found.arrival_id,
-                        dataset=found.fingerprint.dataset,
-                        pixels=found.fingerprint.pixels,
-                        facts=found.facts,
+                        found.arrival_id, dataset=found.fingerprint.dataset, pixels=found.fingerprint.pixels
                     )
         arrived = {instance.arrival_id for instance in pending}
         with self.database.read() as session:

@@ -148,10 +148,8 @@ class ReceiptSummary:
     code: str
     study_key: str
     """Key of the study in the spool."""
-    senders: tuple[str, ...]
-    """Calling AE titles."""
-    called: tuple[str, ...]
-    """Called AE titles."""
+    calling_ae: str
+    called_ae: str
     judgement: Judgement
     sums: ReceiptSums
     generation: int

@@ -253,6 +253,13 @@ class Settings(_Section):
         ge=1,
         le=1_048_576,
     )
+    max_study_mb: int = _setting(
+        65_536,
+        "Megabytes that one study may have; what goes beyond is refused with Out of Resources.",
+        "give megabytes from 1 to 16777216",
+        ge=1,
+        le=16_777_216,
+    )
     study_processes: int = _setting(
         os.cpu_count() or 1,
         "Child processes in which one worker de-identifies and reads pixels.",

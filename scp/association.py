@@ -20,6 +20,7 @@ from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
     A_P_ABORT,
     A_RELEASE,
+    AsynchronousOperationsWindowNegotiation,
     SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import PresentationContext
@@ -177,8 +178,21 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
         provider = None
         if commitment is not None:
             provider = CommitmentProvider(spool.commitments, self.facts, reports_to=commitment, has_room=spool.has_room)
+        window = self._window()
         handler = RequestHandler(spool, self.facts, self._journal, contexts, commitment=provider)
-        self.dul.messages = MessageAssembler(handler, self.requestor.maximum_length or 0)
+        self.dul.messages = MessageAssembler(handler, self.requestor.maximum_length or 0, window=window)
+
+    def _window(self) -> int:
+        """Agree on an asynchronous operations window (PS3.7 §D.3.3.3): requests of the peer's, one of ours."""
+        asked, _ = self.requestor.asynchronous_operations
+        if asked == 1:
+            return 1
+        most = self.admission.max_operations
+        item = AsynchronousOperationsWindowNegotiation()
+        item.maximum_number_operations_invoked = min(asked or most, most)  # 0 asks for any number
+        item.maximum_number_operations_performed = 1
+        self.acceptor.add_negotiation_item(item)
+        return int(item.maximum_number_operations_invoked)
 
     def run_reactor(self) -> None:
         """Serve the association from its request to its end, and leave nothing half done behind."""

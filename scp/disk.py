@@ -1,5 +1,6 @@
 """The few file operations that durability rests on, in one place so that a test can watch their order."""
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -16,6 +17,11 @@ FOLDER_MODE = 0o700
 LONG_SILENT_S = 3600.0
 """A file being written that was silent for so long has no writer: network timeouts are far shorter."""
 
+_RANGE_WRITE = 2
+_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _sync_file_range is not None:  # Linux has it, Python does not name it
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
 
 class Disk:
     """POSIX file operations on a local or shared file system."""
@@ -27,7 +33,8 @@ class Disk:
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         with suppress(OSError):  # a file system without locks: age alone then tells what is dead
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Waiting lasts as long as `is_abandoned` looks at the file, which may come between the two calls.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         return descriptor
 
     def write(self, descriptor: int, data: bytes | memoryview) -> None:
@@ -35,6 +42,11 @@ class Disk:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
+
+    def start_write(self, descriptor: int) -> None:
+        """Let the system begin to bring a file's bytes to the disk, without waiting; a promise of nothing."""
+        if _sync_file_range is not None:
+            _sync_file_range(descriptor, 0, 0, _RANGE_WRITE)
 
     def sync(self, descriptor: int) -> None:
         """Make the content of a file durable."""

@@ -5,8 +5,9 @@ spool and the association's journal.
 """
 
 import logging
+from collections.abc import Sequence
 
-from scp.arrival import ArrivalFacts
+from scp.arrival import Arrival, ArrivalFacts
 from scp.command import Command, Operation
 from scp.commitment import CommitmentProvider, CommitmentReception
 from scp.contexts import STORAGE_COMMITMENT, VERIFICATION, ContextAnswer, is_uid
@@ -17,7 +18,7 @@ from scp.errors import (
     UnsupportedSOPClassError,
 )
 from scp.identity import HEAD_LIMITS, DataSetIdentity, HeadTooShortError, read_identity
-from scp.incoming import Incoming
+from scp.incoming import Incoming, commit_all
 from scp.journal import AssociationFacts, AssociationJournal
 from scp.spool import Spool
 from scp.status import Answer, Status, status_of
@@ -118,6 +119,14 @@ class RequestHandler:
             )
         )
 
+    def commit(self, receptions: Sequence["Reception"]) -> None:
+        """Make durable what has wholly arrived, together; each reception learns what became of its own."""
+        ready = [(reception, one) for reception in receptions if (one := reception.ready()) is not None]
+        if ready:
+            outcomes = commit_all([one for _, one in ready])
+            for (reception, _), outcome in zip(ready, outcomes, strict=True):
+                reception.committed(outcome)
+
     def receiving(self, study_key: str) -> None:
         """Say that an object of a study is on its way."""
         self._journal.receiving(study_key)
@@ -129,14 +138,15 @@ class RequestHandler:
     def stored(self, context: ContextAnswer, size_bytes: int) -> Answer:
         """Count a durable object."""
         self._journal.stored()
-        _log.debug(
-            "An object was stored.",
-            extra={
-                "association": self._facts.association_id,
-                "sop_class": context.proposed.abstract_syntax,
-                "bytes": size_bytes,
-            },
-        )
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(
+                "An object was stored.",
+                extra={
+                    "association": self._facts.association_id,
+                    "sop_class": context.proposed.abstract_syntax,
+                    "bytes": size_bytes,
+                },
+            )
         return Answer(status=Status.SUCCESS)
 
     def refused(self, context: ContextAnswer, error: ScpError) -> Answer:
@@ -170,6 +180,7 @@ class Reception:
         self._command = command
         self._incoming: Incoming | None = None
         self._error: ScpError | None = None
+        self._outcome: Arrival | ScpError | None = None
         self._identity: DataSetIdentity | None = None
         self._study_key = ""
         self._looks = list(HEAD_LIMITS)
@@ -199,21 +210,32 @@ class Reception:
         except ScpError as error:
             self._refuse(error)
 
+    def ready(self) -> tuple[Incoming, str] | None:
+        """Return what has wholly arrived and is to be made durable, with its Study Instance UID; None where nothing."""
+        if self._incoming is None or self._outcome is not None:
+            return None
+        try:
+            while self._identity is None:
+                self._look(is_whole=True)
+        except ScpError as error:
+            self._refuse(error)
+            return None
+        return self._incoming, self._identity.identified_study_uid
+
+    def committed(self, outcome: Arrival | ScpError) -> None:
+        """Take what became of the object: durable now, or refused."""
+        self._outcome = outcome
+        if isinstance(outcome, ScpError):
+            self._refuse(outcome)
+
     def finish(self) -> Answer:
-        """Make the object durable, or say why not. Success is returned after the last sync."""
+        """Return the answer: Success only for an object that is durable."""
         if self._command.operation == Operation.C_ECHO:
             return self._handler.echoed()
         if self._command.operation != Operation.C_STORE:
             return Answer(status=Status.UNRECOGNIZED_OPERATION, comment="Only C-STORE and C-ECHO are served here")
-        if self._incoming is not None:
-            try:
-                while self._identity is None:
-                    self._look(is_whole=True)
-                arrival = self._incoming.commit(self._identity.identified_study_uid)
-            except ScpError as error:
-                self._refuse(error)
-            else:
-                return self._handler.stored(self._context, arrival.size_bytes)
+        if isinstance(self._outcome, Arrival):
+            return self._handler.stored(self._context, self._outcome.size_bytes)
         assert self._error is not None
         return self._handler.refused(self._context, self._error)
 
@@ -246,6 +268,7 @@ class Reception:
             raise DatasetMismatchError("The data set is another SOP Instance than announced", reason="other-instance")
         self._identity = identity
         self._looks.clear()
+        self._incoming.require_study_room(identity.identified_study_uid)
 
 
 def _text(uid: bytes) -> str:

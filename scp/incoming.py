@@ -1,7 +1,7 @@
 """One instance on its way into the spool: temporary file, sync, rename, folder sync."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -10,10 +10,11 @@ from typing import Protocol
 
 from scp.arrival import Arrival, ArrivalFacts, encode_file_meta, new_arrival_id
 from scp.disk import Disk, spool_error
-from scp.errors import SpoolFullError
+from scp.errors import ScpError, SpoolFullError
+from scp.folders import Move
 from scp.sealing import PlainWriter, SealingWriter
 
-__all__ = ["Incoming"]
+__all__ = ["Incoming", "commit_all"]
 
 _ROOM_CHECK_BYTES = 4 * 1024 * 1024
 _EARLY_SYNC_BYTES = 64 * 1024 * 1024
@@ -36,8 +37,11 @@ class Destination(Protocol):
     ) -> PlainWriter | SealingWriter:
         """Return what turns the content of an original into the bytes of its file."""
 
-    def place(self, part: Path, study_key: str, name: str) -> Path:
-        """Move a synced file to its study and make its name durable."""
+    def place(self, moves: Sequence[Move]) -> list[OSError | None]:
+        """Move synced files to their studies and make their names durable; return what went wrong with each."""
+
+    def has_study_room(self, study_key: str, size: int) -> bool:
+        """Tell whether a study may take `size` more bytes."""
 
     def has_room(self, size: int = 0) -> bool:
         """Tell whether `size` more bytes leave the reserve untouched."""
@@ -123,6 +127,18 @@ class Incoming:
             self.abandon()
             raise spool_error(error) from None
 
+    def require_study_room(self, identified_study_uid: str) -> None:
+        """Check what the study may hold, as far as the object has arrived.
+
+        Raises
+        ------
+        SpoolFullError
+            If the study would be larger than allowed; the file is gone then.
+        """
+        if not self._spool.has_study_room(self._spool.study_key(identified_study_uid), self._written):
+            self.abandon()
+            raise SpoolFullError("Study too large here; ask for a higher max_study_mb", reason="study-too-large")
+
     def commit(self, identified_study_uid: str) -> Arrival:
         """Make the instance durable under its study and return it. After this, Success is true.
 
@@ -133,15 +149,30 @@ class Incoming:
         SpoolUnavailableError
             If any step failed; the file is gone then.
         """
+        [outcome] = commit_all([(self, identified_study_uid)])
+        if isinstance(outcome, ScpError):
+            raise outcome
+        return outcome
+
+    def finish_writing(self, study_key: str, *, is_one_of_many: bool) -> None:
+        """Write what remains; where others are synced before it, its bytes start on their way to the disk."""
         assert self._descriptor is not None
-        study_key = self._spool.study_key(identified_study_uid)
-        try:
-            self._writer.finish(study_key.encode())
-            self._disk.sync(self._descriptor)
-            self._spool.place(self._part, study_key, f"{self._sop_key}-{self._arrival_id}.dcm")
-        except OSError as error:
-            self.abandon()
-            raise spool_error(error) from None
+        self._writer.finish(study_key.encode())
+        if is_one_of_many:
+            self._disk.start_write(self._descriptor)
+
+    def sync(self) -> None:
+        """Make the bytes durable."""
+        assert self._descriptor is not None
+        self._disk.sync(self._descriptor)
+
+    def move(self, study_key: str) -> Move:
+        """Return how the file gets its final name."""
+        name = f"{self._sop_key}-{self._arrival_id}.dcm"
+        return Move(part=self._part, study_key=study_key, name=name, size_bytes=self._written)
+
+    def placed(self, study_key: str) -> Arrival:
+        """Let go of the file, which has its final name, durably; return what arrived."""
         self._close()
         return Arrival(
             arrival_id=self._arrival_id,
@@ -185,3 +216,48 @@ class Incoming:
     def _require_size(self, size: int) -> None:
         if self._max_object_bytes is not None and size > self._max_object_bytes:
             raise SpoolFullError("The object is larger than this receiver takes", reason="object-too-large")
+
+
+def commit_all(batch: Sequence[tuple[Incoming, str]]) -> list[Arrival | ScpError]:
+    """Make instances durable together; an error of one refuses that one only.
+
+    Each goes the same way: all bytes written, file synced, renamed, folder synced. Together they wait for fewer syncs.
+
+    Parameters
+    ----------
+    batch
+        Instances of one spool that have wholly arrived, each with its Study Instance UID.
+
+    Returns
+    -------
+    list of Arrival or ScpError
+        For each of them what arrived, durable now, or why not; the file is gone then.
+    """
+    outcomes: dict[int, Arrival | ScpError] = {}
+    keys = [one._spool.study_key(identified_study_uid) for one, identified_study_uid in batch]  # noqa: SLF001
+    moves: dict[int, Move] = {}
+
+    def fail(index: int, error: OSError) -> None:
+        batch[index][0].abandon()
+        moves.pop(index, None)
+        outcomes[index] = spool_error(error)
+
+    for index, (one, _) in enumerate(batch):
+        moves[index] = one.move(keys[index])
+        try:
+            one.finish_writing(keys[index], is_one_of_many=len(batch) > 1)
+        except OSError as error:
+            fail(index, error)
+    for index in list(moves):
+        try:
+            batch[index][0].sync()
+        except OSError as error:
+            fail(index, error)
+    if moves:
+        errors = batch[0][0]._spool.place(list(moves.values()))  # noqa: SLF001
+        for index, failure in zip(list(moves), errors, strict=True):
+            if failure is not None:
+                fail(index, failure)
+            else:
+                outcomes[index] = batch[index][0].placed(keys[index])
+    return [outcomes[index] for index in range(len(batch))]

@@ -9,9 +9,8 @@ import logging
 import os
 import re
 import socket
-import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,21 +27,20 @@ from scp.arrival import (
     parse_name,
 )
 from scp.commitment_files import CommitmentFiles
-from scp.disk import Disk
+from scp.disk import LONG_SILENT_S, Disk
 from scp.errors import SealBrokenError, SpoolKeyMissingError
+from scp.folders import Move, StudyFolders
 from scp.incoming import Incoming
 from scp.journal import AssociationRecord, Journals
-from scp.leftovers import Leftovers
-from scp.originals import Originals, other_name
+from scp.originals import Originals
 from scp.peers import allowed_rules_path
-from scp.sealing import SealedName, SpoolKeys
+from scp.sealing import SpoolKeys
 
 __all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
 
 _log = logging.getLogger("casebridge.scp")
 
 _SETTLED_NS = 2_000_000_000
-_FOLDER_KNOWN_S = 1800
 _FOLDER_EMPTY_S = 3600
 
 
@@ -67,6 +65,8 @@ class Spool(Originals):
         What must stay free on the file system; an object that would touch it is refused.
     max_object_bytes
         The largest object that is taken; None takes any that leaves the reserve.
+    max_study_bytes
+        What one study may hold; None takes any that leaves the reserve.
     disk
         The file operations to use.
     keys
@@ -80,6 +80,7 @@ class Spool(Originals):
         name_key: bytes,
         reserve_bytes: int,
         max_object_bytes: int | None = None,
+        max_study_bytes: int | None = None,
         disk: Disk | None = None,
         keys: SpoolKeys | None = None,
     ) -> None:
@@ -91,8 +92,7 @@ class Spool(Originals):
         self._incoming = root / "incoming"
         self._quarantine = root / "quarantine"
         self._host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-        self._durable_folders: dict[str, float] = {}
-        self._durable_lock = threading.Lock()
+        self._folders = StudyFolders(self._studies, self._disk, max_study_bytes=max_study_bytes)
         self.journal = Journals(root / "journal", host=self._host, disk=self._disk)
         self.commitments = CommitmentFiles(
             root / "commitments", quarantine=self._quarantine, disk=self._disk, seal=self.seal, unseal=self.unseal
@@ -121,18 +121,13 @@ class Spool(Originals):
                 self._disk.sync_folder(folder)
             if folder.is_mount():
                 break
-        self.leftovers.clear_unfinished(own=True)
-
-    @property
-    def leftovers(self) -> Leftovers:
-        """What killed processes left, and what lies in quarantine."""
-        return Leftovers(self.root, self._disk, host=self._host)
-
-    def sealed_name(self, path: Path) -> SealedName:
-        """Return the name that a file of the spool is sealed under."""
-        if path.parent == self.root / "commitments":
-            return other_name(self.commitments.sealed_as(path))
-        return super().sealed_name(path)
+        now = time.time()
+        for path in self._incoming.glob("*.part"):
+            with suppress(FileNotFoundError):
+                own = path.name.startswith(self._host)
+                old = now - path.stat().st_mtime > LONG_SILENT_S
+                if (own or old) and self._disk.is_abandoned(path):
+                    path.unlink()
 
     def is_there(self) -> bool:
         """Tell whether the folder is there at all: a volume that is not mounted holds nothing."""
@@ -162,45 +157,13 @@ class Spool(Originals):
         """Return the name of a storage commitment transaction."""
         return keyed_name(self._name_key, "transaction", identified_transaction_uid)
 
-    def place(self, part: Path, study_key: str, name: str) -> Path:
-        """Move a synced file to its study and make its name durable; return where it lies."""
-        folder = self._studies / study_key
-        target = folder / name
-        known = self._is_folder_durable(study_key)
-        if not known:
-            self._disk.make_folder(folder)
-        try:
-            self._disk.rename(part, target)
-        except FileNotFoundError:
-            # An empty study folder was cleared by another process in this very moment.
-            known = False
-            self._disk.make_folder(folder)
-            self._disk.rename(part, target)
-        try:
-            self._disk.sync_folder(folder)
-            if not known:
-                # Also where another process made the folder: it may not have synced its name yet.
-                self._disk.sync_folder(self._studies)
-        except OSError:
-            # No Success will be sent, so nothing may stay that looks received.
-            with suppress(OSError):
-                target.unlink()
-            raise
-        with self._durable_lock:
-            self._durable_folders.setdefault(study_key, time.monotonic())
-        return target
+    def place(self, moves: Sequence[Move]) -> list[OSError | None]:
+        """Move synced files to their studies and make their names durable; return what went wrong with each."""
+        return self._folders.place(moves)
 
-    def _is_folder_durable(self, study_key: str) -> bool:
-        with self._durable_lock:
-            since = self._durable_folders.get(study_key)
-            if since is not None and time.monotonic() - since < _FOLDER_KNOWN_S:
-                return True
-            self._durable_folders = {
-                key: moment
-                for key, moment in self._durable_folders.items()
-                if time.monotonic() - moment < _FOLDER_KNOWN_S
-            }
-            return False
+    def has_study_room(self, study_key: str, size: int) -> bool:
+        """Tell whether a study may take `size` more bytes."""
+        return self._folders.has_study_room(study_key, size)
 
     def scan(self, mark: ScanMark | None = None) -> tuple[list[Arrival], ScanMark]:
         """List arrivals; with a mark only those of study folders that changed since.

@@ -9,11 +9,9 @@ from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
 from cases.store.manifests import Manifests
-from cases.store.originals import Originals
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
-from cases.store.receipts import Receipts
 
 __all__ = [
     "Accounts",
@@ -25,9 +23,7 @@ __all__ = [
     "Intake",
     "Leases",
     "Manifests",
-    "Originals",
     "PeerBooks",
     "PeerRules",
     "Peers",
-    "Receipts",
 ]

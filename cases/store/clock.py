@@ -1,4 +1,4 @@
-"""The one place of the store that looks at a clock: this host's, or the one that all hosts share."""
+"""The one place of the store that looks at the clock."""
 
 from datetime import UTC, datetime
 

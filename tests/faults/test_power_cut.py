@@ -84,7 +84,8 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_suite_would_notice_a_step_taken_out(tmp_path: Path, step: str) -> None:
-    sent = things(2, study="2.25.83")
+    # Larger than what is read from the network, and so written, at once.
+    sent = things(2, study="2.25.83", size=400_000)
 
     states = _receive(tmp_path / "disk", [sent], STEPS[step])
 
