@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,14 +68,14 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="casebridge")
 def main() -> None:
-    r"""Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
+    """Casebridge: the DICOM destination that turns "send to" into a de-identified draft teaching case.
 
     \b
     casebridge serve    start everything on this machine
     casebridge demo     send a few example images to it
     casebridge status   what was received, what waits, what is held and why
     casebridge peers    who may send, and who was turned away
-    """
+    """  # noqa: D301 - click wants the character itself, to keep the lines apart
 
 
 @main.command()
@@ -237,6 +238,23 @@ def spool_key_new() -> None:
     click.echo(new_spool_key(), nl=False)
 
 
+@main.group()
+def originals() -> None:
+    """Show what became of received originals."""
+
+
+@originals.command()
+@config_option
+@click.option("--since", type=click.DateTime(), help="Moment in UTC from which on to look; all, if not given.")
+@click.option("--arrival", "arrival_id", help="Only what says when the original of this arrival went.")
+@click.option("--json", "as_json", is_flag=True, help="For programs, with the arrivals that each line is about.")
+def purged(config_file: Path | None, since: datetime | None, arrival_id: str | None, as_json: bool) -> None:
+    """Show from the audit log which originals were deleted, when and why."""
+    from bridge.purges import show_purges  # noqa: PLC0415
+
+    sys.exit(show_purges(read_settings(config_file), since=since, arrival_id=arrival_id, as_json=as_json))
+
+
 @main.group("spool")
 def spool_group() -> None:
     """Look after the folder of the originals."""
@@ -252,6 +270,33 @@ def spool_rekey(config_file: Path | None) -> None:
     from bridge.rekey import rekey_with_progress  # noqa: PLC0415
 
     sys.exit(rekey_with_progress(read_settings(config_file)))
+
+
+@main.group(invoke_without_command=True)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def originals(context: click.Context, config_file: Path | None, as_json: bool) -> None:
+    """Show which originals are there, by keys, and until when they are kept."""
+    context.obj = config_file
+    if context.invoked_subcommand is None:
+        from bridge.originals import list_originals  # noqa: PLC0415
+
+        sys.exit(list_originals(read_settings(config_file), as_json=as_json))
+
+
+@originals.command("export")
+@config_option
+@click.option("--study", metavar="KEY", help="The study, as casebridge originals shows it.")
+@click.option("--transaction", metavar="UID", help="What a storage commitment request named: its UID or its key.")
+@click.option("--to", required=True, type=click.Path(file_okay=False, path_type=Path), help="A new folder.")
+@click.option("--reason", required=True, help="Why, for the audit log; never a patient's name or number.")
+@click.pass_obj
+def export_originals(group_config: Path | None, /, config_file: Path | None, **choice: Any) -> None:
+    """Copy originals into a folder, as they were received. They identify the patient; the audit log keeps why."""
+    from bridge.originals import export  # noqa: PLC0415
+
+    sys.exit(export(read_settings(config_file or group_config), **choice))
 
 
 if __name__ == "__main__":

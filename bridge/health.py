@@ -11,9 +11,10 @@ from bridge.engine import EngineClient
 from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import BlobStore
+from cases.commitments import CommitmentSummary
 from cases.errors import CaseError
 from cases.model import IntakeFigures
-from cases.store import Database, Intake, Leases
+from cases.store import Commitments, Database, Intake, Leases
 from scp.spool import Spool
 
 FIGURES_KEPT_S = 5.0
@@ -106,6 +107,9 @@ class BridgeMetrics:
             help="Age of the totals of objects and associations, which are counted anew every few seconds.",
             value=age_s,
         )
+        with self._database.read() as session:
+            commitments = Commitments(session).summary(datetime.now(UTC))
+        yield from _of_commitments(commitments)
         for state, count in self._client.counts().items():
             yield Measurement(
                 name="casebridge_studies", help="Settled studies by state.", value=count, labels={"state": state}
@@ -118,6 +122,28 @@ class BridgeMetrics:
         yield Measurement(
             name="casebridge_spool_free_bytes", help="Free bytes on the spool's disk.", value=self._spool.free_bytes()
         )
+
+
+def _of_commitments(summary: CommitmentSummary) -> Iterable[Measurement]:
+    for state, count in summary.requests.items():
+        yield Measurement(
+            name="casebridge_commitments",
+            help="Storage commitment requests by state; decided ones wait for their report to be taken.",
+            value=count,
+            labels={"state": state},
+        )
+    for failure, count in summary.last_failures.items():
+        yield Measurement(
+            name="casebridge_commitment_reports_not_taken",
+            help="Storage commitment requests whose report was not taken, by the reason of the last failure.",
+            value=count,
+            labels={"failure": failure},
+        )
+    yield Measurement(
+        name="casebridge_committed_originals",
+        help="Originals that are kept because storage commitment was promised.",
+        value=summary.committed_originals,
+    )
 
 
 def _of_intake(figures: IntakeFigures) -> Iterable[Measurement]:

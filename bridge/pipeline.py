@@ -22,9 +22,10 @@ from typing import BinaryIO, cast
 from bridge.keys import Keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
+from bridge.receipt_marks import instance_facts, keep_accession_end
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
-from cases.model import ReceivedInstance, ReceivedStudy
+from cases.model import NO_FACTS, InstanceFacts, ReceivedInstance, ReceivedStudy
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
@@ -86,6 +87,8 @@ class Inspection:
     fingerprint: Fingerprint | None
     patient_key: str
     """Internal patient key, empty where the data set names no patient."""
+    facts: InstanceFacts = NO_FACTS
+    """What the receipt of its study has to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +156,15 @@ def _spool() -> Spool:
 
 
 def inspect(task: Task) -> Inspection:
-    """Fingerprint an original and find out whose it is; nothing is written."""
+    """Fingerprint an original, find out whose it is, and keep what its receipt needs."""
     try:
         with original(task) as identified_file:
             found = fingerprint(identified_file, _have().keys.digest_key)
             identified_file.seek(0)
             header = _deidentifier(task.profile).read(identified_file)
             whose = patient_key(header, _have().keys.patient_key, task.hospital) if names_patient(header) else ""
+            facts = instance_facts(header, _have().keys.name_key)
+            keep_accession_end(_spool(), task.study_key, header)
     except (MemoryError, StoreUnavailableError):
         raise
     except Exception as error:
@@ -169,7 +174,7 @@ def inspect(task: Task) -> Inspection:
         if not isinstance(error, DeidentificationError):
             log.exception("an instance could not be inspected after an error of ours")
         return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="")
-    return Inspection(arrival_id=task.arrival_id, fingerprint=found, patient_key=whose)
+    return Inspection(arrival_id=task.arrival_id, fingerprint=found, patient_key=whose, facts=facts)
 
 
 def decoded(task: Task) -> str:

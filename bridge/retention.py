@@ -1,37 +1,45 @@
 """What goes when: originals after their days, undecided holds after theirs, each with a line in the audit log."""
 
 import logging
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bridge.leftovers import clear_leftovers
+from bridge.purges import record_purges
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
 from cases.model import ReceivedInstance
-from cases.store import Audit, Cases, Database, Holds, Intake, PeerBooks
+from cases.store import Audit, Cases, Database, Holds, Intake, Leases, PeerBooks
 from config.settings import Settings
 from scp.spool import Spool
 
 log = logging.getLogger("casebridge.retention")
 
-ACTOR = "retention"
 PURGED_IN_ONE = 100
 """Originals deleted in one transaction: other writers wait for it."""
+LEFTOVERS_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Retention:
-    """Deletes originals whose time is over, counted from their arrival."""
+    """Deletes originals whose time is over, counted from their arrival, and what belongs to no arrival."""
 
     database: Database
     spool: Spool
     blobs: BlobStore
     settings: Settings
+    _leftovers_at: float = 0.0
 
     def tick(self) -> None:
         """Purge what is due; files go first, so that a row never says "purged" of a file that is still there."""
-        now = datetime.now(UTC)
+        if not self.spool.is_there():
+            # A volume that is not mounted has no files, and rows would say that they are gone.
+            log.error("the spool is not there; nothing is purged")
+            return
         with self.database.read() as session:
+            now = Leases(session).now()
             due = [instance.arrival_id for instance in self._purgeable(Intake(session), now)]
         purged = kept = 0
         for start in range(0, len(due), PURGED_IN_ONE):
@@ -40,6 +48,10 @@ class Retention:
         with self.database.write() as session:
             reminded = Holds(session).remind(now, after_days=self.settings.hold_reminder_days)
         delete_condemned(self.database, self.blobs)
+        if time.monotonic() >= self._leftovers_at:
+            self._leftovers_at = time.monotonic() + LEFTOVERS_S
+            days = self.settings.hold_retention_days
+            clear_leftovers(self.database, self.spool, self.blobs, quarantine_days=days)
         if kept:
             log.error("originals could not be deleted and stay", extra={"originals": kept})
         if purged or reminded:
@@ -52,10 +64,11 @@ class Retention:
         """
         with self.database.write() as session:
             due = self._purgeable(Intake(session), now, arrival_ids)
-            purged = [instance.arrival_id for instance in due if self._remove(instance)]
+            removed = [(instance, self._remove(instance)) for instance in due]
+            purged = [(instance, was_there) for instance, was_there in removed if was_there is not None]
             if purged:
-                Intake(session).mark_purged(purged, now)
-                Audit(session).append(ACTOR, "originals.purge", f"{len(purged)} original(s)")
+                Intake(session).mark_purged([instance.arrival_id for instance, _ in purged], now)
+                record_purges(Audit(session), purged, self.settings)
         return len(purged), len(due) - len(purged)
 
     def _purgeable(
@@ -68,13 +81,13 @@ class Retention:
             locked=locked,
         )
 
-    def _remove(self, instance: ReceivedInstance) -> bool:
+    def _remove(self, instance: ReceivedInstance) -> bool | None:
+        """Return whether the original was still there, or None where it could not be deleted."""
         # One that cannot be deleted must not keep the others beyond their time.
         try:
-            self.spool.remove(instance.study_key, instance.sop_key, instance.arrival_id)
+            return self.spool.remove(instance.study_key, instance.sop_key, instance.arrival_id)
         except OSError:
-            return False
-        return True
+            return None
 
 
 def keep_books_small(database: Database) -> None:

@@ -51,6 +51,7 @@ def print_banner(settings: Settings, admin_token: str | None) -> None:
         f"  Data         {settings.data_dir}",
         f"  A study is taken up {settings.quiet_period_s:g} s after its last image.",
     ]
+    lines += commitment_warning(settings)
     if admin_token:
         lines += [
             "",
@@ -61,6 +62,18 @@ def print_banner(settings: Settings, admin_token: str | None) -> None:
     lines += ["", f"  Try it: {command} demo    See it: {command} status    Stop: Ctrl-C"]
     click.echo("\n".join(lines))
     sys.stdout.flush()
+
+
+def commitment_warning(settings: Settings) -> list[str]:
+    """Return what has to be said where storage commitment is on; nothing where it is off."""
+    peers = [peer.calling_ae for peer in settings.peers if peer.commitment is not None]
+    if not peers:
+        return []
+    return [
+        "",
+        f"  WARNING: storage commitment is on for {', '.join(peers)}. Whoever is promised storage may delete its only",
+        f"  copy, and Casebridge is no archive: it deletes originals {settings.commitment_keep_days} days later.",
+    ]
 
 
 def who_may_send(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import CaseError
 from cases.model import IntakeSummary, Tally
-from cases.store import Database, Intake, Leases
+from cases.store import Commitments, Database, Intake, Leases
 from config.settings import Settings
 
 EXIT_OK = 0
@@ -64,9 +64,11 @@ def collect(settings: Settings) -> dict[str, Any]:
         with database.read() as session:
             summary = Intake(session).summary()
             workers = Leases(session).live(LEASE_PREFIX, datetime.now(UTC))
+            commitments = Commitments(session).summary(datetime.now(UTC))
         return {
             **summary_as_values(summary),
             "warnings": list(warnings_of(BridgePeers(database=database, spool=spool, own_ae=settings.ae_title))),
+            "commitments": {**asdict(commitments), "waiting": len(spool.commitments.requests())},
             "workers": sorted(name.removeprefix(LEASE_PREFIX) for name, _ in workers),
             "spool": {
                 "free_bytes": spool.free_bytes(),
@@ -128,6 +130,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     _show_counts("Declined contexts", report["declined"], console)
     if report["rejected_peers"]:
         _show_rejected(report["rejected_peers"], console)
+    show_commitments(report["commitments"], console)
     workers = ", ".join(report["workers"]) or "none: studies are received and wait"
     free_gb = report["spool"]["free_bytes"] / 1e9
     console.print(f"\nWorkers: {workers}\nSpool: {free_gb:.1f} GB free", markup=False, highlight=False)
@@ -137,6 +140,17 @@ def show(report: dict[str, Any], console: Console) -> None:
         console.print(
             f"{report['spool']['unreadable_files']} unreadable file(s) in the spool's quarantine", style="red"
         )
+
+
+def show_commitments(commitments: dict[str, Any], console: Console) -> None:
+    """Print what storage commitment promised; nothing where nobody ever asked."""
+    counts = {f"requests {state}": count for state, count in commitments["requests"].items()}
+    if commitments["waiting"]:
+        counts["requests that wait to be decided"] = commitments["waiting"]
+    if commitments["committed_originals"]:
+        counts["originals kept because they were promised"] = commitments["committed_originals"]
+    _show_counts("Storage commitment", counts, console)
+    _show_counts("Reports not taken, by the last reason", commitments["last_failures"], console)
 
 
 def _show_counts(title: str, counts: dict[str, int], console: Console) -> None:

@@ -148,7 +148,10 @@ class StudyRunner:
             for found in seen.values():
                 if found.fingerprint is not None:
                     intake.set_fingerprint(
-                        found.arrival_id, dataset=found.fingerprint.dataset, pixels=found.fingerprint.pixels
+                        found.arrival_id,
+                        dataset=found.fingerprint.dataset,
+                        pixels=found.fingerprint.pixels,
+                        facts=found.facts,
                     )
         arrived = {instance.arrival_id for instance in pending}
         with self.database.read() as session:

@@ -8,8 +8,9 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -54,6 +55,9 @@ class BlobStore(Protocol):
 
     def check(self) -> None:
         """Find out whether the store can be written and read."""
+
+    def clear_unfinished(self, *, older_than_s: float) -> int:
+        """Delete what a killed process left of files that it put, and return how many there were."""
 
 
 def open_blobs(url: str) -> BlobStore:
@@ -151,6 +155,17 @@ class LocalBlobs:
         self.put(_PROBE, b"probe")
         self.delete(_PROBE)
 
+    def clear_unfinished(self, *, older_than_s: float) -> int:
+        """Delete drafts that nobody has written to for so long, in s."""
+        cleared = 0
+        with _unavailable_on_os_error("cleared"):
+            for draft in self._root.rglob(f"*{PART_SUFFIX}"):
+                with suppress(FileNotFoundError):
+                    if time.time() - draft.stat().st_mtime > older_than_s:
+                        draft.unlink()
+                        cleared += 1
+        return cleared
+
     def _path(self, key: str) -> Path:
         return self._root / checked_key(key)
 
@@ -224,6 +239,10 @@ class S3Blobs:
         """Write and delete a small object."""
         self.put(_PROBE, b"probe")
         self.delete(_PROBE)
+
+    def clear_unfinished(self, *, older_than_s: float) -> int:  # noqa: ARG002
+        """Do nothing: a bucket shows no unfinished upload, and its own lifecycle rule ends them."""
+        return 0
 
 
 class _RawReader(io.RawIOBase):

@@ -33,7 +33,7 @@ class EvidenceRule(StrEnum):
     SERIES_COUNT = "series-count"
     """Number of Series Related Instances (0020,1209)."""
     REFUSED = "refused"
-    """Objects were answered with a failure, and no later association brought them."""
+    """Objects were refused on its associations, and none came after; whether they are of this study nobody knows."""
     BROKEN_ASSOCIATION = "broken-association"
     """An association was aborted or lost, and none came after it."""
     ACQUISITION_COUNT = "acquisition-count"
@@ -51,6 +51,10 @@ class ListedInstances:
     listed: int
     missing: int
     """How many of the listed instances have not arrived."""
+    is_of_others: bool = False
+    """Whether it lists instances of other studies too, so that a missing one may be theirs."""
+    leaves_out: bool = False
+    """Whether instances of the study arrived that it does not list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +136,7 @@ def judge(facts: StudyFacts) -> Judgement:
     order = [
         *sorted((one for one in counted if one.state is ReceiptState.SHORT), key=lambda one: -one.missing),
         *(one for one in counted if one.state is ReceiptState.COMPLETE),
+        *(one for one in counted if one.state is ReceiptState.UNKNOWN),
         *_happened(facts),
         *(one for one in counted if one.state is ReceiptState.PROBABLY_COMPLETE),
         *_suggested(facts),
@@ -147,7 +152,7 @@ def judge(facts: StudyFacts) -> Judgement:
 
 
 def _counted(facts: StudyFacts) -> list[Finding]:
-    found = [_of_list(one) for one in facts.lists]
+    found = [_of_list(one) for one in facts.lists if one.missing or not one.leaves_out]
     if facts.stated is not None:
         found.append(_of_study_count(facts.objects, facts.stated))
     series = [one for one in facts.series if one.stated is not None]
@@ -164,12 +169,12 @@ def _counted(facts: StudyFacts) -> list[Finding]:
 
 def _of_list(one: ListedInstances) -> Finding:
     whose = "teaching file manifest" if one.rule is EvidenceRule.MANIFEST else "storage commitment request"
-    return Finding(
-        rule=one.rule,
-        state=ReceiptState.SHORT if one.missing else ReceiptState.COMPLETE,
-        missing=one.missing,
-        detail=f"{one.listed - one.missing} of the {one.listed} instances that a {whose} lists",
-    )
+    detail = f"{one.listed - one.missing} of the {one.listed} instances that a {whose} lists"
+    if one.missing and one.is_of_others:
+        detail += ", which may lack some of another study"
+        return Finding(rule=one.rule, state=ReceiptState.UNKNOWN, detail=detail)
+    state = ReceiptState.SHORT if one.missing else ReceiptState.COMPLETE
+    return Finding(rule=one.rule, state=state, missing=one.missing, detail=detail)
 
 
 def _of_study_count(objects: int, stated: int) -> Finding:
@@ -187,9 +192,8 @@ def _happened(facts: StudyFacts) -> list[Finding]:
         found.append(
             Finding(
                 rule=EvidenceRule.REFUSED,
-                state=ReceiptState.SHORT,
-                missing=facts.refused,
-                detail=f"{facts.refused} object(s) were refused and nothing came after that; look at the refusals",
+                state=ReceiptState.UNKNOWN,
+                detail=f"{facts.refused} object(s) were refused beside it and none came after: they may belong to it",
             )
         )
     if facts.broken:
@@ -210,10 +214,9 @@ def _suggested(facts: StudyFacts) -> list[Finding]:
     missing = sum(max(0, one.stated - one.objects) for one in facts.acquisitions)
     objects = sum(one.objects for one in facts.acquisitions)
     if missing:
-        detail = f"{objects} images of acquisitions that state {objects + missing} or more (0020,1002)"
-        found.append(
-            Finding(rule=EvidenceRule.ACQUISITION_COUNT, state=ReceiptState.SHORT, missing=missing, detail=detail)
-        )
+        # No proof: an object may hold several of the images that the acquisition counts.
+        detail = f"{objects} objects of acquisitions that state {objects + missing} images (0020,1002)"
+        found.append(Finding(rule=EvidenceRule.ACQUISITION_COUNT, state=ReceiptState.UNKNOWN, detail=detail))
     elif facts.acquisitions and all(one.fewest == one.stated for one in facts.acquisitions):
         detail = f"every acquisition has the images it states (0020,1002), {objects} in all"
         found.append(Finding(rule=EvidenceRule.ACQUISITION_COUNT, state=ReceiptState.PROBABLY_COMPLETE, detail=detail))

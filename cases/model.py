@@ -276,6 +276,10 @@ class InstanceFacts:
     """Images in Acquisition (0020,1002)."""
 
 
+NO_FACTS = InstanceFacts(series_key="")
+"""Of an instance whose header was not read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivingStudy:
     """A study with instances that no worker has; ages by the clock of the database."""
@@ -592,6 +596,8 @@ class CaseDetail:
     """Words of the sender's text that the privacy gate took out."""
     related_case_ids: tuple[str, ...] = ()
     """Cases of the same selection over other studies."""
+    receipts: tuple[str, ...] = ()
+    """Codes of the receipts of what was sent for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

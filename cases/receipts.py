@@ -148,8 +148,10 @@ class ReceiptSummary:
     code: str
     study_key: str
     """Key of the study in the spool."""
-    calling_ae: str
-    called_ae: str
+    senders: tuple[str, ...]
+    """Calling AE titles."""
+    called: tuple[str, ...]
+    """Called AE titles."""
     judgement: Judgement
     sums: ReceiptSums
     generation: int

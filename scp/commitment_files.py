@@ -255,6 +255,12 @@ class CommitmentFiles:
             self._disk.rename(self._path(request_id, _Stage.REPORTING), target)
         self._disk.sync_folder(self._folder)
 
+    @staticmethod
+    def sealed_as(path: Path) -> str:
+        """Return the name that a file is sealed under: what is claimed or reported keeps that of the result it was."""
+        request_id, _, stage = path.name.partition(".")
+        return _named(request_id, _Stage.REQUEST if stage == _Stage.REQUEST else _Stage.RESULT)
+
     # -- files -------------------------------------------------------------------------------------------------------
 
     def _path(self, request_id: str, stage: _Stage) -> Path:

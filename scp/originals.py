@@ -17,7 +17,7 @@ from scp.arrival import is_key
 from scp.disk import FILE_MODE, Disk
 from scp.sealing import PlainWriter, SealedName, SealingWriter, SpoolKeys, open_sealed, seal, unseal
 
-__all__ = ["Originals"]
+__all__ = ["Originals", "other_name"]
 
 _SUFFIX = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _OF_STUDY = "study"
@@ -64,7 +64,7 @@ class Originals:
         identified_content
             What is kept.
         """
-        return identified_content if self._keys is None else seal(self._keys, _other(name), identified_content)
+        return identified_content if self._keys is None else seal(self._keys, other_name(name), identified_content)
 
     def unseal(self, name: str, data: bytes) -> bytes:
         """Return the content of what :meth:`seal` returned for this name.
@@ -76,7 +76,7 @@ class Originals:
         SpoolKeyMissingError
             If its key is not configured.
         """
-        return unseal(self._keys, _other(name), data)
+        return unseal(self._keys, other_name(name), data)
 
     def path(self, study_key: str, sop_key: str, arrival_id: str) -> Path:
         """Return where the original of an arrival lies; it is opened by :meth:`open_original` alone.
@@ -144,15 +144,17 @@ class Originals:
         """Return what was kept beside the originals of a study; None where there is nothing."""
         return self._read(self._of_study(study_key, suffix))
 
-    def remove(self, study_key: str, sop_key: str, arrival_id: str) -> None:
-        """Delete an original and all that lies beside it, durably; what is gone already is no error.
+    def remove(self, study_key: str, sop_key: str, arrival_id: str) -> bool:
+        """Delete an original and all that lies beside it, durably, and return whether it was there.
 
         With the last original of a study goes what was derived from the study.
         """
+        was_there = False
         start = self._stem(study_key, sop_key, arrival_id) + "."
         folder = self._studies / study_key
         with suppress(FileNotFoundError), self.alone():
             names = _names(folder, start)
+            was_there = f"{start}dcm" in names
             for name in names:
                 (folder / name).unlink(missing_ok=True)
             if not _has_original(folder):
@@ -161,12 +163,13 @@ class Originals:
                     (folder / name).unlink(missing_ok=True)
             if names:
                 self._disk.sync_folder(folder)
+        return was_there
 
     def sealed_name(self, path: Path) -> SealedName:
         """Return the name that a file of the spool is sealed under."""
         if path.parent.parent == self._studies:
             return _name_of(path)
-        return _other(path.relative_to(self._studies.parent).as_posix())
+        return other_name(path.relative_to(self._studies.parent).as_posix())
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -230,7 +233,8 @@ def _name_of(path: Path) -> SealedName:
     return SealedName(name=path.name.encode(), study=path.parent.name.encode())
 
 
-def _other(name: str) -> SealedName:
+def other_name(name: str) -> SealedName:
+    """Return the name that a file outside of the studies is sealed under."""
     return SealedName(name=f"other/{name}".encode())
 
 

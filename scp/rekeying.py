@@ -167,6 +167,8 @@ class Rekeying:
             if folder.name in _NOT_OURS_TO_SEAL or not folder.is_dir():
                 continue
             for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != _PART):
+                if not self._disk.is_abandoned(path):
+                    continue  # in somebody's hands, or gone
                 with suppress(FileNotFoundError), path.open("rb") as file:  # a request may be answered meanwhile
                     if sealed_under(file) is not None:
                         yield path

@@ -27,14 +27,15 @@ from scp.arrival import (
     parse_name,
 )
 from scp.commitment_files import CommitmentFiles
-from scp.disk import LONG_SILENT_S, Disk
+from scp.disk import Disk
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.folders import Move, StudyFolders
 from scp.incoming import Incoming
 from scp.journal import AssociationRecord, Journals
-from scp.originals import Originals
+from scp.leftovers import Leftovers
+from scp.originals import Originals, other_name
 from scp.peers import allowed_rules_path
-from scp.sealing import SpoolKeys
+from scp.sealing import SealedName, SpoolKeys
 
 __all__ = ["Arrival", "Incoming", "ScanMark", "Spool"]
 
@@ -121,13 +122,18 @@ class Spool(Originals):
                 self._disk.sync_folder(folder)
             if folder.is_mount():
                 break
-        now = time.time()
-        for path in self._incoming.glob("*.part"):
-            with suppress(FileNotFoundError):
-                own = path.name.startswith(self._host)
-                old = now - path.stat().st_mtime > LONG_SILENT_S
-                if (own or old) and self._disk.is_abandoned(path):
-                    path.unlink()
+        self.leftovers.clear_unfinished(own=True)
+
+    @property
+    def leftovers(self) -> Leftovers:
+        """What killed processes left, and what lies in quarantine."""
+        return Leftovers(self.root, self._disk, host=self._host)
+
+    def sealed_name(self, path: Path) -> SealedName:
+        """Return the name that a file of the spool is sealed under."""
+        if path.parent == self.root / "commitments":
+            return other_name(self.commitments.sealed_as(path))
+        return super().sealed_name(path)
 
     def is_there(self) -> bool:
         """Tell whether the folder is there at all: a volume that is not mounted holds nothing."""

@@ -9,9 +9,11 @@ from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
 from cases.store.manifests import Manifests
+from cases.store.originals import Originals
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
+from cases.store.receipts import Receipts
 
 __all__ = [
     "Accounts",
@@ -23,7 +25,9 @@ __all__ = [
     "Intake",
     "Leases",
     "Manifests",
+    "Originals",
     "PeerBooks",
     "PeerRules",
     "Peers",
+    "Receipts",
 ]

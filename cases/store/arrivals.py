@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
@@ -136,7 +136,7 @@ def study_values(
     }
 
 
-def instance_values(key: str, arrival: NewArrival) -> dict[str, object]:
+def instance_values(key: str, arrival: NewArrival, *, recorded_at: datetime) -> dict[str, object]:
     """Return the columns of a new received instance."""
     return {
         "arrival_id": arrival.arrival_id,
@@ -150,6 +150,7 @@ def instance_values(key: str, arrival: NewArrival) -> dict[str, object]:
         "peer_address": arrival.peer_address,
         "association_id": arrival.association_id,
         "received_at": arrival.received_at,
+        "recorded_at": recorded_at,
         "size_bytes": arrival.size_bytes,
         "outcome": InstanceOutcome.RECEIVED,
         "reason": "",
@@ -158,6 +159,12 @@ def instance_values(key: str, arrival: NewArrival) -> dict[str, object]:
         "fingerprint_pixels": "",
         "series_key": "",
     }
+
+
+def arrived_before(moment: datetime) -> ColumnElement[bool]:
+    """Return the condition that an instance arrived before a moment, by the receiver's clock and by the database's."""
+    recorded_at = func.coalesce(ReceivedInstanceRow.recorded_at, ReceivedInstanceRow.received_at)
+    return (ReceivedInstanceRow.received_at <= moment) & (recorded_at <= moment)
 
 
 def study_value(session: Session, row: ReceivedStudyRow) -> ReceivedStudy:

@@ -1,6 +1,7 @@
 """Who did what to which thing, when. Rows are only ever added; triggers of the database refuse anything else."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -26,9 +27,21 @@ class Audit:
         )
         self._session.flush()
 
-    def entries(self, *, subject: str | None = None, after: int = 0, limit: int = 100) -> tuple[AuditEntry, ...]:
+    def entries(
+        self,
+        *,
+        subject: str | None = None,
+        actions: Collection[str] = (),
+        since: datetime | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> tuple[AuditEntry, ...]:
         """Return entries in the order in which they were added, those with an id above ``after``."""
         query = select(AuditRow).where(AuditRow.id > after)
+        if actions:
+            query = query.where(AuditRow.action.in_(actions))
+        if since is not None:
+            query = query.where(AuditRow.at >= since)
         if subject is not None:
             query = query.where(AuditRow.subject == subject)
         return tuple(

@@ -1,4 +1,4 @@
-"""The one place of the store that looks at the clock."""
+"""The one place of the store that looks at a clock: this host's, or the one that all hosts share."""
 
 from datetime import UTC, datetime
 

@@ -12,12 +12,37 @@ from sqlalchemy.orm import Session
 
 from cases.evidence import EvidenceRule, ListedInstances
 from cases.receipts import SettledBy
+from cases.store.commitments import CommitmentInstanceRow, Commitments
 from cases.store.manifests import teaching_list
 from cases.store.rows import ReceivedInstanceRow
 
 ListSource = Callable[[Session, str], ListedInstances | None]
 
-SOURCES: Sequence[ListSource] = (teaching_list,)
+
+def _requested_for_commitment(session: Session, study_key: str) -> ListedInstances | None:
+    found = Commitments(session).requested(study_key)
+    if found is None:
+        return None
+    missing = found.named - found.present
+    return ListedInstances(
+        rule=EvidenceRule.COMMITMENT,
+        listed=found.named,
+        missing=missing,
+        # A request may list instances of several studies, and the missing ones bear no mark of theirs.
+        is_of_others=missing > 0 and found.present > _named_and_here(session, study_key),
+        leaves_out=missing == 0 and not found.is_complete,
+    )
+
+
+def _named_and_here(session: Session, study_key: str) -> int:
+    query = select(func.count(ReceivedInstanceRow.sop_key.distinct())).where(
+        ReceivedInstanceRow.received_study == study_key,
+        ReceivedInstanceRow.sop_key.in_(select(CommitmentInstanceRow.sop_key)),
+    )
+    return session.scalar(query) or 0
+
+
+SOURCES: Sequence[ListSource] = (teaching_list, _requested_for_commitment)
 """In the order in which they are asked; a new kind of list is one line here."""
 
 
@@ -36,13 +61,6 @@ def settled_by_list(session: Session, study_key: str) -> SettledBy | None:
             continue
         if found.rule is EvidenceRule.MANIFEST:
             return SettledBy.MANIFEST
-        if found.listed >= _objects(session, study_key):
+        if not found.leaves_out:
             return SettledBy.COMMITMENT
     return None
-
-
-def _objects(session: Session, study_key: str) -> int:
-    query = select(func.count(ReceivedInstanceRow.sop_key.distinct())).where(
-        ReceivedInstanceRow.received_study == study_key
-    )
-    return session.scalar(query) or 0

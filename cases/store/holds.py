@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.model import HoldState, HoldSummary, InstanceOutcome, Page, User
-from cases.store.arrivals import finish_instance
+from cases.store.arrivals import arrived_before, finish_instance
 from cases.store.clock import now as clock_now
 from cases.store.intake import HOLD_RETENTION_DAYS
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
@@ -114,8 +114,7 @@ class Holds:
     def remind(self, now: datetime, *, after_days: float = REMIND_AFTER_DAYS) -> int:
         """Mark the open holds that are due for a reminder, counted from arrival, and return how many became so."""
         old = select(ReceivedInstanceRow.arrival_id).where(
-            ReceivedInstanceRow.outcome == InstanceOutcome.HELD,
-            ReceivedInstanceRow.received_at <= now - timedelta(days=after_days),
+            ReceivedInstanceRow.outcome == InstanceOutcome.HELD, arrived_before(now - timedelta(days=after_days))
         )
         reminded = self._session.execute(
             update(HoldRow)
@@ -152,7 +151,7 @@ class Holds:
             held_at=row.held_at,
             reminded_at=row.reminded_at,
             decided_at=row.decided_at,
-            expires_at=instance.received_at + self._retention,
+            expires_at=max(instance.received_at, instance.recorded_at or instance.received_at) + self._retention,
         )
 
 

@@ -1,6 +1,7 @@
 """Received studies and instances: the index of the spool, and what became of each file. Keys only, never a UID."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import exists, func, or_, select, update
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.model import (
+    NO_FACTS,
     ArrivingStudy,
     AssociationSummary,
     CaseStatus,
@@ -24,6 +26,7 @@ from cases.model import (
 from cases.receipts import SettledBy, new_code
 from cases.store import summary
 from cases.store.arrivals import (
+    arrived_before,
     finish_instance,
     instance_value,
     instance_values,
@@ -83,12 +86,12 @@ class Intake:
             return False
         first = min(arrival.received_at for arrival in fresh)
         last = max(arrival.received_at for arrival in fresh)
-        values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
-        insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
+        if self._session.scalar(select(ReceivedStudyRow.key).where(ReceivedStudyRow.key == key)) is None:
+            values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
+            insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
         study = lock_study(self._session, key)
-        if not insert_or_nothing(
-            self._session, ReceivedInstanceRow, [instance_values(key, arrival) for arrival in fresh], ["arrival_id"]
-        ):
+        rows = [instance_values(key, arrival, recorded_at=now) for arrival in fresh]
+        if not insert_or_nothing(self._session, ReceivedInstanceRow, rows, ["arrival_id"]):
             return False
         study.first_arrival_at = min(study.first_arrival_at, first)
         study.last_arrival_at = max(study.last_arrival_at, last)
@@ -247,27 +250,12 @@ class Intake:
         """
         return finish_instance(self._session, arrival_id, outcome, reason, detail=detail, duplicate_of=duplicate_of)
 
-    def set_fingerprint(self, arrival_id: str, dataset: str, pixels: str) -> None:
-        """Keep the keyed digests that tell a resend from a change."""
+    def set_fingerprint(self, arrival_id: str, dataset: str, pixels: str, facts: InstanceFacts = NO_FACTS) -> None:
+        """Keep the keyed digests that tell a resend from a change, and what the header says for the receipt."""
         self._session.execute(
             update(ReceivedInstanceRow)
             .where(ReceivedInstanceRow.arrival_id == arrival_id)
-            .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels)
-        )
-
-    def set_facts(self, arrival_id: str, facts: InstanceFacts) -> None:
-        """Keep what the header says for the receipt."""
-        self._session.execute(
-            update(ReceivedInstanceRow)
-            .where(ReceivedInstanceRow.arrival_id == arrival_id)
-            .values(
-                series_key=facts.series_key,
-                instance_number=facts.instance_number,
-                acquisition_number=facts.acquisition_number,
-                stated_study=facts.stated_study,
-                stated_series=facts.stated_series,
-                stated_acquisition=facts.stated_acquisition,
-            )
+            .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels, **asdict(facts))
         )
 
     def set_patient_key(self, study_key: str, patient_key: str) -> str:
@@ -296,15 +284,16 @@ class Intake:
     ) -> list[ReceivedInstance]:
         """Return instances whose original is to be deleted, by the days since their arrival.
 
-        Those that are worked through go after the retention, undecided holds after theirs; what waits to be worked on
-        never goes, nor what storage commitment was promised for. Whoever deletes on the strength of the answer has to
-        ask again for what is ``locked``: only these, and nobody can promise them until the transaction ends.
+        The days are over when they are over by both clocks, the receiver's and the database's. Those that are worked
+        through go after the retention, undecided holds after theirs; what waits to be worked on never goes, nor what
+        storage commitment was promised for. Whoever deletes on the strength of the answer has to ask again for what is
+        ``locked``: only these, and nobody can promise them until the transaction ends.
         """
-        worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & (
-            ReceivedInstanceRow.received_at <= now - timedelta(days=retention_days)
+        worked_through = ReceivedInstanceRow.outcome.not_in(_OPEN_OUTCOMES) & arrived_before(
+            now - timedelta(days=retention_days)
         )
-        undecided = (ReceivedInstanceRow.outcome == InstanceOutcome.HELD) & (
-            ReceivedInstanceRow.received_at <= now - timedelta(days=hold_retention_days)
+        undecided = (ReceivedInstanceRow.outcome == InstanceOutcome.HELD) & arrived_before(
+            now - timedelta(days=hold_retention_days)
         )
         promised = ReceivedInstanceRow.committed_until > now
         return self._instances(

@@ -8,7 +8,8 @@ from datetime import datetime
 from cases.errors import InvalidChangeError
 
 LIMIT_MAX = 500
-_ROW_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_ROW_ID = re.compile(r"[0-9a-f]{32}|[0-9A-HJKMNP-TV-Z]{7}", re.ASCII)
+"""The id of a row, or the code of a receipt."""
 
 
 def checked_limit(limit: int) -> int:

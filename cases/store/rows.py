@@ -193,6 +193,12 @@ class ReceivedInstanceRow(Base):
     fingerprint_dataset: Mapped[str] = mapped_column(String(64), default="")
     fingerprint_pixels: Mapped[str] = mapped_column(String(64), default="")
     purged_at: Mapped[datetime | None]
+    recorded_at: Mapped[datetime | None]
+    """When the row was made, by the database's clock; None in rows older than this column.
+
+    ``received_at`` is by the clock of the receiver's host, which may stand at 1970 or run ahead. Whatever is counted
+    from the arrival and cannot be taken back (deleting an original, settling a study) has to look at both.
+    """
     committed_until: Mapped[datetime | None]
     """Until when the original stays because storage commitment was promised for it."""
     series_key: Mapped[str] = mapped_column(String(ID), default="")

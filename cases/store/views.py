@@ -28,6 +28,7 @@ from cases.store.rows import (
     CaseStudyRow,
     HoldRow,
     ReceivedInstanceRow,
+    ReceivedStudyRow,
     UserRow,
 )
 from deidentify.results import AgeBand, DelayReason
@@ -102,6 +103,9 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         hold_reason=DelayReason(row.hold_reason) if row.hold_reason else None,
         withheld_words=row.withheld_words,
         related_case_ids=_related(session, row),
+        receipts=tuple(
+            session.scalars(select(ReceivedStudyRow.receipt_code).where(ReceivedStudyRow.key == row.received_study))
+        ),
     )
 
 

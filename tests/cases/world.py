@@ -69,7 +69,8 @@ def receive(
     """Let instances arrive and settle; return them."""
     arrivals = [arrival(study, str(n)) for n in range(sops)] if isinstance(sops, int) else sops
     with database.write() as session:
-        Intake(session).record(arrivals, destination=destination)
+        seen = max((arrived.received_at for arrived in arrivals), default=NOON)
+        Intake(session).record(arrivals, destination=destination, now=seen)
         Intake(session).assign_generation(f"{key(study)}-{destination.id}")
     return arrivals
 

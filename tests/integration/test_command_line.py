@@ -16,7 +16,20 @@ from tests.builders import ct_instance
 from tests.integration.running import CHECKOUT, RunningBridge, eventually, free_port, running_bridge
 from tests.integration.senders import settled, write_files
 
-COMMANDS = ("serve", "scp", "worker", "api", "migrate", "send", "demo", "status", "token", "peers")
+COMMANDS = (
+    "serve",
+    "scp",
+    "worker",
+    "api",
+    "migrate",
+    "send",
+    "demo",
+    "status",
+    "token",
+    "peers",
+    "spool",
+    "spool-key",
+)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +208,7 @@ def test_help_lists_every_command_with_what_it_does() -> None:
         if line.startswith("  ") and not line.startswith("   ")
     }
     assert set(listed) == set(COMMANDS)
+    assert "\n  casebridge serve " in done.stdout
     assert all(len(words) >= 3 for words in listed.values())
 
 

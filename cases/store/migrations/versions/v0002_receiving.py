@@ -16,6 +16,7 @@ def upgrade() -> None:
     _commitments()
     _receipts()
     _manifests()
+    _retention()
 
 
 def _peers() -> None:
@@ -187,8 +188,13 @@ def _manifests() -> None:
     op.create_index("ix_teaching_case_manifest_group", "teaching_case", ["manifest_group"])
 
 
+def _retention() -> None:
+    op.add_column("received_instance", sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=True))
+
+
 def downgrade() -> None:
     """Take each part back, the last first; every part that `upgrade` calls gains its counterpart here."""
+    _retention_back()
     _manifests_back()
     _receipts_back()
     _commitments_back()
@@ -226,3 +232,7 @@ def _manifests_back() -> None:
         op.drop_column("case_image", name)
     op.drop_table("teaching_manifest_entry")
     op.drop_table("teaching_manifest")
+
+
+def _retention_back() -> None:
+    op.drop_column("received_instance", "recorded_at")
