@@ -90,17 +90,20 @@ class Retention:
             return None
 
 
-def keep_books_small(database: Database) -> None:
-    """Fold the books of associations on which nothing was stored, and let go of what is older than they reach."""
+def keep_books_small(database: Database) -> bool:
+    """Fold a batch of the books of associations on which nothing was stored; return whether there is more.
+
+    Without anything to fold, let go of what is older than the books reach.
+    """
     now = datetime.now(UTC)
-    batch = 1
-    while batch:  # a transaction for each batch, so that the receivers' index is not kept waiting
-        with database.write() as session:
-            batch = PeerBooks(session).fold(now)
+    with database.write() as session:
+        if PeerBooks(session).fold(now):
+            return True
     with database.write() as session:
         pruned = PeerBooks(session).prune(now)
     if pruned:
         log.info("old associations left the books", extra={"associations": pruned})
+    return False
 
 
 def delete_condemned(database: Database, blobs: BlobStore) -> None:

@@ -139,7 +139,8 @@ class Scanner:
             self._retention.tick()
         if now >= self._books_at:
             self._books_at = now + BOOKS_S
-            keep_books_small(self._database)
+            if keep_books_small(self._database):
+                self._books_at = now + SLOW_TICK_S  # a batch at a time: settling must not wait for long books
 
     def _record_arrivals(self) -> None:
         arrivals, mark = self._spool.scan(self._mark)

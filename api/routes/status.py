@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.context import Call
 from api.openapi import problems
+from api.problems import sentence
 from api.schemas.intake import StatusOut
 from cases.store import Intake
 
@@ -14,4 +15,5 @@ router = APIRouter(prefix="/api/v1/status", tags=["status"])
 def get_status(call: Call) -> StatusOut:
     """Account for every object that was sent."""
     with call.database.read() as session:
-        return StatusOut.model_validate(Intake(session).summary())
+        summary = Intake(session).summary()
+    return StatusOut.of(summary, warnings=[sentence(text) for text in call.context.readiness.warnings()])

@@ -1,12 +1,13 @@
 """What was received, what waits and why, on the wire: counts, reasons and places, never what a text says."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
 from pydantic import Field
 
 from api.schemas.common import ID_EXAMPLE, Answer
-from cases.model import AssociationOutcome, HoldState, HoldSummary
+from cases.model import AssociationOutcome, HoldState, HoldSummary, IntakeSummary
 from deidentify.results import HoldReason, TextClass
 
 
@@ -115,6 +116,16 @@ class StatusOut(Answer):
     unrecorded: int = Field(examples=[0], description="Acknowledged objects without a row: not 0 for long means loss.")
     studies: int = Field(examples=[4])
     arriving: int = Field(examples=[0], description="Studies that have not settled.")
+    warnings: list[str] = Field(
+        default_factory=list,
+        examples=[["Any sender is let in: for trials only."]],
+        description="What works and should not stay so.",
+    )
+
+    @classmethod
+    def of(cls, summary: IntakeSummary, *, warnings: Sequence[str]) -> Self:
+        """Describe the sum."""
+        return cls.model_validate(summary).model_copy(update={"warnings": list(warnings)})
 
 
 class Health(Answer):

@@ -5,7 +5,7 @@ each time, for ever. Associations on which something was stored or refused are e
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -47,8 +47,10 @@ class PeerBooks:
                 AssociationRow.id.not_like(f"{_DAY}%"),
                 AssociationRow.started_at < now - timedelta(days=SINGLE_DAYS),
             )
-            .order_by(AssociationRow.started_at)
+            .order_by(AssociationRow.started_at, AssociationRow.id)
             .limit(_AT_ONCE)
+            # Two scanners may overlap while the lease goes over: the second waits, and finds these rows gone.
+            .with_for_update(of=AssociationRow)
         )
         days: defaultdict[tuple[str, ...], list[AssociationRow]] = defaultdict(list)
         for row in self._session.scalars(query):
@@ -64,21 +66,18 @@ class PeerBooks:
             AssociationRow.started_at < now - timedelta(days=BOOKS_DAYS),
             AssociationRow.id.like(f"{_DAY}%"),
         )
-        sums = {
-            outcome.value: int(count)
-            for outcome, count in self._session.execute(
-                select(AssociationRow.outcome, func.sum(AssociationRow.count))
-                .where(*old)
-                .group_by(AssociationRow.outcome)
-            )
-        }
-        if not sums:
-            return 0
         ids = select(AssociationRow.id).where(*old)
         self._session.execute(delete(DeclinedContextRow).where(DeclinedContextRow.association_id.in_(ids)))
-        self._session.execute(delete(AssociationRow).where(*old))
-        Audit(self._session).append(ACTOR, "associations.prune", f"{sum(sums.values())} association(s)", sums)
-        return sum(sums.values())
+        gone = self._session.execute(
+            delete(AssociationRow).where(*old).returning(AssociationRow.outcome, AssociationRow.count)
+        )
+        sums: Counter[str] = Counter()
+        for outcome, count in gone:
+            sums[outcome.value] += count
+        if not sums:
+            return 0
+        Audit(self._session).append(ACTOR, "associations.prune", f"{sums.total()} association(s)", sums)
+        return sums.total()
 
     def _told_apart(self, kind: tuple[str, ...], known: defaultdict[str, set[str]]) -> tuple[str, ...]:
         """Return the kind, or the one for all others where its day has too many."""

@@ -204,3 +204,8 @@ def test_a_file_that_cannot_be_written_is_said_and_the_rule_is_kept_for_later(as
     folder.with_name("away").rename(folder)
     assert peers.keep_in_step()
     assert [rule.calling_ae for rule in read_by_receivers(peers)] == ["PACS9"]
+
+
+def test_the_status_says_what_works_and_should_not_stay_so(as_admin, condition):
+    condition.said = ["any sender is let in"]
+    assert as_admin.get("/api/v1/status").json()["warnings"] == ["Any sender is let in."]

@@ -1,18 +1,22 @@
 """The settle scanner on a real spool and a real store, with a job engine that only listens."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bridge import scanner as module
 from bridge.commitments import CommitmentDecisions
+from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.scanner import LEASE, Scanner
 from bridge.settling import SettleRules
 from bridge.worker_leases import LEASE_PREFIX
-from cases.model import Destination
+from cases.model import AssociationOutcome, AssociationSummary, Destination
+from cases.peers import NewPeerRule
 from cases.store import Cases, Database, Intake, Leases
+from cases.store.peer_books import BOOKS_DAYS
 from scp.journal import AssociationFacts
 from scp.spool import Spool
 from tests.bridge.spooled import arrive, journal, spool_in
@@ -195,6 +199,50 @@ def test_the_slower_duties_have_their_own_times(database: Database, spool: Spool
     scan.tick()
 
     assert duties.ticks == 1
+
+
+def test_the_receivers_file_of_allowed_peers_is_kept_in_step(database: Database, spool: Spool, engine: Engine) -> None:
+    peers = BridgePeers(database=database, spool=spool, own_ae="CASEBRIDGE")
+    peers.allow("admin", NewPeerRule(calling_ae="PACS"))
+    written = spool.allowed_peers_path.read_bytes()
+    spool.allowed_peers_path.unlink()
+
+    scanner(database, spool, engine, keep_peers=lambda: keep_peers_in_step(peers)).tick()
+
+    assert spool.allowed_peers_path.read_bytes() == written
+
+
+def test_the_books_are_folded_batch_by_batch_and_then_rest(
+    database: Database, spool: Spool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cases.store.peer_books._AT_ONCE", 3)
+    monkeypatch.setattr(module, "SLOW_TICK_S", 0.0)
+    old = datetime.now(UTC) - timedelta(days=BOOKS_DAYS - 1)
+    with database.write() as session:
+        for number in range(7):
+            Intake(session).record_association(
+                AssociationSummary(
+                    association_id=f"{number:032x}",
+                    calling_ae="MONITOR",
+                    called_ae="CASEBRIDGE",
+                    peer_address="192.0.2.7",
+                    started_at=old if number else old - timedelta(days=9),
+                    ended_at=old,
+                    outcome=AssociationOutcome.RELEASED,
+                )
+            )
+    scan = scanner(database, spool, engine)
+
+    def counts() -> list[int]:
+        with database.read() as session:
+            return sorted(session.scalars(text("SELECT count FROM association")))
+
+    seen = []
+    for _ in range(4):
+        scan.tick()
+        seen.append(counts())
+
+    assert seen == [[1, 1, 1, 1, 1, 2], [1, 1, 5], [1, 6], [6]]
 
 
 def test_a_dead_workers_studies_are_taken_over_by_whoever_claims_its_lease(

@@ -1,5 +1,6 @@
 """Who may send, who did, who was turned away; and how the books of it stay small."""
 
+import threading
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -176,6 +177,25 @@ def test_folding_goes_on_where_it_stopped(database: Database) -> None:
     with database.read() as session:
         [sender] = Peers(session).senders()
     assert (sender.associations, sender.first_at, sender.last_at) == (3, late.started_at, late.ended_at)
+
+
+def test_two_who_fold_at_once_count_nothing_twice(database: Database) -> None:
+    record(database, *(association(NOON + timedelta(seconds=n)) for n in range(200)))
+    start = threading.Barrier(4)
+
+    def run() -> None:
+        start.wait(timeout=60)
+        fold(database)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+
+    assert len(ids(database)) == 1
+    with database.read() as session:
+        assert Intake(session).summary().associations == {"released": 200}
 
 
 def test_what_something_was_stored_or_refused_on_keeps_its_row(database: Database) -> None:
