@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bridge.keys import Keys, check_folder, create_secret, load_keys
+from bridge.keys import Keys, SecretError, check_folder, create_secret, load_keys
 from config.settings import Peer, Settings
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scp.peers import PeerRule
     from scp.server import Receiver, ReceiverSettings
     from scp.spool import Spool
+    from scp.tls import TlsSettings
 
 MEGABYTE = 1_000_000
 
@@ -51,17 +52,19 @@ def ensure_administrator(settings: Settings, database: "Database") -> str | None
 
 
 def check_ports(settings: Settings) -> None:
-    """Find out before anything starts whether the two ports can be had.
+    """Find out before anything starts whether the ports can be had.
 
     Raises
     ------
     OSError
         With a sentence that names the setting.
     """
-    for name, host, port in (
-        ("DICOM_PORT", settings.dicom_host, settings.dicom_port),
-        ("HTTP_PORT", settings.http_host, settings.http_port),
-    ):
+    wanted = [("HTTP_PORT", settings.http_host, settings.http_port)]
+    if settings.dicom_plain:
+        wanted.insert(0, ("DICOM_PORT", settings.dicom_host, settings.dicom_port))
+    if settings.tls_port is not None:
+        wanted.append(("TLS_PORT", settings.dicom_host, settings.tls_port))
+    for name, host, port in wanted:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -161,9 +164,44 @@ def _receiver_settings(settings: Settings) -> "ReceiverSettings":
         ae_title=settings.ae_title,
         host=settings.dicom_host,
         port=settings.dicom_port,
+        is_plain=settings.dicom_plain,
+        tls=_tls_settings(settings),
         max_associations=settings.max_associations,
         max_associations_per_peer=settings.max_associations_per_peer,
     )
+
+
+def _tls_settings(settings: Settings) -> "TlsSettings | None":
+    if settings.tls_port is None or settings.tls_certificate_file is None or settings.tls_key_file is None:
+        return None
+    from scp.tls import ClientCertificates, TlsSettings  # noqa: PLC0415
+
+    return TlsSettings(
+        port=settings.tls_port,
+        certificate_file=settings.tls_certificate_file,
+        key_file=settings.tls_key_file,
+        client_ca_file=settings.tls_client_ca_file,
+        client_certificates=ClientCertificates(settings.tls_client_certificates),
+    )
+
+
+def check_tls(settings: Settings) -> None:
+    """Find out before anything starts whether the files of TLS can be used.
+
+    Raises
+    ------
+    SecretError
+        With a sentence that names the file and the mend.
+    """
+    if (tls := _tls_settings(settings)) is None:
+        return
+    from scp.errors import TlsFilesError  # noqa: PLC0415
+    from scp.tls import ServerCertificate  # noqa: PLC0415
+
+    try:
+        ServerCertificate(tls)
+    except TlsFilesError as error:
+        raise SecretError(f"TLS: {error.comment}") from None
 
 
 def _spool_of_receiver(settings: Settings) -> "Spool":

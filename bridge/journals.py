@@ -30,6 +30,8 @@ def association_summary(record: AssociationRecord) -> AssociationSummary:
         rule=record.rule,
         count=record.count,
         stored=record.stored,
+        tls=record.tls,
+        certificate=record.certificate,
         refusals=tuple(
             Refusal(sop_class_uid=uid, status=status, reason=reason, count=count)
             for (uid, status, reason), count in sorted(refused.items())

@@ -25,12 +25,13 @@ def run_receiver(settings: Settings, *, ready_fd: int | None, life_fd: int | Non
     configure_logging(settings.log_level, process="scp")
     # numpy, which pydicom loads, would start threads that multiply nothing here, and the acceptor forks.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from bridge.app import open_acceptor, open_receiver  # noqa: PLC0415 - each process imports its own rooms only
+    from bridge.app import check_tls, open_acceptor, open_receiver  # noqa: PLC0415 - each process imports its own rooms only
 
     def ready() -> None:
         log.info("receiver ready", extra={"port": settings.dicom_port})
         say_ready(ready_fd)
 
+    check_tls(settings)
     if settings.receiver_processes > 1:
         inherited = [descriptor for descriptor in (ready_fd, life_fd) if descriptor is not None]
         open_acceptor(settings, inherited=inherited).run(on_ready=ready, life_fd=life_fd)

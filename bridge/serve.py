@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import check_ports, prepare_folders
+from bridge.app import check_ports, check_tls, prepare_folders
 from bridge.keys import SecretError
 from bridge.logs import configure_logging
 from bridge.supervisor import Supervisor
@@ -23,6 +23,7 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
     configure_logging(settings.log_level, process="serve")
     try:
         check_ports(settings)
+        check_tls(settings)
         prepare_folders(settings)
     except (SecretError, OSError) as error:
         click.echo(f"Casebridge cannot start: {_sentence(error)}", err=True)
@@ -42,10 +43,12 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
 def print_banner(settings: Settings, admin_token: str | None) -> None:
     """Print where everything is; the token only when it was just made."""
     where = "all interfaces" if settings.dicom_host == "0.0.0.0" else settings.dicom_host  # noqa: S104 - compared, not bound
+    ports = [f"port {settings.dicom_port}"] if settings.dicom_plain else []
+    ports += [f"TLS port {settings.tls_port}"] if settings.tls_port else []
     lines = [
         "Casebridge is ready.",
         f"  AE title     {settings.ae_title}",
-        f"  DICOM        port {settings.dicom_port} on {where}",
+        f"  DICOM        {' and '.join(ports)} on {where}",
         f"  Accepts      {who_may_send(settings)}",
         f"  HTTP         http://{settings.http_host}:{settings.http_port}/api/v1",
         f"  Data         {settings.data_dir}",

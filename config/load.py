@@ -31,7 +31,7 @@ _FAULTS = {
     "bool_": "is neither true nor false",
     "greater_than_equal": "is less than {ge}",
     "less_than_equal": "is more than {le}",
-    "literal_error": "is no such level",
+    "literal_error": "is no such choice",
     "string_too_short": "is empty",
     "missing": "is missing",
 }
@@ -208,6 +208,8 @@ def _disagreements(settings: Settings, given: _Given) -> Iterator[str]:
     """Yield the faults that lie between settings which are right one by one."""
     if settings.dicom_port == settings.http_port:
         yield f"{given.named('http_port')}: is the DICOM port as well; give the two services two ports."
+    yield from _tls_disagreements(settings, given)
+    yield from _client_certificate_disagreements(settings, given)
     if settings.quiet_period_s > settings.max_settle_s:
         yield (
             f"{given.named('quiet_period_s')}: is longer than max_settle_s ({settings.max_settle_s:g}), "
@@ -246,4 +248,37 @@ def _route_disagreements(settings: Settings, given: _Given) -> Iterator[str]:
             yield (
                 f"{given.named('routes')}, table {number}: its quiet_period_s ({quiet_s:g}) is longer than its "
                 f"max_settle_s ({longest_s:g}), so no study would ever be quiet; make it shorter."
+            )
+
+
+def _tls_disagreements(settings: Settings, given: _Given) -> Iterator[str]:
+    """Yield the faults between the settings of TLS; the files themselves are looked at by who serves it."""
+    if settings.tls_port is None:
+        for name in ("tls_certificate_file", "tls_key_file", "tls_client_ca_file"):
+            if getattr(settings, name) is not None:
+                yield f"{given.named(name)}: does nothing without a port for TLS; set tls_port = 2762, or take it out."
+        if settings.tls_client_certificates != "off":
+            yield f"{given.named('tls_client_certificates')}: does nothing without a port for TLS; set tls_port = 2762."
+        if not settings.dicom_plain:
+            yield f"{given.named('dicom_plain')}: leaves no port for DICOM; set tls_port = 2762, or take it out."
+        return
+    for name in ("tls_certificate_file", "tls_key_file"):
+        if getattr(settings, name) is None:
+            yield f"{given.named('tls_port')}: needs {name}; name the PEM file, or take tls_port out."
+    if settings.tls_port in {settings.dicom_port, settings.http_port}:
+        yield f"{given.named('tls_port')}: is another service's port as well; give each its own."
+
+
+def _client_certificate_disagreements(settings: Settings, given: _Given) -> Iterator[str]:
+    """Yield the faults between what clients are asked for and what is needed for that."""
+    is_asked = settings.tls_client_certificates != "off"
+    if is_asked and settings.tls_client_ca_file is None:
+        yield f"{given.named('tls_client_certificates')}: needs tls_client_ca_file to check them; name the PEM file."
+    if not is_asked and settings.tls_port is not None and settings.tls_client_ca_file is not None:
+        yield f"{given.named('tls_client_ca_file')}: is not used; set tls_client_certificates to optional or required."
+    for number, peer in enumerate(settings.peers, 1):
+        if peer.certificates and not (is_asked and settings.tls_port is not None):
+            yield (
+                f"{given.named('peers')}, table {number} certificates: could never be shown; "
+                "set tls_port and tls_client_certificates."
             )

@@ -116,11 +116,47 @@ class Settings(_Section):
     )
     host: Annotated[str, AfterValidator(values.host)] | None = _setting(
         None,
-        "Address that both ports bind. Unset: HTTP on 127.0.0.1, DICOM on 0.0.0.0.",
+        "Address that all ports bind. Unset: HTTP on 127.0.0.1, DICOM on 0.0.0.0.",
         "give one address of this machine, such as 192.168.1.20, or 0.0.0.0 for all",
         "unset",
     )
     dicom_port: int = _setting(11112, "TCP port for DICOM.", "give a port from 1 to 65535", ge=1, le=65535)
+    dicom_plain: bool = _setting(
+        True,
+        "Whether `dicom_port` is listened on. `false` leaves DICOM over TLS alone.",
+        "give true or false",
+    )
+    tls_port: int | None = _setting(
+        None,
+        "TCP port for DICOM over TLS; 2762 is registered for it. Unset: no TLS.",
+        "give a port from 1 to 65535",
+        "unset",
+        ge=1,
+        le=65535,
+    )
+    tls_certificate_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "Our certificate and those that lead to its CA (PEM). A changed file is taken up without a restart.",
+        "give the path of a file",
+        "unset",
+    )
+    tls_key_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "The certificate's key (PEM, without passphrase, mode 600 or 640).",
+        "give the path of a file",
+        "unset",
+    )
+    tls_client_ca_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "Certificates that clients' own are checked against (PEM); each is trusted as it stands.",
+        "give the path of a file",
+        "unset",
+    )
+    tls_client_certificates: Literal["off", "optional", "required"] = _setting(
+        "off",
+        "Whether TLS clients show a certificate: `off`, `optional`, `required`.",
+        "give off, optional or required",
+    )
     http_port: int = _setting(8000, "TCP port for HTTP.", "give a port from 1 to 65535", ge=1, le=65535)
     ae_title: AeTitle = _setting(
         "CASEBRIDGE",

@@ -66,7 +66,7 @@ def certificate(value: str) -> str:
     """Return how a certificate is named: by its SHA-256 fingerprint, or by the name it was issued to."""
     entry = value.strip()
     if entry.lower().startswith("sha256:"):
-        digits = entry[7:].replace(":", "").strip().lower()
+        digits = entry[7:].strip().partition(" ")[0].replace(":", "").lower()
         if not re.fullmatch(r"[0-9a-f]{64}", digits):
             raise ValueError("is no SHA-256 fingerprint, which is sha256: and 64 hexadecimal digits")
         return f"sha256:{digits}"

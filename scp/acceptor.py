@@ -22,12 +22,20 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from scp.connection import Connection, ListenerKind, open_listener
+from scp.connection import Connection, ListenerKind
 from scp.peers import PeerRulesFile, Refusal
 from scp.places import Place, Places
 from scp.rejections import Rejections
-from scp.server import Associations, ReceiverSettings, note_flood, silence_libraries
+from scp.server import (
+    Associations,
+    ReceiverSettings,
+    note_flood,
+    open_listeners,
+    server_certificate,
+    silence_libraries,
+)
 from scp.spool import Spool
+from scp.tls import ServerCertificate
 
 __all__ = ["Acceptor"]
 
@@ -76,6 +84,7 @@ class Acceptor:
         rules = PeerRulesFile(spool.peer_rules_path)
         self._places = Places(settings.max_associations, per_address=settings.max_associations_per_peer, rules=rules)
         self._rejections = Rejections(spool.journal)
+        self._certificate: ServerCertificate | None = None
         self._listeners: list[tuple[socket.socket, ListenerKind]] = []
         self._children: dict[int, _Child] = {}
         self._leaving: dict[int, float] = {}
@@ -104,11 +113,14 @@ class Acceptor:
         Raises
         ------
         OSError
-            If the spool cannot be used or the port cannot be bound.
+            If the spool cannot be used or a port cannot be bound.
+        TlsFilesError
+            If the certificate cannot be used.
         """
         silence_libraries()
+        self._certificate = server_certificate(self._settings)
         self._spool.prepare()
-        self._listeners = [(open_listener(self._settings.host, self._settings.port), ListenerKind.PLAIN)]
+        self._listeners = open_listeners(self._settings)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_write.setblocking(False)
@@ -123,7 +135,7 @@ class Acceptor:
         gc.freeze()  # what the children share stays shared
         try:
             self._start_children()
-            _log.info("Receiving.", extra={"ae_title": self._settings.ae_title, "port": self.ports[0]})
+            _log.info("Receiving.", extra={"ae_title": self._settings.ae_title, "ports": self.ports})
             on_ready()
             while not self._is_stopping:
                 self._turn()
@@ -244,6 +256,8 @@ class Acceptor:
                     self._selector.unregister(listener)
 
     def _fork(self) -> None:
+        if self._certificate is not None:
+            self._certificate.context()  # a child begins with the last good one
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -251,7 +265,7 @@ class Acceptor:
             try:
                 ours.close()
                 self._become_child()
-                _serve_channel(theirs, self._settings, self._spool)
+                _serve_channel(theirs, Associations(self._settings, self._spool, self._certificate))
                 status = 0
             except BaseException as error:  # noqa: BLE001 - nothing may return into the acceptor's code
                 _log.error("A receiver process ended.", extra={"error": type(error).__name__})
@@ -335,9 +349,8 @@ def _await(pid: int, deadline: float) -> None:
             time.sleep(0.01)
 
 
-def _serve_channel(channel: socket.socket, settings: ReceiverSettings, spool: Spool) -> None:
+def _serve_channel(channel: socket.socket, associations: Associations) -> None:
     """Serve the connections that come over a channel until it ends or this process is asked to stop."""
-    associations = Associations(settings, spool)
     stop_read, stop_write = os.pipe()
     signal.signal(signal.SIGTERM, lambda *_: os.write(stop_write, b"s"))
     with selectors.DefaultSelector() as selector:

@@ -27,7 +27,7 @@ from pynetdicom.presentation import PresentationContext
 
 from scp.arrival import new_arrival_id
 from scp.commitment import CommitmentProvider
-from scp.connection import Connection
+from scp.connection import Connection, ListenerKind
 from scp.contexts import STORAGE_COMMITMENT, ContextAnswer, ProposedContext, answer_contexts
 from scp.handlers import RequestHandler
 from scp.journal import AssociationFacts, AssociationJournal, ContextRecord, Outcome
@@ -35,6 +35,7 @@ from scp.peers import CommitmentRule, PeerRulesFile, Refusal, judge, matching_ru
 from scp.receive import MessageAssembler, ReceivingDUL
 from scp.rejections import Rejections
 from scp.spool import Spool
+from scp.tls import TLS_ON_PLAIN_PORT, HandshakeError, ServerCertificate, is_tls_greeting, secure
 
 __all__ = ["Admission", "ReceivingAssociation"]
 
@@ -55,6 +56,8 @@ class Admission:
     max_pdu_bytes: int
     max_operations: int
     pdu_timeout_s: float
+    certificate: ServerCertificate | None
+    """What encrypted connections are begun with, None where there are none."""
     is_stopping: Callable[[], bool]
 
     def refusal(self, facts: AssociationFacts) -> Refusal | None:
@@ -67,6 +70,8 @@ class Admission:
             called_ae=facts.called_ae,
             address=facts.peer_address,
             own_ae=self.own_ae,
+            certificate=facts.certificate,
+            is_tls=bool(facts.tls),
         )
         if refusal is not None:
             return refusal
@@ -128,6 +133,7 @@ class _Acceptance(ACSE):  # type: ignore[misc] # pynetdicom has no types
                 "calling_ae": association.facts.calling_ae,
                 "called_ae": association.facts.called_ae,
                 "peer": association.facts.peer_address,
+                "certificate": association.facts.certificate.text if association.facts.certificate else "",
             },
         )
         evt.trigger(association, evt.EVT_REJECTED, {})
@@ -210,6 +216,8 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
                     self._journal.end(Outcome.ABORTED, self.abort_reason or "connection-lost")
 
     def _serve(self) -> None:
+        if not self._greet():
+            return
         self.dul.start()
         self._started_dul = True
         self._dul_ready.wait()
@@ -224,6 +232,44 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
         self.acse.negotiate_association()
         if self.is_established:
             self._run_reactor()
+
+    def _greet(self) -> bool:
+        """Do the handshake on a port for TLS, and notice one on any other; return whether to go on."""
+        rule = self._secure() if self.connection.kind is ListenerKind.TLS else self._look()
+        if rule is None:
+            return False
+        if rule:
+            self.connection.ended()
+            self.admission.rejections.note(self.facts, rule)
+            _log.warning("A connection came to nothing.", extra={"rule": rule, "peer": self.facts.peer_address})
+            return False
+        self.dul.socket.socket.settimeout(self.admission.pdu_timeout_s)
+        return True
+
+    def _look(self) -> str | None:
+        """Return what is wrong with how the peer begins, empty where nothing is, None where it does not begin."""
+        is_tls = is_tls_greeting(self.connection.socket, timeout_s=self.acse_timeout)
+        if is_tls is None:
+            return None
+        return TLS_ON_PLAIN_PORT if is_tls else ""
+
+    def _secure(self) -> str | None:
+        """Do the handshake; return why it failed, empty where it did not, None where the peer did not begin."""
+        assert self.admission.certificate is not None
+        try:
+            secured = secure(
+                self.connection.socket,
+                self.admission.certificate.context(),
+                timeout_s=self.acse_timeout,
+                on_wrapped=self._replace_socket,
+            )
+        except HandshakeError as error:
+            return error.fault.rule if error.fault else None
+        self.facts = replace(self.facts, tls=secured.version, certificate=secured.certificate)
+        return ""
+
+    def _replace_socket(self, connection: socket.socket) -> None:
+        self.dul.socket.socket = connection
 
     def _wait_for_request(self) -> A_ASSOCIATE | None:
         deadline = time.monotonic() + self.acse_timeout
@@ -272,11 +318,15 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
             self.dul.kill_dul()
             self.dul.join(timeout=0.2)
         if sock is not None and sock.socket is not None:
+            connection = sock.socket
             with suppress(OSError):
-                sock.socket.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
+            if self.dul.is_alive():
+                # Closed only now: a descriptor that is still read from may not become another connection's.
+                self.dul.join(timeout=wait_s)
             with suppress(OSError):
-                sock.socket.close()
-        if self.dul.is_alive():
+                connection.close()
+        elif self.dul.is_alive():
             self.dul.join(timeout=wait_s)
 
 

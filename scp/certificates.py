@@ -2,7 +2,8 @@
 
 An entry of a rule is one of two things:
 
-- ``sha256:`` and 64 hexadecimal digits (colons between bytes may stand): the SHA-256 digest of the whole certificate;
+- ``sha256:`` and 64 hexadecimal digits (colons between bytes may stand): the SHA-256 digest of the whole certificate.
+  What follows after a space is a name for people, as lists show it, and means nothing;
 - a name: equal, whatever the case, to a DNS name of the certificate's subject alternative names. The common name of
   the subject counts only where the certificate has no such DNS name (RFC 6125 §6.4.4). A ``*`` stands for itself
   nowhere: rules with wildcards are refused.
@@ -80,7 +81,7 @@ def certificate_entry(text: str) -> str:
     """
     entry = text.strip()
     if entry.casefold().startswith(_DIGEST):
-        digits = entry[len(_DIGEST) :].replace(":", "").strip().casefold()
+        digits = entry[len(_DIGEST) :].strip().partition(" ")[0].replace(":", "").casefold()
         if not _HEXADECIMAL.fullmatch(digits):
             raise ValueError("is no SHA-256 fingerprint: sha256: and 64 hexadecimal digits")
         return _DIGEST + digits

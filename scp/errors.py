@@ -11,7 +11,8 @@
     ├─ ProtocolError            → the association is aborted
     ├─ PeerRulesError           → the last good rules stay in force
     ├─ SealBrokenError          → quarantine when the spool is scanned, a hold when it is worked on
-    └─ SpoolKeyMissingError     → no start; a file whose key is missing stays where it is
+    ├─ SpoolKeyMissingError     → no start; a file whose key is missing stays where it is
+    └─ TlsFilesError            → no start; later the last good files stay in force
 
 The text of an error that has a status is what the peer reads as its Error Comment (0000,0902): at most 64
 characters, a sentence about what to do, and never a value of a data set.
@@ -29,6 +30,7 @@ __all__ = [
     "SpoolFullError",
     "SpoolKeyMissingError",
     "SpoolUnavailableError",
+    "TlsFilesError",
     "UnsupportedSOPClassError",
 ]
 
@@ -111,3 +113,9 @@ class SpoolKeyMissingError(ScpError):
     """A sealed file needs a spool key that is not configured here; the file itself may be sound."""
 
     default_reason = "spool-key-missing"
+
+
+class TlsFilesError(ScpError):
+    """Certificate, key or client CA file cannot be used; the comment names the file and the mend."""
+
+    default_reason = "tls-files"

@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from scp.certificates import CertificateIdentity
 from scp.disk import LONG_SILENT_S, Disk
 
 __all__ = [
@@ -74,6 +75,10 @@ class AssociationFacts:
     peer_address: str
     started_at: datetime
     contexts: tuple[ContextRecord, ...] = ()
+    tls: str = ""
+    """The version of TLS; empty where the connection was plain."""
+    certificate: CertificateIdentity | None = None
+    """Whom the peer's verified certificate names, None where it showed none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,8 @@ class AssociationRecord:
     peer_address: str
     started_at: datetime
     ended_at: datetime
+    tls: str = ""
+    certificate: str = ""
     outcome: Outcome
     rule: str
     """Why it was rejected or aborted; empty where it was released."""
@@ -285,6 +292,8 @@ def _start_line(facts: AssociationFacts) -> bytes:
             "called_ae": facts.called_ae,
             "peer": facts.peer_address,
             "started_at": facts.started_at.isoformat(),
+            "tls": facts.tls,
+            "certificate": facts.certificate.text if facts.certificate else "",
             "contexts": [
                 [context.abstract_syntax, context.transfer_syntaxes, context.accepted] for context in facts.contexts
             ],
@@ -328,6 +337,8 @@ def _record(lines: list[dict[str, Any]]) -> AssociationRecord:
             calling_ae=start["calling_ae"],
             called_ae=start["called_ae"],
             peer_address=start["peer"],
+            tls=start.get("tls", ""),
+            certificate=start.get("certificate", ""),
             started_at=datetime.fromisoformat(start["started_at"]),
             ended_at=datetime.fromisoformat(end["ended_at"]),
             outcome=Outcome(end["outcome"]),

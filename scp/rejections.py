@@ -24,7 +24,8 @@ class _Kind:
 class Rejections:
     """Writes the first rejection of each kind at once and the number of its repetitions once a minute.
 
-    A kind is calling AE, called AE, address and rule. Beyond twenty kinds in a minute the rest is counted by rule.
+    A kind is calling AE, called AE, address, certificate and rule. Beyond twenty kinds in a minute the rest is counted
+    by rule.
 
     Parameters
     ----------
@@ -38,20 +39,29 @@ class Rejections:
         self._journals = journals
         self._window_s = window_s
         self._lock = threading.Lock()
-        self._kinds: dict[tuple[str, str, str, str], _Kind] = {}
+        self._kinds: dict[tuple[str, str, str, str, str], _Kind] = {}
         self._since = time.monotonic()
 
     def note(self, facts: AssociationFacts, rule: str) -> None:
         """Record a rejection."""
         self.flush_due()
-        key = (facts.calling_ae, facts.called_ae, facts.peer_address, rule)
+        shown = facts.certificate.fingerprint if facts.certificate else ""
+        key = (facts.calling_ae, facts.called_ae, facts.peer_address, shown, rule)
         with self._lock:
             if key in self._kinds:
                 self._kinds[key].count += 1
                 return
             if len(self._kinds) >= _MAX_KINDS:
-                facts = replace(facts, calling_ae=_VARIOUS, called_ae=_VARIOUS, peer_address=_VARIOUS, contexts=())
-                key = (_VARIOUS, _VARIOUS, _VARIOUS, rule)
+                facts = replace(
+                    facts,
+                    calling_ae=_VARIOUS,
+                    called_ae=_VARIOUS,
+                    peer_address=_VARIOUS,
+                    contexts=(),
+                    tls="",
+                    certificate=None,
+                )
+                key = (_VARIOUS, _VARIOUS, _VARIOUS, "", rule)
                 self._kinds.setdefault(key, _Kind(facts=facts)).count += 1
                 return
             self._kinds[key] = _Kind(facts=facts)
@@ -67,7 +77,7 @@ class Rejections:
         with self._lock:
             kinds, self._kinds = self._kinds, {}
             self._since = time.monotonic()
-        for (_, _, _, rule), kind in kinds.items():
+        for (_, _, _, _, rule), kind in kinds.items():
             if kind.count:
                 facts = replace(kind.facts, association_id=new_arrival_id())
                 self._journals.write_rejection(facts, rule=rule, count=kind.count, ended_at=datetime.now(UTC))

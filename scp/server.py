@@ -22,8 +22,17 @@ from scp.peers import PeerRulesFile, Refusal
 from scp.places import Places
 from scp.rejections import Rejections
 from scp.spool import Spool
+from scp.tls import ServerCertificate, TlsSettings, send_close_notify
 
-__all__ = ["Associations", "Receiver", "ReceiverSettings", "note_flood", "silence_libraries"]
+__all__ = [
+    "Associations",
+    "Receiver",
+    "ReceiverSettings",
+    "note_flood",
+    "open_listeners",
+    "server_certificate",
+    "silence_libraries",
+]
 
 _log = logging.getLogger("casebridge.scp")
 
@@ -40,6 +49,10 @@ class ReceiverSettings:
     """The address to bind; empty means every interface."""
     port: int = 11112
     """The port to bind; 0 means any that is free."""
+    is_plain: bool = True
+    """Whether that port is listened on."""
+    tls: TlsSettings | None = None
+    """The port for TLS, and what is shown and asked for there."""
     max_associations: int = 32
     """How many associations may be open at once."""
     max_associations_per_peer: int | None = None
@@ -78,6 +91,52 @@ def note_flood(rejections: Rejections, peer_address: str) -> None:
     rejections.note(facts, Refusal.TOO_MANY_CONNECTIONS)
 
 
+class _Transport(AssociationSocket):  # type: ignore[misc] # pynetdicom has no types
+    """A connection whose end the peer is told of where it is encrypted, and which is closed whatever its state."""
+
+    def _shutdown_socket(self) -> None:
+        connection = self.socket
+        if connection is None:
+            return
+        send_close_notify(connection)
+        with suppress(OSError):  # the peer may be gone already
+            connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            connection.close()
+
+
+def open_listeners(settings: ReceiverSettings) -> list[tuple[socket.socket, ListenerKind]]:
+    """Return a listening socket for each port, the plain one first.
+
+    Raises
+    ------
+    OSError
+        If a port cannot be bound.
+    """
+    listeners: list[tuple[socket.socket, ListenerKind]] = []
+    try:
+        if settings.is_plain:
+            listeners.append((open_listener(settings.host, settings.port), ListenerKind.PLAIN))
+        if settings.tls is not None:
+            listeners.append((open_listener(settings.host, settings.tls.port), ListenerKind.TLS))
+    except OSError:
+        for listener, _ in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def server_certificate(settings: ReceiverSettings) -> ServerCertificate | None:
+    """Return what encrypted connections are begun with, None where there are none.
+
+    Raises
+    ------
+    TlsFilesError
+        If the files cannot be used.
+    """
+    return ServerCertificate(settings.tls) if settings.tls is not None else None
+
+
 class Associations:
     """The associations that this process serves; connections are handed to it.
 
@@ -87,9 +146,11 @@ class Associations:
         How the receiver listens.
     spool
         Where objects go; it is prepared.
+    certificate
+        What encrypted connections are begun with, None where there are none.
     """
 
-    def __init__(self, settings: ReceiverSettings, spool: Spool) -> None:
+    def __init__(self, settings: ReceiverSettings, spool: Spool, certificate: ServerCertificate | None = None) -> None:
         self._settings = settings
         self._running: set[ReceivingAssociation] = set()
         self._lock = threading.Lock()
@@ -110,6 +171,7 @@ class Associations:
             max_pdu_bytes=settings.max_pdu_bytes,
             max_operations=settings.max_operations,
             pdu_timeout_s=settings.network_timeout_s,
+            certificate=certificate,
             is_stopping=lambda: self._is_stopping,
         )
 
@@ -149,7 +211,7 @@ class Associations:
     def _association(self, connection: Connection) -> ReceivingAssociation:
         association = ReceivingAssociation(self._ae, self._admission, connection)
         association.name = "AcceptorThread@casebridge"
-        association.set_socket(AssociationSocket(association, client_socket=connection.socket))
+        association.set_socket(_Transport(association, client_socket=connection.socket))
         association.acceptor.maximum_length = self._settings.max_pdu_bytes
         association.acceptor.ae_title = self._settings.ae_title
         association.acceptor.address_info = AddressInformation.from_tuple(connection.socket.getsockname())
@@ -177,8 +239,8 @@ class Receiver:
     def __init__(self, settings: ReceiverSettings, spool: Spool) -> None:
         self.settings = settings
         self.spool = spool
-        self._listener: socket.socket | None = None
-        self._thread: threading.Thread | None = None
+        self._listeners: list[tuple[socket.socket, ListenerKind]] = []
+        self._threads: list[threading.Thread] = []
         self._associations: Associations | None = None
 
     @property
@@ -190,9 +252,24 @@ class Receiver:
         RuntimeError
             If the receiver is not started.
         """
-        if self._listener is None:
-            raise RuntimeError("the receiver is not started")
-        return int(self._listener.getsockname()[1])
+        return self._port(ListenerKind.PLAIN)
+
+    @property
+    def tls_port(self) -> int:
+        """The port that is listened on for TLS.
+
+        Raises
+        ------
+        RuntimeError
+            If the receiver is not started.
+        """
+        return self._port(ListenerKind.TLS)
+
+    def _port(self, kind: ListenerKind) -> int:
+        for listener, its_kind in self._listeners:
+            if its_kind is kind:
+                return int(listener.getsockname()[1])
+        raise RuntimeError("the receiver is not started")
 
     def start(self) -> None:
         """Prepare the spool and listen.
@@ -200,28 +277,41 @@ class Receiver:
         Raises
         ------
         OSError
-            If the spool cannot be used or the port cannot be bound.
+            If the spool cannot be used or a port cannot be bound.
+        TlsFilesError
+            If the certificate cannot be used.
         """
         silence_libraries()
+        certificate = server_certificate(self.settings)
         self.spool.prepare()
-        self._associations = Associations(self.settings, self.spool)
-        self._listener = open_listener(self.settings.host, self.settings.port)
-        self._listener.settimeout(_POLL_S)
-        self._thread = threading.Thread(
-            target=self._listen, args=(self._listener, self._associations), name="scp-server", daemon=True
+        associations = self._associations = Associations(self.settings, self.spool, certificate)
+        places = Places(
+            self.settings.max_associations,
+            per_address=self.settings.max_associations_per_peer,
+            rules=associations.peers,
         )
-        self._thread.start()
-        _log.info("Receiving.", extra={"ae_title": self.settings.ae_title, "port": self.port})
+        self._listeners = open_listeners(self.settings)
+        for listener, kind in self._listeners:
+            listener.settimeout(_POLL_S)
+            thread = threading.Thread(
+                target=self._listen, args=(listener, kind, associations, places), name=f"scp-server-{kind}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+        ports = [listener.getsockname()[1] for listener, _ in self._listeners]
+        _log.info("Receiving.", extra={"ae_title": self.settings.ae_title, "ports": ports})
 
     def stop(self) -> None:
         """Stop listening, abort what is open, and close every journal."""
-        listener, self._listener = self._listener, None
-        if listener is None:
+        listeners, self._listeners = self._listeners, []
+        if not listeners:
             return
-        assert self._thread is not None
         assert self._associations is not None
-        self._thread.join()
-        listener.close()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        for listener, _ in listeners:
+            listener.close()
         self._associations.stop()
         _log.info("Stopped receiving.")
 
@@ -234,13 +324,8 @@ class Receiver:
     ) -> None:
         self.stop()
 
-    def _listen(self, listener: socket.socket, associations: Associations) -> None:
-        places = Places(
-            self.settings.max_associations,
-            per_address=self.settings.max_associations_per_peer,
-            rules=associations.peers,
-        )
-        while self._listener is listener:
+    def _listen(self, listener: socket.socket, kind: ListenerKind, associations: Associations, places: Places) -> None:
+        while (listener, kind) in self._listeners:
             associations.tick()
             try:
                 accepted, peer = listener.accept()
@@ -261,7 +346,7 @@ class Receiver:
                 Connection(
                     socket=accepted,
                     peer=peer,
-                    kind=ListenerKind.PLAIN,
+                    kind=kind,
                     refusal=place.refusal,
                     ended=partial(places.free, place),
                 )

@@ -15,6 +15,8 @@ from tests.tools import CHECKOUT
 
 Load = Callable[..., Settings]
 PASSWORD = "pass-word-that-nobody-may-see"
+FILES = ("tls_certificate_file = 'c'\n", "tls_key_file = 'k'\n")
+TLS = "".join(FILES)
 TOKEN = "token-that-nobody-may-see-0123456789"
 
 
@@ -107,7 +109,7 @@ def test_every_fault_is_told_at_once(load: Load) -> None:
         ("AE_TITLE", "FÄLLE", "not printable ASCII"),
         ("HOST", "not a host", "is neither an IP address nor a host name; give one address"),
         ("HOST", "300.1.1.1", "is neither an IP address nor a host name"),
-        ("LOG_LEVEL", "loud", "is no such level; give DEBUG, INFO, WARNING or ERROR."),
+        ("LOG_LEVEL", "loud", "is no such choice; give DEBUG, INFO, WARNING or ERROR."),
         ("WORKER_ID", "a/b", "give a name of 1 to 63 letters"),
         ("PROFILE", "../secret", "is not a name"),
         ("PROFILE", "unheard-of", "there is no profile 'unheard-of'; name one of: "),
@@ -159,6 +161,19 @@ def test_a_wrong_value_names_its_setting_its_fault_and_the_mend(
         ("[[peers]]\ncalling_ae = 'A'\naddresses = ['ten']\n", "'ten' is neither an IP address nor a range"),
         ("[[peers]]\ncalling_ae = '*'\n", "say so with open = true"),
         ("http_port 1\n", "is not TOML"),
+        ("dicom_plain = false\n", "leaves no port for DICOM; set tls_port = 2762"),
+        ("tls_key_file = 'k'\n", "tls_key_file (in "),
+        ("tls_client_certificates = 'maybe'\n", "'maybe' is no such choice; give off, optional or required"),
+        (f"{TLS}tls_port = 11112\n", "is another service's port as well"),
+        (f"tls_port = 2762\n{FILES[0]}", "tls_port (in "),
+        (f"{TLS}tls_port = 2762\ntls_client_certificates = 'required'\n", "needs tls_client_ca_file to check them"),
+        (f"{TLS}tls_port = 2762\ntls_client_ca_file = 'ca'\n", "is not used; set tls_client_certificates"),
+        ("[[peers]]\ncalling_ae = 'A'\ncertificates = ['*.b']\n", "'*.b' is neither a fingerprint"),
+        ("[[peers]]\ncalling_ae = 'A'\ncertificates = ['sha256:12']\n", "is no SHA-256 fingerprint"),
+        ("[[peers]]\ncalling_ae = 'A'\ncertificates = ['b']\n", "table 1 certificates: could never be shown"),
+        ("[[peers]]\ncalling_ae = 'A'\nmax_associations = 0\n", "table 1 max_associations: 0 is less than 1"),
+        ("[[peers]]\ncalling_ae = 'A'\ncommitment = {host = 'b'}\n", "table 1 commitment: is missing"),
+        ("[[peers]]\ncalling_ae = 'A'\ncommitment = {host = 'b', port = 0}\n", "table 1 commitment: 0 is less than 1"),
     ],
 )
 def test_a_fault_in_the_file_names_the_file(load: Load, text: str, wanted: str) -> None:
@@ -276,6 +291,22 @@ def test_we_answer_to_our_own_title_and_to_those_of_the_routes(load: Load) -> No
 def test_tables_may_come_from_the_environment_as_json(load: Load) -> None:
     settings = load(PEERS='[{"calling_ae": "PACS", "addresses": ["10.1.2.3", "2001:db8::/32", "10.1.2.9/24"]}]')
     assert settings.peers[0].addresses == ("10.1.2.3/32", "2001:db8::/32", "10.1.2.0/24")
+
+
+def test_tls_and_its_peers_are_taken_as_they_are_meant(load: Load) -> None:
+    fingerprint = ":".join(["AB"] * 32)
+    settings = load(
+        f"{TLS}tls_port = 2762\ndicom_plain = false\ntls_client_certificates = 'required'\ntls_client_ca_file = 'ca'\n"
+        f"[[peers]]\ncalling_ae = '*'\ncertificates = ['sha256:{fingerprint} CT One', ' pacs.example ']\n"
+        "[[peers]]\ncalling_ae = 'CT'\nmax_associations = 2\ncommitment = {host = '10.1.1.1', port = 104}\n"
+    )
+
+    assert settings.tls_port == 2762
+    assert settings.tls_certificate_file == Path("c").absolute()
+    assert settings.peers[0].certificates == ("sha256:" + "ab" * 32, "pacs.example")
+    assert settings.peers[1].max_associations == 2
+    assert settings.peers[1].commitment is not None
+    assert (settings.peers[1].commitment.host, settings.peers[1].commitment.ae_title) == ("10.1.1.1", None)
 
 
 def test_a_shipped_profile_is_found_and_a_site_profile_goes_before_it(load: Load, tmp_path: Path) -> None:

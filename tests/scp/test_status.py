@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 import scp.errors
-from scp.errors import PeerRulesError, ProtocolError, ScpError, SealBrokenError, SpoolKeyMissingError
+from scp.errors import PeerRulesError, ProtocolError, ScpError, SealBrokenError, SpoolKeyMissingError, TlsFilesError
 from scp.status import COMMENT_LENGTH, Status, status_of
 
-NO_ANSWER_TO_AN_OBJECT = {ProtocolError, PeerRulesError, SealBrokenError, SpoolKeyMissingError}
+NO_ANSWER_TO_AN_OBJECT = {ProtocolError, PeerRulesError, SealBrokenError, SpoolKeyMissingError, TlsFilesError}
 
 
 def _subclasses(kind: type[ScpError]) -> set[type[ScpError]]:
