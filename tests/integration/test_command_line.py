@@ -121,7 +121,7 @@ WRONG = {
     "BLOB_URL": ("ftp://somewhere", "", "file:///"),
     "ADMIN_TOKEN": ("short", "can be guessed", "32 or more random characters"),
     "OPEN": ("perhaps", "neither true nor false", "true or false"),
-    "LOG_LEVEL": ("LOUD", "is no such level", "DEBUG, INFO"),
+    "LOG_LEVEL": ("LOUD", "is no such choice", "DEBUG, INFO"),
     "PROFILE": ("unknown", "there is no profile", "teaching"),
     "ROUTES": ("not json", "is not JSON", "list of objects"),
     "QUIET_PERIOD": ("3", "there is no such setting", "QUIET_PERIOD_S"),
