@@ -27,6 +27,7 @@ COMMANDS = (
     "status",
     "token",
     "peers",
+    "originals",
     "spool",
     "spool-key",
 )
