@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -238,23 +237,6 @@ def spool_key_new() -> None:
     click.echo(new_spool_key(), nl=False)
 
 
-@main.group()
-def originals() -> None:
-    """Show what became of received originals."""
-
-
-@originals.command()
-@config_option
-@click.option("--since", type=click.DateTime(), help="Moment in UTC from which on to look; all, if not given.")
-@click.option("--arrival", "arrival_id", help="Only what says when the original of this arrival went.")
-@click.option("--json", "as_json", is_flag=True, help="For programs, with the arrivals that each line is about.")
-def purged(config_file: Path | None, since: datetime | None, arrival_id: str | None, as_json: bool) -> None:
-    """Show from the audit log which originals were deleted, when and why."""
-    from bridge.purges import show_purges  # noqa: PLC0415
-
-    sys.exit(show_purges(read_settings(config_file), since=since, arrival_id=arrival_id, as_json=as_json))
-
-
 @main.group("spool")
 def spool_group() -> None:
     """Look after the folder of the originals."""
@@ -297,6 +279,19 @@ def export_originals(group_config: Path | None, /, config_file: Path | None, **c
     from bridge.originals import export  # noqa: PLC0415
 
     sys.exit(export(read_settings(config_file or group_config), **choice))
+
+
+@originals.command("purged")
+@config_option
+@click.option("--since", type=click.DateTime(), help="Moment in UTC from which on to look; all, if not given.")
+@click.option("--arrival", "arrival_id", help="Only what says when the original of this arrival went.")
+@click.option("--json", "as_json", is_flag=True, help="For programs, with the arrivals that each line is about.")
+@click.pass_obj
+def purged_originals(group_config: Path | None, /, config_file: Path | None, **choice: Any) -> None:
+    """Show from the audit log which originals were deleted, when and why."""
+    from bridge.purges import show_purges  # noqa: PLC0415
+
+    sys.exit(show_purges(read_settings(config_file or group_config), **choice))
 
 
 if __name__ == "__main__":
