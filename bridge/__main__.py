@@ -24,6 +24,7 @@ config_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Settings file (TOML). Environment variables CASEBRIDGE_<NAME> win over it.",
 )
+PEM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 open_option = click.option(
     "--open",
     "open_",
@@ -139,11 +140,23 @@ def migrate(config_file: Path | None) -> None:
 @click.argument("port", type=click.IntRange(1, 65535))
 @click.option("--aec", "called_ae", default="CASEBRIDGE", show_default=True, help="AE title of the receiver.")
 @click.option("--aet", "calling_ae", default="CASEBRIDGE-SEND", show_default=True, help="AE title of this sender.")
-def send(path: Path, host: str, port: int, called_ae: str, calling_ae: str) -> None:
+@click.option("--tls", "is_tls", is_flag=True, help="Speak TLS.")
+@click.option("--ca", "ca_file", type=PEM_FILE, help="Authorities that the receiver's certificate may come from.")
+@click.option("--cert", "certificate_file", type=PEM_FILE, help="Our certificate, where the receiver asks for one.")
+@click.option("--key", "key_file", type=PEM_FILE, help="Its key, where it is in another file.")
+@click.option("--server-name", help="Whom the receiver's certificate names, where that is not HOST.")
+def send(path: Path, host: str, port: int, called_ae: str, calling_ae: str, *, is_tls: bool, **tls: Any) -> None:
     """Send the DICOM files in PATH (a file or a folder) to a receiver, for trying without a PACS."""
-    from bridge.sending import send_with_progress  # noqa: PLC0415
+    from bridge.sending import client_tls, send_with_progress  # noqa: PLC0415
 
-    sys.exit(0 if send_with_progress([path], host, port, called_ae=called_ae, calling_ae=calling_ae) else EXIT_FAILED)
+    if not is_tls and any(tls.values()):
+        raise click.UsageError("--ca, --cert, --key and --server-name speak of TLS; add --tls")
+    if tls["key_file"] and not tls["certificate_file"]:
+        raise click.UsageError("--key belongs to a certificate; add --cert")
+    is_complete = send_with_progress(
+        [path], host, port, called_ae=called_ae, calling_ae=calling_ae, tls=client_tls(**tls) if is_tls else None
+    )
+    sys.exit(0 if is_complete else EXIT_FAILED)
 
 
 @main.command()

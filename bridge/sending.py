@@ -9,10 +9,25 @@ from rich.table import Table
 
 from scp.errors import ScpError
 from scp.send import FileResult, SendSummary, Sent, send
+from scp.tls_client import ClientTls
+
+
+def client_tls(
+    *, ca_file: Path | None, certificate_file: Path | None, key_file: Path | None, server_name: str | None
+) -> ClientTls:
+    """Return how a receiver is spoken to over TLS, from the options of the command line."""
+    return ClientTls(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file, server_name=server_name)
 
 
 def send_with_progress(
-    paths: Sequence[Path], host: str, port: int, *, called_ae: str, calling_ae: str, console: Console | None = None
+    paths: Sequence[Path],
+    host: str,
+    port: int,
+    *,
+    called_ae: str,
+    calling_ae: str,
+    tls: ClientTls | None = None,
+    console: Console | None = None,
 ) -> bool:
     """Send files and folders, showing the progress; return whether every DICOM file was stored."""
     console = console or Console(stderr=True)
@@ -31,7 +46,13 @@ def send_with_progress(
 
         try:
             summary = send(
-                paths, host=host, port=port, called_ae=called_ae, calling_ae=calling_ae, on_progress=on_progress
+                paths,
+                host=host,
+                port=port,
+                called_ae=called_ae,
+                calling_ae=calling_ae,
+                tls=tls,
+                on_progress=on_progress,
             )
         except ScpError as error:
             progress.stop()

@@ -1,6 +1,7 @@
 """Sending files to a DICOM destination, for trying without a PACS: `casebridge send` and `casebridge demo`."""
 
 import socket
+import ssl
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from scp.errors import CannotUnderstandError, ScpError
 from scp.identity import HEAD_LIMITS, HeadTooShortError, read_identity
 from scp.requestor import HANDLERS, exchange, is_listening, keep_socket, new_entity
 from scp.server import silence_libraries
+from scp.tls_client import ClientTls, client_context, client_fault
 
 __all__ = ["FileResult", "SendSummary", "Sent", "echo", "send"]
 
@@ -92,6 +94,14 @@ class _Object:
         return self.sop_class_uid, self.transfer_syntax_uid
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Destination:
+    host: str
+    port: int
+    called_ae: str
+    tls_args: tuple[ssl.SSLContext, str] | None
+
+
 class _AssociationRejectedError(ScpError):
     """The peer takes no association."""
 
@@ -132,6 +142,7 @@ def send(
     port: int,
     called_ae: str,
     calling_ae: str = "CASEBRIDGE",
+    tls: ClientTls | None = None,
     on_progress: Callable[[int, int, FileResult], None] | None = None,
 ) -> SendSummary:
     """Send files, and all files in folders, to a destination.
@@ -144,6 +155,8 @@ def send(
         Where the destination listens.
     called_ae, calling_ae
         The AE titles.
+    tls
+        How it is spoken to over TLS, None for a plain connection.
     on_progress
         Called with the number of files done, the number of all files, and the result of the last.
 
@@ -151,7 +164,18 @@ def send(
     -------
     SendSummary
         What became of every file; a file that cannot be sent is counted, never raised.
+
+    Raises
+    ------
+    TlsFilesError
+        If a file of TLS cannot be used.
     """
+    destination = _Destination(
+        host=host,
+        port=port,
+        called_ae=called_ae,
+        tls_args=(client_context(tls), tls.server_name or host) if tls else None,
+    )
     silence_libraries()
     files = list(_walk(paths))
     sender = _Sender(total=len(files), on_progress=on_progress)
@@ -167,7 +191,7 @@ def send(
                 objects.append(found)
         entity = new_entity(calling_ae, timeout_s=_RESPONSE_TIMEOUT_S)
         for batch in _batches(objects):
-            sender.send_batch(entity, batch, host=host, port=port, called_ae=called_ae)
+            sender.send_batch(entity, batch, destination)
     return sender.summary()
 
 
@@ -189,14 +213,15 @@ class _Sender:
     def summary(self) -> SendSummary:
         return SendSummary(files=tuple(self._results), associations=self._associations, rejection=self._rejection)
 
-    def send_batch(self, entity: AE, batch: Sequence[_Object], *, host: str, port: int, called_ae: str) -> None:
+    def send_batch(self, entity: AE, batch: Sequence[_Object], destination: _Destination) -> None:
         waiting, lost = list(batch), 0
         sockets: list[socket.socket] = []
         while waiting and lost < _MAX_LOST and not self._rejection:
             try:
-                association = _associate(entity, waiting, host, port, called_ae, sockets=sockets)
+                association = _associate(entity, waiting, destination, sockets=sockets)
             except _AssociationRejectedError as error:
                 self._rejection = error.comment
+                _close(sockets)
                 break
             self._associations += 1
             try:
@@ -208,8 +233,7 @@ class _Sender:
                 else:
                     lost += 1
                 # pynetdicom leaves a socket open that the peer was the first to close.
-                while sockets:
-                    sockets.pop().close()
+                _close(sockets)
         for file in waiting:
             reason = self._rejection or "the association was lost"
             self.add(FileResult(identified_path=file.identified_path, outcome=Sent.FAILED, reason=reason))
@@ -276,20 +300,41 @@ def _batches(objects: Sequence[_Object]) -> Iterator[list[_Object]]:
         yield [one for one in objects if one.needs in part]
 
 
+def _close(sockets: list[socket.socket]) -> None:
+    while sockets:
+        sockets.pop().close()
+
+
 def _associate(
-    entity: AE, batch: Sequence[_Object], host: str, port: int, called_ae: str, *, sockets: list[socket.socket]
+    entity: AE, batch: Sequence[_Object], destination: _Destination, *, sockets: list[socket.socket]
 ) -> Association:
-    if not is_listening(host, port):
+    if not is_listening(destination.host, destination.port):
         raise _AssociationRejectedError("nothing listens at this address; check host and port")
+    # It leaves open, too, what no handshake came about on.
+    if destination.tls_args is not None and (
+        fault := client_fault(destination.host, destination.port, *destination.tls_args, answer_s=0)
+    ):
+        raise _AssociationRejectedError(fault)
     contexts = [build_context(*needs) for needs in dict.fromkeys(one.needs for one in batch)]
     handlers = [*HANDLERS, (evt.EVT_CONN_OPEN, keep_socket, [sockets])]
-    association = entity.associate(host, port, contexts=contexts, ae_title=called_ae, evt_handlers=handlers)
+    association = entity.associate(
+        destination.host,
+        destination.port,
+        contexts=contexts,
+        ae_title=destination.called_ae,
+        evt_handlers=handlers,
+        tls_args=destination.tls_args,
+    )
     if association.is_established:
         return association
     if association.is_rejected:
         answer = association.acceptor.primitive
         codes = f"{answer.result}/{answer.result_source}/{answer.diagnostic}"
         raise _AssociationRejectedError(f"rejected ({codes}): {answer.reason_str}")
+    if destination.tls_args is not None and (
+        fault := client_fault(destination.host, destination.port, *destination.tls_args)
+    ):
+        raise _AssociationRejectedError(fault)
     raise _AssociationRejectedError("what listens there does not answer as a DICOM destination")
 
 
