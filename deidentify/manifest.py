@@ -297,8 +297,8 @@ def _description(content: list[tuple[list[Element], Charset]]) -> dict[str, str]
         text = _value(item, _TEXT, charset)
         marks = list(_MIRC_KEY.finditer(text))
         pieces = [("freetext", text[: marks[0].start()] if marks else text)]
-        ends = [*(mark.start() for mark in marks[1:]), len(text)]
-        pieces += [(mark[1].lower(), text[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+        starts = [mark.start() for mark in marks] + [len(text)]
+        pieces += [(mark[1].lower(), text[mark.end() : end]) for mark, end in zip(marks, starts[1:], strict=True)]
         for name, piece in pieces:
             if piece.strip():
                 said[name] = f"{said[name]}\n{piece.strip()}" if name in said else piece.strip()
