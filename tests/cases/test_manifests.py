@@ -165,9 +165,7 @@ def test_recording_a_manifest_again_changes_nothing(database: Database) -> None:
 def test_listed_images_are_selected_and_key_images_have_their_place(database: Database) -> None:
     record(database, manifest("s", ["0", "1", "3"], ["3", "0"], frames=(2,)))
     shell = file_study(database, ANN, "s", 4)
-    marks = [
-        (one.is_selected, one.is_key, one.key_position, one.key_frames) for one in images(database, shell.case_id)
-    ]
+    marks = [(one.is_selected, one.is_key, one.key_position, one.key_frames) for one in images(database, shell.case_id)]
     assert marks == [
         (True, True, 1, (2,)),
         (True, False, None, ()),
@@ -313,7 +311,7 @@ def test_cases_of_one_selection_over_two_studies_know_each_other(database: Datab
     assert detail(database, shells["u"].case_id).related_case_ids == ()
     user_bob = user(database, "bob")
     with database.write() as session:
-        from cases.store.rows import CaseRow  # noqa: PLC0415
+        from cases.store.rows import CaseRow
 
         row = session.get(CaseRow, shells["t"].case_id)
         assert row is not None

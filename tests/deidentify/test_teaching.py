@@ -78,9 +78,21 @@ PLANTED = {
 @pytest.mark.parametrize("topic", TOPICS)
 def test_names_dates_and_numbers_planted_in_every_field_are_withheld(charset, topic):
     names = PLANTED[charset]
-    hidden = [*names, "KNR-558211", "558211", "13.04.2021", "2021-04-13", "20210413", "4711-0815", "0815", "7 March 1961"]
+    hidden = [
+        *names,
+        "KNR-558211",
+        "558211",
+        "13.04.2021",
+        "2021-04-13",
+        "20210413",
+        "4711-0815",
+        "0815",
+        "7 March 1961",
+    ]
     text = gate(
-        information(said(topic, "acute pain " + " pain ".join(hidden) + " pain"), SpecificCharacterSet=charset.split("\\")),
+        information(
+            said(topic, "acute pain " + " pain ".join(hidden) + " pain"), SpecificCharacterSet=charset.split("\\")
+        ),
         images=[ct_instance(PatientID="KNR-558211", PatientName="Nobody^Known")],
     )
     shown = everything(text)
@@ -114,7 +126,9 @@ def test_words_that_name_this_patient_go_though_they_are_known_words():
 
 def test_names_of_authors_go_wherever_they_stand():
     text = gate(
-        information(said("TCE101", "Axial Contrast"), said("TCE103", "lesion@example.org"), said("121071", "axial lesion")),
+        information(
+            said("TCE101", "Axial Contrast"), said("TCE103", "lesion@example.org"), said("121071", "axial lesion")
+        ),
     )
     assert text.findings == ""
     assert text.withheld == 2
