@@ -32,6 +32,8 @@ class Receiver:
     program: str
     promise: str
     """What an answer of Success means."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Settings of ours besides those of every run, without their prefix."""
 
 
 RECEIVERS = (
@@ -95,7 +97,7 @@ def running(receiver: Receiver, folder: Path, associations: int) -> Iterator[Run
     folder.mkdir(parents=True)
     port = free_port()
     # Without it Debian's DCMTK, and Orthanc on top of it, wait 40 ms for each object.
-    environment = {**bridge_environment(folder, DICOM_PORT=str(port)), "TCP_NODELAY": "1"}
+    environment = {**bridge_environment(folder, DICOM_PORT=str(port), **dict(receiver.settings)), "TCP_NODELAY": "1"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             _command(receiver.name, folder, port, associations),
