@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from cases.commitments import CommitmentRecord, CommitmentState, KeyedReference, NewCommitment
 from cases.errors import StoreUnavailableError
 from cases.model import ReceivedInstance
-from cases.store import Commitments, Database
+from cases.store import Commitments, Database, Leases
 from scp.commitment_data import FailedReference, FailureReason, Reference
 from scp.commitment_files import ClaimedResult, CommitmentRequest, CommitmentResult
 from scp.errors import ScpError, SpoolKeyMissingError
@@ -89,8 +89,9 @@ class CommitmentDecisions:
             return False
         self._looked_twice.discard(request.request_id)
         readable = {one.arrival_id for one in originals if self._can_be_read(one)}
-        now = datetime.now(UTC)
         with self.database.write() as session:
+            # By the clock that the originals are purged by, which is not that of this host.
+            now = Leases(session).now()
             answer = Commitments(session).decide(
                 _new_commitment(request, self.spool.transaction_key, keyed.values()),
                 now=now,

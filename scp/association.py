@@ -82,7 +82,12 @@ class Admission:
 
     def commitment(self, facts: AssociationFacts) -> CommitmentRule | None:
         """Return where storage commitment reports for a peer go, None where it is off for this peer."""
-        rule = matching_rule(self.peers.rules(), calling_ae=facts.calling_ae, address=facts.peer_address)
+        rule = matching_rule(
+            self.peers.rules(),
+            calling_ae=facts.calling_ae,
+            address=facts.peer_address,
+            certificate=facts.certificate,
+        )
         return None if rule is None else rule.commitment
 
 

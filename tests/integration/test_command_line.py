@@ -26,6 +26,7 @@ COMMANDS = (
     "demo",
     "status",
     "token",
+    "originals",
     "peers",
     "originals",
     "spool",

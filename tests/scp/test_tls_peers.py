@@ -15,8 +15,9 @@ import pytest
 from pydicom.dataset import FileMetaDataset
 from pynetdicom import AE, build_context
 
+from scp.contexts import STORAGE_COMMITMENT
 from scp.journal import AssociationRecord, Outcome
-from scp.peers import PeerRule, PeerRules, write_peer_rules
+from scp.peers import CommitmentRule, PeerRule, PeerRules, write_peer_rules
 from scp.server import Receiver
 from scp.spool import Spool
 from scp.tls import ClientCertificates, TlsSettings
@@ -24,7 +25,7 @@ from tests.scp.conftest import settings, wait_for
 from tests.scp.objects import CT, data_set, encoded
 from tests.scp.pki import DAY, Authority, Pair
 from tests.scp.test_dcmtk import run
-from tests.scp.wire import EXPLICIT, Peer, associate_rq, context_item, pdv, store_rq
+from tests.scp.wire import EXPLICIT, Peer, associate_rq, context_item, pdv, results, store_rq
 from tests.tools import require_tool
 
 CT_EXPLICIT = context_item(1, CT, EXPLICIT)
@@ -217,6 +218,19 @@ def test_an_ae_title_is_tied_to_its_certificates(start, spool, authority, case):
     assert record.rule == expected
     assert (record.outcome is Outcome.REJECTED) is (expected != "")
     assert record.certificate.partition(" ")[0] == (pairs[who].fingerprint if who in pairs else "")
+
+
+def test_a_rule_that_asks_for_a_certificate_switches_commitment_on_where_it_is_shown(start, spool, authority):
+    commitment = CommitmentRule(host="127.0.0.1", port=104)
+    rule = PeerRule(calling_ae="TESTSCU", certificates=("ct.example",), commitment=commitment)
+    write_peer_rules(spool.peer_rules_path, PeerRules(rules=(rule,)))
+    receiver = start(REQUIRED)
+    context = client_context(authority, authority.issue("ct", dns_names=("ct.example",)))
+
+    with SecurePeer(receiver.tls_port, context) as peer:
+        answered = results(peer.associate(context_item(3, STORAGE_COMMITMENT, EXPLICIT))[1])
+
+    assert answered[3][0] == 0
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart_while_an_association_goes_on(
