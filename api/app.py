@@ -7,10 +7,10 @@ from api.context import Context
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
-from api.ports import MetricsSource, PeerPolicy, Readiness
+from api.ports import MetricsSource, PeerPolicy, Readiness, StudyMarks
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
-from api.routes import accounts, cases, health, holds, images, inbox, status, tokens
+from api.routes import accounts, cases, health, holds, images, inbox, receipts, status, tokens
 from api.routes import peers as peers_routes
 from cases.blobs import BlobStore
 from cases.store import Database
@@ -35,6 +35,7 @@ def create_app(
     readiness: Readiness,
     metrics: MetricsSource,
     peers: PeerPolicy,
+    marks: StudyMarks,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
 ) -> FastAPI:
@@ -82,13 +83,14 @@ def create_app(
         readiness=readiness,
         metrics=figures,
         peers=peers,
+        marks=marks,
         renderer=RendererOnDemand(),
         version=version,
         hold_retention_days=hold_retention_days,
     )
     app.add_middleware(RequestFrame, metrics=figures)
     install_problem_handlers(app)
-    for resource in (health, accounts, tokens, cases, images, inbox, holds, status, peers_routes):
+    for resource in (health, accounts, tokens, cases, images, inbox, holds, receipts, status, peers_routes):
         app.include_router(resource.router)
     install_openapi(app)
     return app

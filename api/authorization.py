@@ -25,6 +25,8 @@ SEES_ALL = frozenset({Role.EDITOR, Role.REVIEWER, Role.ADMIN, Role.PRIVACY_OFFIC
 WRITES = frozenset({Role.CONTRIBUTOR, Role.EDITOR, Role.ADMIN})
 EDITS_ALL = frozenset({Role.EDITOR, Role.ADMIN})
 ADMINISTERS = frozenset({Role.ADMIN})
+SEES_ACCESSION = frozenset({Role.ADMIN, Role.PRIVACY_OFFICER})
+"""Who is shown the end of an accession number in a receipt: editors and contributors work without it."""
 NOBODY: frozenset[Role] = frozenset()
 
 
@@ -75,6 +77,8 @@ RULES: Mapping[str, Rule] = {
     "claim_case": Rule(unowned=WRITES),
     "list_holds": Rule(none=EVERYONE),
     "get_hold": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "list_receipts": Rule(none=EVERYONE),
+    "get_receipt": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,
     "get_peers": _ADMINISTER,
     "allow_peer": _ADMINISTER,

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.authorization import permit, relation_to, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
-from api.ports import PeerPolicy, Readiness
+from api.ports import PeerPolicy, Readiness, StudyMarks
 from api.rendering import Renderer
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
@@ -30,6 +30,7 @@ class Context:
     readiness: Readiness
     metrics: AppMetrics
     peers: PeerPolicy
+    marks: StudyMarks
     renderer: Renderer
     version: str
     hold_retention_days: float

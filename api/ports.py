@@ -39,6 +39,14 @@ class PeerPolicy(Protocol):
         ...
 
 
+class StudyMarks(Protocol):
+    """What identifies a study to its operator; it lies beside the originals and goes with them."""
+
+    def identified_accession_end(self, study_key: str) -> str | None:
+        """Return the last characters of the Accession Number while an original of the study is there, else None."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """

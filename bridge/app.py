@@ -226,6 +226,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
+    from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
     from cases.blobs import open_blobs  # noqa: PLC0415
 
     blobs = open_blobs(settings.blob_url)
@@ -236,6 +237,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         blobs=blobs,
         readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool, peers=peers),
         peers=peers,
+        marks=SpoolMarks(spool=spool),
         metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine), peers=peers),
         version=version,
         hold_retention_days=settings.hold_retention_days,

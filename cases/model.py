@@ -395,6 +395,8 @@ class SenderTally:
     calling_ae: str
     tally: Tally
     last_arrival_at: datetime | None
+    last_receipt: str | None = None
+    """Code of the receipt of its latest study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,7 @@ class CaseOut(CaseItem):
         examples=[[]], description="Your cases of the same selection over other studies of the patient."
     )
     held_by_reason: dict[HoldReason, int] = Field(examples=[{"burned-in-text": 3}])
+    receipts: list[str] = Field(examples=[["K7Q2M9F"]], description="Codes of the receipts of what was sent for it.")
     studies: list[StudyOut]
 
     @classmethod
@@ -213,6 +214,7 @@ class CaseOut(CaseItem):
                 "withheld_words": detail.withheld_words,
                 "related_case_ids": list(detail.related_case_ids),
                 "held_by_reason": dict(detail.held_by_reason),
+                "receipts": list(detail.receipts),
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

@@ -76,6 +76,7 @@ class SenderOut(Answer):
     calling_ae: str = Field(examples=["PACS1"])
     tally: TallyOut
     last_arrival_at: datetime | None
+    last_receipt: str | None = Field(examples=["K7Q2M9F"], description="Code of the receipt of its latest study.")
 
 
 class RefusalOut(Answer):

@@ -49,9 +49,14 @@ def summarize(session: Session, since: datetime | None) -> IntakeSummary:
     refusals = _refusals(session, since)
     for sender, refused in refusals.items():
         counts[sender]["refused"] = sum(refused.values())
-    last = _last_arrivals(session, since)
+    last, receipts = _last_arrivals(session, since), _last_receipts(session)
     by_sender = tuple(
-        SenderTally(calling_ae=sender, tally=Tally(**counts[sender]), last_arrival_at=last.get(sender))
+        SenderTally(
+            calling_ae=sender,
+            tally=Tally(**counts[sender]),
+            last_arrival_at=last.get(sender),
+            last_receipt=receipts.get(sender),
+        )
         for sender in sorted(counts)
     )
     peers = Peers(session)
@@ -120,6 +125,17 @@ def _last_arrivals(session: Session, since: datetime | None) -> dict[str, dateti
     latest = func.max(ReceivedInstanceRow.received_at, type_=ReceivedInstanceRow.received_at.type)
     query = select(ReceivedInstanceRow.calling_ae, latest).group_by(ReceivedInstanceRow.calling_ae)
     return {sender: at for sender, at in session.execute(_since(query, since))}  # noqa: C416 - rows are no tuples
+
+
+def _last_receipts(session: Session) -> dict[str, str]:
+    sender = ReceivedStudyRow.calling_ae
+    latest = select(sender, func.max(ReceivedStudyRow.last_arrival_at).label("at")).group_by(sender).subquery()
+    query = (
+        select(sender, func.max(ReceivedStudyRow.receipt_code))
+        .join(latest, (latest.c.calling_ae == sender) & (latest.c.at == ReceivedStudyRow.last_arrival_at))
+        .group_by(sender)
+    )
+    return {calling_ae: code for calling_ae, code in session.execute(query)}  # noqa: C416 - rows are no tuples
 
 
 def _refusals(session: Session, since: datetime | None) -> dict[str, dict[tuple[int, str], int]]:

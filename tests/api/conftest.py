@@ -91,10 +91,31 @@ def peers(world: World, tmp_path: Path) -> BridgePeers:
     return BridgePeers(database=world.database, spool=spool, own_ae="CASEBRIDGE")
 
 
+class Marks:
+    """What lies beside the originals, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, str] = {}
+
+    def identified_accession_end(self, study_key: str) -> str | None:
+        return self.ends.get(study_key)
+
+
 @pytest.fixture
-def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers) -> FastAPI:
+def marks() -> Marks:
+    return Marks()
+
+
+@pytest.fixture
+def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks) -> FastAPI:
     return create_app(
-        database=world.database, blobs=world.blobs, readiness=condition, metrics=figures, peers=peers, version="0.1.0"
+        database=world.database,
+        blobs=world.blobs,
+        readiness=condition,
+        metrics=figures,
+        peers=peers,
+        marks=marks,
+        version="0.1.0",
     )
 
 

@@ -23,6 +23,7 @@ CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image
 RELATIONS = {
     **dict.fromkeys(CASE_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
     "get_hold": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
+    "get_receipt": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "list_tokens": (Relation.OWN, Relation.FOREIGN),
     "issue_token": (Relation.OWN, Relation.FOREIGN),
     "revoke_token": (Relation.OWN, Relation.FOREIGN),
@@ -31,7 +32,7 @@ RELATIONS = {
 """What each call is about; a call that is not named here is about no single thing."""
 
 
-HIDDEN = {"revoke_token", "get_hold"}
+HIDDEN = {"revoke_token", "get_receipt", "get_hold"}
 """Calls whose things nobody knows of who may not do them."""
 
 
@@ -67,6 +68,11 @@ def matrix(app, world, picture):
                 [hold] = Holds(session).list(admin, case_id=case_id).items
             image = study.series[0].images[0]
             values = {"case_id": case_id, "study_id": study.id, "image_id": image.id, "hold_id": hold.id}
+        if "{code}" in call.path:
+            of_receipt = owners.get(relation, caller.name)
+            if ("receipt", of_receipt) not in made:
+                made["receipt", of_receipt] = world.study(of_receipt, [picture])
+            values = {"code": world.detail(made["receipt", of_receipt]).receipts[0]}
         if "token" in call.operation:
             of = caller if relation is Relation.OWN else somebody
             with world.database.write() as session:
@@ -116,9 +122,8 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
 
 def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
-        path = call.path.format(
-            case_id="0" * 32, image_id="0" * 32, study_id="0" * 32, hold_id="0" * 32, token_id="0", peer_id="0"
-        )
+        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code")
+        path = call.path.format(**dict.fromkeys(names, "0" * 7))
         status = client.request(call.method, path).status_code
         assert (status == 200) if RULES[call.operation].is_open else (status == 401), call
 

@@ -39,6 +39,7 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "image_id": study.series[0].images[0].id,
             "hold_id": holds[0].id if holds else "0" * 32,
             "token_id": "0" * 32,
+            "code": world.detail(case_id).receipts[0],
         }
         for call in calls_of(client.app):
             if call.method == "GET":
@@ -57,7 +58,7 @@ def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, 
     client = as_user(owner)
     for call in calls_of(app):
         path = call.path
-        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id"):
+        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code"):
             path = path.replace(f"{{{name}}}", CANARY)
         answer = client.request(
             call.method,
