@@ -154,7 +154,7 @@ def unseal(keys: SpoolKeys | None, name: SealedName, data: bytes) -> bytes:
 
 
 def open_sealed(file: BinaryIO, keys: SpoolKeys | None, name: SealedName) -> BinaryIO:
-    """Return a file that may be sealed as its content, seekable; what is not sealed is returned as it is.
+    """Return a file that may be sealed as its content, from its start; what is not sealed is returned as it is.
 
     Raises
     ------
@@ -164,6 +164,7 @@ def open_sealed(file: BinaryIO, keys: SpoolKeys | None, name: SealedName) -> Bin
         If its key is not configured.
     """
     try:
+        file.seek(0)  # wherever it stands: sealed bytes must never pass for a content
         head = file.read(len(_MAGIC))
         file.seek(0)
         if not is_sealed(head):

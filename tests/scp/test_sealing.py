@@ -269,3 +269,10 @@ def test_a_file_that_does_not_open_is_closed():
     file = io.BytesIO(seal(KEYS, NAME, b"content"))
     open_sealed(file, KEYS, NAME).close()
     assert file.closed
+
+
+def test_a_file_is_opened_from_its_start_wherever_it_stands():
+    for data in (seal(KEYS, NAME, b"content"), b"content"):
+        file = io.BytesIO(data)
+        file.seek(0, io.SEEK_END)
+        assert open_sealed(file, KEYS, NAME).read() == b"content"
