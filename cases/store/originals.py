@@ -38,6 +38,7 @@ class Originals:
                 func.min(row.received_at, type_=row.received_at.type),
                 func.max(row.received_at, type_=row.received_at.type),
                 func.max(row.committed_until, type_=row.committed_until.type),
+                func.max(row.recorded_at, type_=row.received_at.type),
             )
             .where(row.purged_at.is_(None))
             .group_by(row.received_study, row.outcome)
@@ -70,9 +71,10 @@ def _study(
     ends: list[datetime] = []
     committed: list[datetime] = []
     is_waiting = False
-    for _, outcome, _, _, _, last, committed_until in groups:
+    for _, outcome, _, _, _, last, committed_until, recorded in groups:
         is_waiting |= outcome == InstanceOutcome.RECEIVED
-        ends.append(last + timedelta(days=days.get(outcome, default_days)))
+        # The days count from the arrival and from the moment when the database learned of it: both have to be over.
+        ends.append(max(last, recorded or last) + timedelta(days=days.get(outcome, default_days)))
         committed += [committed_until] if committed_until is not None else []
     return StudyOriginals(
         study_key=study.study_key,
