@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from scp.send import SendSummary, Sent, send
+from scp.tls_client import ClientTls
 from tests.builders import ct_instance
-from tests.integration.running import RunningBridge, eventually, running_bridge
+from tests.integration.running import RunningBridge, eventually, free_port, running_bridge
 from tests.integration.senders import run_tool, settled, write_files
+from tests.scp.pki import Authority, Pair
 from tests.tools import require_tool
 
 TIMES = 3
@@ -140,3 +142,44 @@ def test_a_receiver_that_lets_everybody_in_says_so_wherever_it_can(own_address: 
         assert "casebridge_open_to_all 1.0" in bridge.fetch("/metrics").decode()
         assert "Warning: any sender" in bridge.cli("peers").stdout
         eventually(lambda: "Accepts      any sender" in bridge.log_file.read_text(), within_s=10, what="the banner")
+
+
+def test_a_renewed_certificate_is_let_in_by_one_call_and_alone(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    server = authority.issue("server")
+    old, renewed, other = (authority.issue(name, common_name="Main PACS") for name in ("old", "renewed", "other"))
+    tls_port = free_port()
+    environment = {
+        "CASEBRIDGE_TLS_PORT": str(tls_port),
+        "CASEBRIDGE_TLS_CERTIFICATE_FILE": str(server.certificate),
+        "CASEBRIDGE_TLS_KEY_FILE": str(server.key),
+        "CASEBRIDGE_TLS_CLIENT_CERTIFICATES": "required",
+        "CASEBRIDGE_TLS_CLIENT_CA_FILE": str(authority.file),
+        "CASEBRIDGE_PEERS": json.dumps([{"calling_ae": "MAINPACS", "certificates": [old.fingerprint]}]),
+    }
+    files = write_files(tmp_path / "files", [ct_instance()])
+
+    def deliver(pair: Pair) -> SendSummary:
+        tls = ClientTls(ca_file=authority.file, certificate_file=pair.certificate, key_file=pair.key)
+        return send([files], host="127.0.0.1", port=tls_port, called_ae="CASEBRIDGE", calling_ae="MAINPACS", tls=tls)
+
+    with running_bridge(tmp_path / "data", environment=environment) as bridge:
+        assert deliver(renewed).rejection
+        [row] = eventually(
+            lambda: bridge.get("/api/v1/peers")["rejected"], within_s=60, what="the rejection is in the books"
+        )
+        assert (row["rule"], row["state"]) == ("certificate-not-of-peer", "rejected")
+        assert row["certificate"] == f"{renewed.fingerprint} Main PACS"
+
+        rule = json.loads(bridge.fetch("/api/v1/peers", method="POST", body={"rejected": row["id"]}))
+
+        assert rule["certificates"] == [renewed.fingerprint]
+        assert deliver(renewed).count(Sent.STORED) == 1
+        assert deliver(other).rejection
+
+        def sender() -> dict[str, Any] | None:
+            return next((row for row in bridge.get("/api/v1/peers")["senders"] if row["stored"]), None)
+
+        shown = eventually(sender, within_s=60, what="the books show the sender")
+        assert shown["tls"].startswith("TLSv1.")
+        assert shown["certificate"] == f"{renewed.fingerprint} Main PACS"
