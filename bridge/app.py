@@ -235,10 +235,22 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     return create_app(
         database=database,
         blobs=blobs,
-        readiness=BridgeReadiness(database=database, blobs=blobs, spool=spool, peers=peers),
+        readiness=BridgeReadiness(
+            database=database,
+            blobs=blobs,
+            spool=spool,
+            peers=peers,
+            tls_certificate_file=settings.tls_certificate_file,
+        ),
         peers=peers,
         marks=SpoolMarks(spool=spool),
-        metrics=BridgeMetrics(database=database, spool=spool, client=EngineClient(engine=database.engine), peers=peers),
+        metrics=BridgeMetrics(
+            database=database,
+            spool=spool,
+            client=EngineClient(engine=database.engine),
+            peers=peers,
+            tls_certificate_file=settings.tls_certificate_file,
+        ),
         version=version,
         hold_retention_days=settings.hold_retention_days,
     )

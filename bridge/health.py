@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from api.ports import Measurement
 from bridge.engine import EngineClient
+from bridge.handshakes import certificate_ends_at, certificate_warnings
 from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import BlobStore
@@ -31,6 +33,7 @@ class BridgeReadiness:
     blobs: BlobStore
     spool: Spool
     peers: BridgePeers
+    tls_certificate_file: Path | None = None
 
     def faults(self) -> Sequence[str]:
         """Return a sentence for each fault; none when all is well."""
@@ -55,7 +58,7 @@ class BridgeReadiness:
 
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each thing that works and should not stay so."""
-        return warnings_of(self.peers)
+        return (*warnings_of(self.peers), *certificate_warnings(self.tls_certificate_file))
 
 
 class KeptFigures:
@@ -87,11 +90,20 @@ class KeptFigures:
 class BridgeMetrics:
     """The figures of intake, work and disk."""
 
-    def __init__(self, *, database: Database, spool: Spool, client: EngineClient, peers: BridgePeers) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        spool: Spool,
+        client: EngineClient,
+        peers: BridgePeers,
+        tls_certificate_file: Path | None = None,
+    ) -> None:
         self._database = database
         self._spool = spool
         self._client = client
         self._peers = peers
+        self._tls_certificate_file = tls_certificate_file
         self._kept = KeptFigures(self._count)
 
     def _count(self) -> IntakeFigures:
@@ -122,6 +134,12 @@ class BridgeMetrics:
         yield Measurement(
             name="casebridge_spool_free_bytes", help="Free bytes on the spool's disk.", value=self._spool.free_bytes()
         )
+        if (ends_at := certificate_ends_at(self._tls_certificate_file)) is not None:
+            yield Measurement(
+                name="casebridge_tls_certificate_end_seconds",
+                help="When our TLS certificate ends, in seconds since 1970.",
+                value=ends_at.timestamp(),
+            )
 
 
 def _of_commitments(summary: CommitmentSummary) -> Iterable[Measurement]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from bridge.handshakes import EXPLANATIONS as TLS_EXPLANATIONS
 from cases.errors import CaseError, InvalidChangeError, StoreUnavailableError
 from cases.peers import (
     AllowedPeer,
@@ -250,7 +251,7 @@ def keep_peers_in_step(peers: BridgePeers) -> None:
 
 def explanation(rule: str) -> str:
     """Return why a rule rejects and what to do about it."""
-    return EXPLANATIONS[Refusal(rule)] if rule in set(Refusal) else _UNNAMED
+    return EXPLANATIONS[Refusal(rule)] if rule in set(Refusal) else TLS_EXPLANATIONS.get(rule, _UNNAMED)
 
 
 def _checked(rule: NewPeerRule) -> NewPeerRule:

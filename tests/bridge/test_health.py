@@ -1,6 +1,7 @@
 """Figures for those who watch: right, and cheap however often somebody asks."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from cases.store import Database, Holds, Intake
 from scp.peers import PeerRules, write_peer_rules
 from tests.bridge.spooled import spool_in
 from tests.cases.world import HOLD, INBOX, NOON, file, image, open_shell, receive
+from tests.scp.pki import DAY, Authority
 
 
 class Client:
@@ -30,6 +32,7 @@ def metrics(database: Database, tmp_path: Path) -> BridgeMetrics:
         spool=spool,
         client=Client(),  # type: ignore[arg-type] # a fake with the one method that is used
         peers=BridgePeers(database=database, spool=spool, own_ae="CASEBRIDGE"),
+        tls_certificate_file=Authority(tmp_path / "pki").issue("server", valid=(-DAY, DAY)).certificate,
     )
 
 
@@ -97,6 +100,12 @@ class Counting:
         self.asked += 1
         self.now += self.takes_s
         return IntakeFigures(total=Tally(stored=self.asked), held_by_reason={}, associations={}, rejections={})
+
+
+def test_the_end_of_the_certificate_is_among_the_figures(metrics: BridgeMetrics) -> None:
+    [ends_at] = [one.value for one in metrics.measurements() if one.name == "casebridge_tls_certificate_end_seconds"]
+
+    assert ends_at == pytest.approx((datetime.now(UTC) + DAY).timestamp(), abs=600)
 
 
 @pytest.mark.parametrize(("takes_s", "good_for_s"), [(0.001, FIGURES_KEPT_S), (2.0, 2.0 * COST_FACTOR)])
