@@ -39,6 +39,8 @@ class Rekeyed:
     """Under the first key already."""
     gone: int = 0
     """Deleted, or replaced by a newer one, meanwhile."""
+    in_use: int = 0
+    """In the hands of another process: left for the next run."""
     broken: list[Path] = field(default_factory=list)
     """Damaged: left as they are."""
     keyless: list[Path] = field(default_factory=list)
@@ -102,6 +104,9 @@ class Rekeying:
         return needed
 
     def _seal(self, path: Path, done: Rekeyed) -> None:
+        if self._is_in_use(path):
+            done.in_use += 1
+            return
         name = self._spool.sealed_name(path)
         try:
             with path.open("rb") as raw:
@@ -125,6 +130,11 @@ class Rekeying:
             done.gone += not is_there
             done.sealed += is_there
             done.was_plain += is_there and before is None
+
+    def _is_in_use(self, path: Path) -> bool:
+        """Tell whether a process holds the lock of a file: what a claim locks must not be replaced under it."""
+        is_original = path.parent.parent == self._spool.root / "studies"
+        return not is_original and path.exists() and not self._disk.is_abandoned(path)
 
     def _replace(self, path: Path, content: BinaryIO, name: SealedName, inode: int) -> bool:
         """Put the content, sealed anew, in the place of its old file, unless that is not there any more."""
@@ -167,8 +177,6 @@ class Rekeying:
             if folder.name in _NOT_OURS_TO_SEAL or not folder.is_dir():
                 continue
             for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != _PART):
-                if not self._disk.is_abandoned(path):
-                    continue  # in somebody's hands, or gone
                 with suppress(FileNotFoundError), path.open("rb") as file:  # a request may be answered meanwhile
                     if sealed_under(file) is not None:
                         yield path

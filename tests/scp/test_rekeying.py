@@ -4,17 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from scp.commitment_data import Reference
+from scp.commitment_files import CommitmentResult
 from scp.disk import Disk
 from scp.errors import SpoolFullError
 from scp.key_marks import KeyMarks
+from scp.peers import CommitmentRule
 from scp.rekeying import Rekeying
 from scp.sealing import SpoolKeys, sealed_under
 from scp.spool import Arrival, Spool
 from tests.scp.conftest import NAME_KEY
+from tests.scp.objects import CT
 from tests.scp.test_sealed_spool import bytes_on_disk, keys_of, spool_at
 from tests.scp.test_spool import receive
 
@@ -218,3 +223,39 @@ def test_no_room_for_a_second_copy_stops_before_anything_is_touched(tmp_path):
     with pytest.raises(SpoolFullError):
         Rekeying(tight, BOTH).run()
     assert len(contents(spool_at(tmp_path, OLD), arrivals)) == len(arrivals) + 3
+
+
+def test_a_commitment_s_result_is_sealed_anew_unless_somebody_is_reporting_it(tmp_path):
+    filled(tmp_path, OLD, count=1)
+    spool, both = spool_at(tmp_path, OLD), spool_at(tmp_path, BOTH)
+    for number in (1, 2):
+        spool.commitments.decide(result(number))
+    claimed = spool.commitments.claim(result(1).request_id)
+    assert claimed is not None
+
+    first = Rekeying(both, BOTH)
+    assert first.run().in_use == 1
+    assert first.needed() == {OLD.ids[0], NEW.ids[0]}
+
+    claimed.taken()  # it is kept under the name of its stage then
+    assert Rekeying(both, BOTH).run().is_complete
+    assert Rekeying(both, BOTH).needed() == {NEW.ids[0]}
+    other = spool_at(tmp_path, NEW).commitments.claim(result(2).request_id)
+    assert other is not None
+    assert other.result == result(2)
+    other.give_back()
+
+
+def result(number: int) -> CommitmentResult:
+    return CommitmentResult(
+        request_id=f"{number:032x}",
+        identified_transaction_uid=f"2.25.{number}",
+        succeeded=(Reference(sop_class_uid=CT, identified_sop_instance_uid="2.25.2001"),),
+        failed=(),
+        calling_ae="MODALITY",
+        called_ae="CASEBRIDGE",
+        peer_address="10.1.2.3",
+        association_id="a" * 32,
+        reports_to=CommitmentRule(host="10.1.2.3", port=104),
+        decided_at=datetime(2026, 3, 4, tzinfo=UTC),
+    )
