@@ -19,6 +19,11 @@ EXAMPLES = ("CT_small.dcm", "MR_small.dcm", "examples_rgb_color.dcm", "rtdose_1f
 def run_demo(settings: Settings, *, wait_s: float) -> bool:
     """Send the examples and wait for their drafts; return whether they are there."""
     console = Console(stderr=True)
+    if not settings.dicom_plain:
+        console.print(
+            "The plain port is closed (dicom_plain): send files of yours with casebridge send --tls", markup=False
+        )
+        return False
     host = settings.dicom_host if settings.host else "127.0.0.1"
     if not send_with_progress(
         _examples(), host, settings.dicom_port, called_ae=settings.ae_title, calling_ae=CALLING_AE, console=console
