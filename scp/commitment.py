@@ -12,6 +12,7 @@ PS3.4 Annex J; PS3.7 §10.1.1 and §10.1.4.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -201,7 +202,9 @@ class CommitmentProvider:
         self._open.clear()
         claimed, self._claimed = self._claimed, None
         if claimed is not None:
-            claimed.give_back()
+            # What cannot be given back now is found by its lock, which nobody holds any more.
+            with suppress(OSError):
+                claimed.give_back()
 
 
 def _fault(command: Command) -> Answer | None:

@@ -123,7 +123,7 @@ class CommitmentFiles:
 
     def has_room(self) -> bool:
         """Tell whether another request may wait."""
-        return len(self._names()) < MAX_WAITING
+        return len(self.requests()) < MAX_WAITING
 
     def keep(self, request: CommitmentRequest) -> None:
         """Make a request durable.
@@ -253,6 +253,8 @@ class CommitmentFiles:
         target = self._path(request_id, _Stage.REPORTED if is_reported else _Stage.RESULT)
         with suppress(FileNotFoundError):
             self._disk.rename(self._path(request_id, _Stage.REPORTING), target)
+            if is_reported:
+                os.truncate(target, 0)  # only its name is needed any more
         self._disk.sync_folder(self._folder)
 
     @staticmethod

@@ -169,6 +169,7 @@ class ReceivedInstanceRow(Base):
         Index("ix_received_instance_case_outcome", "case_id", "outcome"),
         Index("ix_received_instance_association", "association_id"),
         Index("ix_received_instance_sop_key", "sop_key"),
+        Index("ix_received_instance_committed_until", "committed_until"),
     )
 
     arrival_id: Mapped[str] = mapped_column(String(ID), primary_key=True)

@@ -8,6 +8,7 @@ from scp.commitment_data import MAX_ACTION_BYTES
 from scp.commitment_files import MAX_WAITING
 from scp.contexts import declined_because
 from scp.disk import Disk
+from scp.rekeying import Rekeying
 from scp.sealing import SpoolKeys
 from scp.server import Receiver
 from scp.spool import Spool
@@ -325,9 +326,13 @@ def test_files_of_commitments_are_sealed_where_originals_are(tmp_path):
     keyless = Spool(tmp_path / "spool", name_key=b"n" * 32, reserve_bytes=0)
     assert keyless.commitments.claim(request_id) is None
     assert keyless.commitments.results() == [request_id]
-    claimed = spool.commitments.claim(request_id)
+    Rekeying(spool, SpoolKeys(keys=(b"z" * 32, b"k" * 32))).run()
+    rekeyed = Spool(tmp_path / "spool", name_key=b"n" * 32, reserve_bytes=0, keys=SpoolKeys(keys=(b"z" * 32,)))
+    claimed = rekeyed.commitments.claim(request_id)
     assert claimed.result.identified_transaction_uid == TRANSACTION
-    claimed.give_back()
+    claimed.taken()
+    [path] = list((spool.root / "commitments").iterdir())
+    assert path.read_bytes() == b""
 
 
 def test_a_damaged_file_goes_to_quarantine(spool):

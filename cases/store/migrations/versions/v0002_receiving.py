@@ -73,6 +73,7 @@ def _commitments() -> None:
     op.create_index("ix_commitment_instance_sop_key", "commitment_instance", ["sop_key"])
     op.add_column("received_instance", sa.Column("committed_until", sa.DateTime(timezone=True), nullable=True))
     op.create_index("ix_received_instance_sop_key", "received_instance", ["sop_key"])
+    op.create_index("ix_received_instance_committed_until", "received_instance", ["committed_until"])
 
 
 def _receipts() -> None:
@@ -202,6 +203,7 @@ def downgrade() -> None:
 
 
 def _commitments_back() -> None:
+    op.drop_index("ix_received_instance_committed_until", "received_instance")
     op.drop_index("ix_received_instance_sop_key", "received_instance")
     op.drop_column("received_instance", "committed_until")
     op.drop_table("commitment_instance")
