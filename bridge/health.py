@@ -195,5 +195,5 @@ def _of_intake(figures: IntakeFigures) -> Iterable[Measurement]:
             name="casebridge_rejections",
             help="Rejected associations, by the rule that rejected them.",
             value=count,
-            labels={"rule": rule},
+            labels={"rule": rule.replace("tls-handshake-failed:", "tls-")},  # a label is one plain word, and short
         )

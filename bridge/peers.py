@@ -1,13 +1,12 @@
 """Who may send: the rules of the settings and those allowed since, who was turned away, and what the receivers read."""
 
-import ipaddress
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from pydantic import ValidationError
 
-from bridge.handshakes import EXPLANATIONS as TLS_EXPLANATIONS
+from bridge.rejected_peers import explanation, no_rule_because, shown_certificate, single_address
 from cases.errors import CaseError, InvalidChangeError, StoreUnavailableError
 from cases.peers import (
     AllowedPeer,
@@ -22,10 +21,8 @@ from cases.peers import (
 from cases.store import Database, Peers
 from cases.store import PeerRules as AddedRules
 from config.settings import Peer
-from scp.certificates import CertificateIdentity
 from scp.errors import PeerRulesError
 from scp.peers import (
-    ANY_CALLING_AE,
     PeerRule,
     PeerRules,
     PeerRulesFile,
@@ -42,35 +39,6 @@ REJECTED_SHOWN = 200
 ORIGIN_SETTINGS = "settings"
 ORIGIN_ALLOWED = "allowed"
 OPEN_TO_ALL = "any sender is let in, whatever its AE title and address: for trials only"
-
-EXPLANATIONS: Mapping[Refusal, str] = {
-    Refusal.UNKNOWN_CALLING_AE: "No rule names this AE title. If it is one of your senders, allow it from this "
-    "address.",
-    Refusal.ADDRESS_NOT_ALLOWED: "A rule names this AE title, but not this address. If the sender moved, or sends from "
-    "a second address, allow it from this one too.",
-    Refusal.TLS_REQUIRED: "Its rule asks for a certificate, and the connection was not encrypted. Switch TLS on in the "
-    "sender.",
-    Refusal.CERTIFICATE_REQUIRED: "Its rule asks for a certificate, and the sender showed none. Give the sender its "
-    "client certificate.",
-    Refusal.CERTIFICATE_NOT_OF_PEER: "It showed a certificate that its rule does not name. If the certificate was "
-    "renewed, allow the sender with the new one.",
-    Refusal.UNKNOWN_CALLED_AE: "It asked for an AE title that is not ours. Correct the destination in the sender, or "
-    "name the AE title in a route of the settings.",
-    Refusal.TOO_MANY_ASSOCIATIONS: "All places for associations were taken. The sender tries again; raise "
-    "max_associations if this happens often.",
-    Refusal.TOO_MANY_FROM_ADDRESS: "This address had as many associations open as one may have. The sender tries "
-    "again; raise the limit in the settings if this happens often.",
-    Refusal.TOO_MANY_CONNECTIONS: "Far too many connections were open. Look at what opens them; senders try again.",
-    Refusal.DISK_RESERVE: "The spool's disk was full up to its reserve. Make room; the sender tries again.",
-    Refusal.STOPPING: "The receiver was being stopped. The sender tries again.",
-    Refusal.UNREADABLE_REQUEST: "What came was no association request. If a sender stands at this address, look at its "
-    "destination: port, and TLS or not.",
-}
-"""Why a peer was rejected and what to do about it."""
-_UNNAMED = "The rule named here rejected it."
-_HELPED_BY_A_RULE = frozenset(
-    {Refusal.UNKNOWN_CALLING_AE, Refusal.ADDRESS_NOT_ALLOWED, Refusal.CERTIFICATE_NOT_OF_PEER}
-)
 
 
 class BridgePeers:
@@ -116,7 +84,7 @@ class BridgePeers:
                     peer=peer,
                     explanation=explanation(peer.rule),
                     is_allowed=is_allowed,
-                    can_be_allowed=not is_allowed and _fault(peer) is None,
+                    can_be_allowed=not is_allowed and no_rule_because(peer) is None,
                     success_of_address=of_address.get(peer.peer_address),
                     success_of_title=of_title.get(peer.calling_ae),
                 )
@@ -134,7 +102,7 @@ class BridgePeers:
             called_ae=peer.called_ae,
             address=peer.peer_address,
             own_ae=self._own_ae,
-            certificate=_certificate(peer),
+            certificate=shown_certificate(peer),
             is_tls=bool(peer.certificate),
         )
         return refusal is None
@@ -171,13 +139,13 @@ class BridgePeers:
         """
         with self._database.read() as session:
             peer = Peers(session).rejected_peer(rejected_id)
-        fault = _fault(peer)
+        fault = no_rule_because(peer)
         if fault is not None:
             raise InvalidChangeError(fault)
-        identity = _certificate(peer) if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER else None
+        identity = shown_certificate(peer) if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER else None
         rule = NewPeerRule(
             calling_ae=peer.calling_ae,
-            addresses=(str(_address(peer.peer_address)),),
+            addresses=(str(single_address(peer.peer_address)),),
             certificates=(identity.fingerprint,) if identity else (),
             note=note,
         )
@@ -249,11 +217,6 @@ def keep_peers_in_step(peers: BridgePeers) -> None:
         log.error("the file of the allowed peers cannot be written", extra={"error": type(error).__name__})  # noqa: TRY400
 
 
-def explanation(rule: str) -> str:
-    """Return why a rule rejects and what to do about it."""
-    return EXPLANATIONS[Refusal(rule)] if rule in set(Refusal) else TLS_EXPLANATIONS.get(rule, _UNNAMED)
-
-
 def _checked(rule: NewPeerRule) -> NewPeerRule:
     """Return a rule in its plain form, held to what the settings file is held to."""
     try:
@@ -270,32 +233,6 @@ def _checked(rule: NewPeerRule) -> NewPeerRule:
         ]
         raise InvalidChangeError("; ".join(faults)) from None
     return replace(rule, calling_ae=peer.calling_ae, addresses=peer.addresses, certificates=peer.certificates)
-
-
-def _fault(peer: RejectedPeer) -> str | None:
-    """Return why no rule would let in exactly this peer, None where one would."""
-    if peer.rule not in _HELPED_BY_A_RULE:
-        return f"no peer rule helps here: {explanation(peer.rule)[:1].lower()}{explanation(peer.rule)[1:]}"
-    if _address(peer.peer_address) is None:
-        return "this stands for several peers: allow one by its AE title and address"
-    if peer.calling_ae == ANY_CALLING_AE:
-        return "this peer calls itself *, which in a rule means any AE title: have its AE title changed"
-    if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER and _certificate(peer) is None:
-        return "the certificate is not known any more: allow the peer by its fingerprint"
-    return None
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        ip = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(ip, "ipv4_mapped", None) or ip
-
-
-def _certificate(peer: RejectedPeer) -> CertificateIdentity | None:
-    fingerprint, _, name = peer.certificate.partition(" ")
-    return CertificateIdentity(fingerprint=fingerprint, common_name=name) if fingerprint else None
 
 
 def _successes(senders: Iterable[PeerSender], group: Callable[[PeerSender], str]) -> dict[str, PeerSuccess]:

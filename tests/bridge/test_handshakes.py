@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.handshakes import EXPLANATIONS, certificate_ends_at, certificate_warnings
-from bridge.peers import explanation
+from bridge.rejected_peers import explanation
 from scp.tls import TLS_ON_PLAIN_PORT, HandshakeFault
 from tests.scp.pki import DAY, Authority
 

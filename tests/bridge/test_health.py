@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.health import COST_FACTOR, FIGURES_KEPT_S, BridgeMetrics, KeptFigures
+from api.metrics import _LABEL
+from bridge.handshakes import EXPLANATIONS
+from bridge.health import COST_FACTOR, FIGURES_KEPT_S, BridgeMetrics, KeptFigures, _of_intake
 from bridge.peers import BridgePeers
 from cases.model import AssociationOutcome, AssociationSummary, IntakeFigures, Refusal, Tally
 from cases.store import Database, Holds, Intake
 from scp.peers import PeerRules, write_peer_rules
+from scp.peers import Refusal as RefusedBy
 from tests.bridge.spooled import spool_in
 from tests.cases.world import HOLD, INBOX, NOON, file, image, open_shell, receive
 from tests.scp.pki import DAY, Authority
@@ -149,3 +152,13 @@ def test_a_count_that_failed_is_tried_again() -> None:
     with pytest.raises(OSError, match="away"):
         kept.figures()
     assert kept.figures()[0].total.stored == 1
+
+
+def test_every_rule_that_rejects_makes_a_label_that_is_not_left_out() -> None:
+    rules = {*map(str, RefusedBy), *EXPLANATIONS}
+    figures = IntakeFigures(total=Tally(), held_by_reason={}, associations={}, rejections=dict.fromkeys(rules, 1))
+
+    labels = {one.labels["rule"] for one in _of_intake(figures) if one.name == "casebridge_rejections"}
+
+    assert len(labels) == len(rules) > 20
+    assert all(map(_LABEL.fullmatch, labels))

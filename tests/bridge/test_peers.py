@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.peers import EXPLANATIONS, REJECTED_SHOWN, BridgePeers, keep_peers_in_step
+from bridge.peers import REJECTED_SHOWN, BridgePeers, keep_peers_in_step
+from bridge.rejected_peers import EXPLANATIONS
 from cases.model import AssociationOutcome, AssociationSummary
 from cases.peers import NewPeerRule
 from cases.store import Database, Intake
