@@ -89,7 +89,7 @@ def replay(exchange: Exchange, port: int, *, timeout_s: float = 10.0) -> Outcome
                         outcome.end = "closed"
                     buffer += piece
                     while len(buffer) >= 6 and len(buffer) >= (size := 6 + int.from_bytes(buffer[2:6], "big")):
-                        _note(outcome, buffer[:size])
+                        note_pdu(outcome, buffer[:size])
                         buffer, missing = buffer[size:], missing - 1
             except TimeoutError:
                 outcome.end = "silent"
@@ -100,7 +100,8 @@ def replay(exchange: Exchange, port: int, *, timeout_s: float = 10.0) -> Outcome
     return outcome
 
 
-def _note(outcome: Outcome, pdu: bytes) -> None:
+def note_pdu(outcome: Outcome, pdu: bytes) -> None:
+    """Take what a PDU of the acceptor says."""
     kind = pdu[0]
     outcome.end = ENDS.get(kind, outcome.end)
     if kind == 2:
