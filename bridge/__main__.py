@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -74,6 +75,7 @@ def main() -> None:
     casebridge serve    start everything on this machine
     casebridge demo     send a few example images to it
     casebridge status   what was received, what waits, what is held and why
+    casebridge receipts what became of each study, and whether all of it is there
     casebridge peers    who may send, and who was turned away
     """  # noqa: D301 - click wants the character itself, to keep the lines apart
 
@@ -177,6 +179,48 @@ def status(config_file: Path | None, as_json: bool) -> None:
     from bridge.status import show_status  # noqa: PLC0415
 
     sys.exit(show_status(read_settings(config_file), as_json=as_json))
+
+
+@main.command()
+@config_option
+@click.argument("code", required=False)
+@click.option(
+    "--state",
+    type=click.Choice(["arriving", "complete", "probably-complete", "short", "unknown"]),
+    help="Only studies in this state.",
+)
+@click.option("--sender", help="Only studies from this calling AE title.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]),
+    help="Only studies of which something arrived since (UTC).",
+)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many at most.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def receipts(
+    config_file: Path | None,
+    code: str | None,
+    *,
+    state: str | None,
+    sender: str | None,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show what became of each study, the latest first; with a CODE, all of that one."""
+    from bridge.receipts import show_receipt, show_receipts  # noqa: PLC0415
+    from cases.evidence import ReceiptState  # noqa: PLC0415
+    from cases.store.receipts import ReceiptFilter  # noqa: PLC0415
+
+    settings = read_settings(config_file)
+    if code is not None:
+        sys.exit(show_receipt(settings, code, as_json=as_json))
+    filters = ReceiptFilter(
+        state=ReceiptState(state) if state else None,
+        sender=sender,
+        since=since.replace(tzinfo=UTC) if since else None,
+    )
+    sys.exit(show_receipts(settings, filters=filters, limit=limit, as_json=as_json))
 
 
 @main.command()

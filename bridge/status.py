@@ -88,6 +88,7 @@ def summary_as_values(summary: IntakeSummary) -> dict[str, Any]:
         {
             "calling_ae": sender.calling_ae,
             "last_arrival_at": sender.last_arrival_at.isoformat() if sender.last_arrival_at else None,
+            "last_receipt": sender.last_receipt,
             **_tally(sender.tally),
         }
         for sender in summary.by_sender
@@ -130,6 +131,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     _show_counts("Declined contexts", report["declined"], console)
     if report["rejected_peers"]:
         _show_rejected(report["rejected_peers"], console)
+    _show_receipts(report["by_sender"], console)
     show_commitments(report["commitments"], console)
     workers = ", ".join(report["workers"]) or "none: studies are received and wait"
     free_gb = report["spool"]["free_bytes"] / 1e9
@@ -161,6 +163,18 @@ def _show_counts(title: str, counts: dict[str, int], console: Console) -> None:
     table.add_column()
     for name, count in sorted(counts.items(), key=lambda item: -item[1]):
         table.add_row(str(count), name)
+    console.print(table)
+
+
+def _show_receipts(senders: list[dict[str, Any]], console: Console) -> None:
+    named = [sender for sender in senders if sender["last_receipt"]]
+    if not named:
+        return
+    table = Table(title="\nLatest receipt of each sender (casebridge receipts CODE)", title_justify="left", box=None)
+    for name in ("sender", "receipt"):
+        table.add_column(name)
+    for sender in named:
+        table.add_row(Text(sender["calling_ae"]), sender["last_receipt"])
     console.print(table)
 
 

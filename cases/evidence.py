@@ -193,7 +193,7 @@ def _happened(facts: StudyFacts) -> list[Finding]:
             Finding(
                 rule=EvidenceRule.REFUSED,
                 state=ReceiptState.UNKNOWN,
-                detail=f"{facts.refused} object(s) were refused beside it and none came after: they may belong to it",
+                detail=f"{facts.refused} object(s) were refused on its associations and none came after",
             )
         )
     if facts.broken:
@@ -201,7 +201,7 @@ def _happened(facts: StudyFacts) -> list[Finding]:
             Finding(
                 rule=EvidenceRule.BROKEN_ASSOCIATION,
                 state=ReceiptState.UNKNOWN,
-                detail=f"{facts.broken} association(s) broke off, none came after; nothing says what was still to come",
+                detail=f"{facts.broken} association(s) broke off, none came after",
             )
         )
     return found
@@ -232,7 +232,7 @@ def _of_numbers(series: Sequence[SeriesFacts]) -> list[Finding]:
     if gaps or late:
         parts = [f"{gaps} instance number(s) are missing in between"] if gaps else []
         parts += [f"{late} series do not begin with 1"] if late else []
-        detail = f"{' and '.join(parts)}; nothing says how many there should be"
+        detail = " and ".join(parts)
         return [Finding(rule=rule, state=ReceiptState.UNKNOWN, detail=detail)]
     detail = f"the instance numbers of all {len(series)} series run from their first without a gap"
     return [Finding(rule=rule, state=ReceiptState.PROBABLY_COMPLETE, detail=detail)]

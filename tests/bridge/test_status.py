@@ -100,6 +100,8 @@ def test_the_report_is_plain_json_whose_sum_adds_up(eventful: Settings, capsys: 
     assert [total[name] for name in ("inbox", "held", "dropped", "duplicate")] == [1, 1, 1, 1]
     assert report["adds_up"]
     assert report["held_by_reason"] == {"burned-in-text": 1}
+    [receipt] = [sender["last_receipt"] for sender in report["by_sender"] if sender["stored"]]
+    assert f"PACS {receipt}" in shown(eventful)
 
 
 def test_the_tables_name_every_reason(eventful: Settings) -> None:
