@@ -14,7 +14,7 @@ from deidentify.errors import ResidualIdentifierError
 from deidentify.identity import IdentifiedTokens
 from deidentify.manifest import Manifest, TeachingInformation, Topic
 from deidentify.results import TeachingText
-from deidentify.text import clean_text, folded, words_of
+from deidentify.text import clean_text, folded, prose, words_of
 from deidentify.verify import Search
 
 TITLE_LONGEST = 120
@@ -44,6 +44,22 @@ _HARD = (
     re.compile(r"(?<![\w.])[^\W\d_]\.(?=\s*[^\W\d_])"),
 )
 """Days and months in words, ages beyond 89, initials."""
+_SURNAMES = (
+    "baker black brown crane dixon gray grey green herz iron kopf may orange philips pink power ray sharp silver",
+    "spring stone summer waters weeks white willis winter",
+)
+_SOMETIMES = (
+    "block case child day early fall field finger frame free hand hard head heart key light long low main mean nail",
+    "neck night plate ring short shoulder small true",
+)
+_ALWAYS = "|".join(f"{one.title()}|{one.upper()}" for one in " ".join(_SURNAMES).split())
+_INSIDE = "|".join(one.title() for one in " ".join(_SOMETIMES).split())
+_AS_NAMES = (
+    # "circle of Willis" and a Baker cyst name nobody any more.
+    re.compile(rf"(?<!circle of )(?<![^\W_])(?:{_ALWAYS})(?![^\W_])(?!(?:'s)?\s+(?:cyst|view|projection)\b)"),
+    re.compile(rf"(?<=[^\W\d_][\s,])(?<![.!?:]\s)(?:{_INSIDE})(?![^\W_])"),
+)
+"""Known words that are family names where they begin with a capital: some always, some inside a sentence."""
 _MOST_DIGITS = 3
 """Digits of a measure; more of them, also in groups, may be a record, a year or a telephone number."""
 _SEPARATOR = re.compile(r"[,;\r\n]+")
@@ -179,10 +195,10 @@ class _Gate:
             self.withheld += words
             return ""
         masked = text
-        for pattern in _HARD:
+        for pattern in (*_HARD, *_AS_NAMES):
             masked = pattern.sub(" ", masked)
         masked = _NUMBERS.sub(lambda match: match.group() if _is_measure(match.group()) else " ", masked)
-        cleaned, _ = clean_text(masked, self._own)
+        cleaned, _ = clean_text(masked, self._own, known=prose())
         cleaned = cleaned.replace("\r\n", "\n").strip()
         left = _count(cleaned)
         # Bare numbers and a few words of many say nothing, and what the last search finds is not argued about.

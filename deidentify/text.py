@@ -53,7 +53,17 @@ def folded(text: str) -> str:
 @cache
 def vocabulary() -> frozenset[str]:
     """Return the words that name no person, folded."""
-    text = files("deidentify.tables").joinpath("vocabulary.txt").read_text(encoding="utf-8")
+    return _words_in("vocabulary.txt")
+
+
+@cache
+def prose() -> frozenset[str]:
+    """Return the words that running text may have beside the vocabulary, folded."""
+    return _words_in("prose.txt")
+
+
+def _words_in(table: str) -> frozenset[str]:
+    text = files("deidentify.tables").joinpath(table).read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     words: set[str] = set()
     for line in lines:
@@ -96,7 +106,9 @@ def _is_own(word: str, own: frozenset[str]) -> bool:
     return word in own or word.rstrip("*+") in own or not own.isdisjoint(_RUN.findall(word))
 
 
-def clean_text(text: str, own: frozenset[str], *, technical: bool = False) -> tuple[str, int]:
+def clean_text(
+    text: str, own: frozenset[str], *, technical: bool = False, known: frozenset[str] = frozenset()
+) -> tuple[str, int]:
     """Return the text with only its safe words, and how many words went.
 
     Parameters
@@ -107,6 +119,8 @@ def clean_text(text: str, own: frozenset[str], *, technical: bool = False) -> tu
         Folded words of this patient's own identifiers; they go whatever the vocabulary says.
     technical
         Whether short codes with digits, such as kernel or coil names, may stay.
+    known
+        Folded words that may stay beside those of the vocabulary.
     """
     removed = 0
     masked, hits = (_DATE_PATTERN if technical else _PATTERN).subn(" ", text)
@@ -124,7 +138,8 @@ def clean_text(text: str, own: frozenset[str], *, technical: bool = False) -> tu
         word = folded(match.group())
         # One letter with an accent is what bytes of another character set look like.
         is_letter = len(match.group()) > 1 or match.group().isascii()
-        if is_letter and is_known_word(word, technical=technical) and not _is_own(word, own):
+        is_known = word in known or is_known_word(word, technical=technical)
+        if is_letter and is_known and not _is_own(word, own):
             result.append(match.group())
         else:
             removed += 1

@@ -49,7 +49,7 @@ def test_each_text_has_its_place():
     )
     assert text.title == "Acute appendicitis"
     assert text.presentation == "acute abdominal pain for 3 days"
-    assert text.findings == "appendix 12 mm"
+    assert text.findings == "thickened appendix, 12 mm"
     assert "Diagnosis: appendicitis" in text.discussion
     assert text.discussion.startswith("abdominal CT")
     assert text.discussion.endswith("post contrast")
@@ -144,6 +144,51 @@ def test_what_may_identify_without_being_a_name_of_the_header_goes(hidden):
         if part not in {"year", "old", "aged", "Dr"}:
             assert part not in text.presentation.split()
     assert text.withheld > 0
+
+
+@pytest.mark.parametrize(
+    "hidden", ["Brown", "BROWN", "White", "May", "Stone", "Waters", "seen by Head", "seen by Small", "with Long"]
+)
+def test_known_words_that_stand_as_family_names_go(hidden):
+    name = hidden.split()[-1]
+    text = gate(information(said("121060", f"acute pain, {hidden} and pain in the abdomen")))
+    assert name not in text.presentation
+    assert text.withheld == 1
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "Small bowel obstruction",
+        "pain. Free fluid",
+        "circle of Willis",
+        "Baker cyst",
+        "white matter",
+        "long bone",
+        "Head CT",
+    ],
+)
+def test_the_same_words_stay_where_they_name_nobody(kept):
+    text = gate(information(said("121071", kept)))
+    assert (text.findings, text.withheld) == (kept, 0)
+
+
+def test_a_real_history_keeps_its_sense():
+    history = (
+        "A 45-year-old woman presented with right lower quadrant pain and fever for 2 days. "
+        "CT shows a dilated appendix with wall thickening and surrounding fat stranding, "
+        "consistent with acute appendicitis."
+    )
+    text = gate(information(said("121060", history)))
+    assert (text.presentation, text.withheld) == (history, 0)
+
+
+def test_words_of_prose_name_nobody_that_a_header_does():
+    text = gate(
+        information(said("121060", "acute pain shown to Woman at night")),
+        images=[ct_instance(PatientName="Woman^Night")],
+    )
+    assert text.presentation == "acute pain shown to at"
 
 
 @pytest.mark.parametrize("kept", ["12 mm", "12.5 mm", "T2", "L4-L5", "52 year", "120 kV"])
