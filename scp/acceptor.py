@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -47,6 +48,7 @@ _PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 30.0
 _NUMBER = struct.Struct("!Q")
 _MESSAGE_BYTES = 4096
+_DESCRIPTORS = 65_536
 
 
 @dataclass(slots=True, kw_only=True)
@@ -337,6 +339,14 @@ class Acceptor:
         self._selector.close()
         self._wake_read.close()
         self._wake_write.close()
+
+
+def _allow_descriptors() -> None:
+    """Ask for as many open files as the system lets us have: each object that waits for its batch is one."""
+    with suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _await(pid: int, deadline: float) -> None:

@@ -4,7 +4,6 @@ The file meta is built here, never taken from the sender, and holds all that the
 that one file is enough to make its database row again.
 """
 
-import hashlib
 import hmac
 import json
 import re
@@ -93,7 +92,7 @@ def new_arrival_id() -> str:
 def keyed_name(key: bytes, kind: str, identified_uid: str) -> str:
     """Return the name that stands for a UID in the spool: 32 hex digits of its HMAC-SHA256."""
     message = kind.encode() + b"\0" + identified_uid.encode()
-    return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(key, message, "sha256").hex()[:32]
 
 
 def is_key(text: str) -> bool:

@@ -302,7 +302,7 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
                 self.kill()
             elif not self.dul.is_alive():
                 self._kill = True
-            elif self.dul.idle_timer_expired() and not self.dul.is_busy:
+            elif not self.dul.is_busy and self.dul.idle_timer_expired():  # in this order: what was busy starts it again
                 self.abort_reason = "silent-too-long"
                 self.abort()
 

@@ -24,8 +24,35 @@ _SOP_CLASS, _SOP_INSTANCE, _STUDY = 0x00080016, 0x00080018, 0x0020000D
 _FIRST = 0x00030000
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_HEADER_BYTES = 8
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_SHORT_VRS = frozenset(
+    text.encode()
+    for text in [
+        "AE",
+        "AS",
+        "AT",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "FD",
+        "FL",
+        "IS",
+        "LO",
+        "LT",
+        "PN",
+        "SH",
+        "SL",
+        "SS",
+        "ST",
+        "TM",
+        "UI",
+        "UL",
+        "US",
+    ]
+)
 _MAX_DEPTH = 32
 _MAX_ELEMENTS = 100_000
 _SHORTEST_UID_BYTES = 256
@@ -146,9 +173,8 @@ class _Walk:
     def __init__(self, data: bytes, encoding: _Encoding, *, is_whole: bool) -> None:
         self._data = data
         self._is_explicit = encoding.is_explicit
-        self._tag = struct.Struct(encoding.order + "HH")
-        self._short = struct.Struct(encoding.order + "H")
-        self._long = struct.Struct(encoding.order + "I")
+        self._unpack = struct.Struct(encoding.order + "HH2sH").unpack_from
+        self._unpack_long = struct.Struct(encoding.order + "I").unpack_from
         self._is_whole = is_whole
         self._position = 0
         self._elements = 0
@@ -159,6 +185,8 @@ class _Walk:
         while len(found) < len(_WANTED):
             if self._position == len(self._data) and self._is_whole:
                 break
+            if self._is_explicit:
+                self._pass_short()
             tag, length = self._header(is_explicit=self._is_explicit)
             if not _FIRST <= tag < _ITEM:
                 # Group 0002 means a whole file was sent, group 0000 zeros; neither is a data set. Odd groups below
@@ -191,31 +219,40 @@ class _Walk:
             raise HeadTooShortError
         self._position = end
 
+    def _pass_short(self) -> None:
+        """Pass by plain elements that nobody asks for: most of them, so in one loop."""
+        data, unpack, position, end = self._data, self._unpack, self._position, len(self._data) - _HEADER_BYTES
+        while position <= end:
+            group, element, vr, length = unpack(data, position)
+            tag = group << 16 | element
+            if vr not in _SHORT_VRS or tag in _WANTED or not _FIRST <= tag < _STUDY:
+                break
+            following = position + _HEADER_BYTES + length
+            if following > len(data):
+                break
+            position = following
+        self._position = position
+
     def _header(self, *, is_explicit: bool) -> tuple[int, int]:
         self._elements += 1
         if self._elements > _MAX_ELEMENTS:
             raise _malformed()
-        group, element = self._tag.unpack(self._take(4))
+        data, start = self._data, self._position
+        self._skip(_HEADER_BYTES)
+        group, element, vr, length = self._unpack(data, start)
         tag = group << 16 | element
         if not is_explicit or group == 0xFFFE:  # noqa: PLR2004 - the delimitation group
-            return tag, self._length()
-        vr = self._take(2)
+            return tag, self._unpack_long(data, start + 4)[0]
         if vr in _LONG_VRS:
-            self._take(2)
-            length = self._length()
+            self._skip(4)
+            (length,) = self._unpack_long(data, start + _HEADER_BYTES)
             if length == _UNDEFINED and vr == b"UN":
                 # PS3.5 §6.2.2: what is inside is implicit VR little endian.
                 self._skip_sequence(depth=0, is_explicit=False)
                 length = 0
-            return tag, length
-        if not (vr.isalpha() and vr.isupper()):
+        elif vr not in _SHORT_VRS and not (vr.isalpha() and vr.isupper()):
             raise _malformed()
-        (length,) = self._short.unpack(self._take(2))
         return tag, length
-
-    def _length(self) -> int:
-        (length,) = self._long.unpack(self._take(4))
-        return int(length)
 
     def _skip_sequence(self, *, depth: int, is_explicit: bool) -> None:
         if depth > _MAX_DEPTH:

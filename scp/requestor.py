@@ -4,6 +4,7 @@ import queue
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -71,7 +72,8 @@ def exchange(association: Association, request: Any, context_id: int, *, timeout
     timeout_s
         How long to wait.
     """
-    # Its own thread must not take the response.
+    # Its own thread must not take the response. It may be past the checkpoint already: then it gives the response back.
+    association._serve_request = partial(_give_back, association)  # noqa: SLF001
     association._reactor_checkpoint.clear()  # noqa: SLF001
     try:
         while not association._is_paused and association.is_alive():  # noqa: SLF001
@@ -80,6 +82,10 @@ def exchange(association: Association, request: Any, context_id: int, *, timeout
         return _await_response(association, timeout_s)
     finally:
         association._reactor_checkpoint.set()  # noqa: SLF001
+
+
+def _give_back(association: Association, message: Any, context_id: int) -> None:
+    association.dimse.msg_queue.put((context_id, message))
 
 
 def _await_response(association: Association, timeout_s: float) -> Any:

@@ -93,6 +93,7 @@ class Spool(Originals):
         self._incoming = root / "incoming"
         self._quarantine = root / "quarantine"
         self._host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+        self._identified_last_study = "", ""
         self._folders = StudyFolders(self._studies, self._disk, max_study_bytes=max_study_bytes)
         self.journal = Journals(root / "journal", host=self._host, disk=self._disk)
         self.commitments = CommitmentFiles(
@@ -153,7 +154,12 @@ class Spool(Originals):
 
     def study_key(self, identified_study_uid: str) -> str:
         """Return the name of a study."""
-        return keyed_name(self._name_key, "study", identified_study_uid)
+        # Objects of one study come one after the other.
+        last_uid, key = self._identified_last_study
+        if identified_study_uid != last_uid:
+            key = keyed_name(self._name_key, "study", identified_study_uid)
+            self._identified_last_study = identified_study_uid, key
+        return key
 
     def sop_key(self, identified_sop_instance_uid: str) -> str:
         """Return the name of an instance."""

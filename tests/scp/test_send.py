@@ -3,7 +3,11 @@ import warnings
 
 import pytest
 from pydicom.dataset import FileMetaDataset
+from pynetdicom import build_context
+from pynetdicom.dimse_primitives import C_ECHO
+from pynetdicom.sop_class import Verification
 
+from scp.requestor import exchange, new_entity
 from scp.send import Sent, echo, send
 from scp.server import Receiver
 from scp.spool import Spool
@@ -109,3 +113,22 @@ def test_the_corpus_is_sent_with_every_file_accounted_for(receiver, spool):
     wait_for(spool.journals)
     record = spool.read_journal(spool.journals()[0])
     assert sum(one.count for one in record.refused) == summary.count(Sent.REFUSED)
+
+
+def test_a_response_that_the_associations_own_thread_has_taken_still_arrives(receiver, monkeypatch):
+    entity = new_entity("SENDER", timeout_s=10)
+    association = entity.associate("127.0.0.1", receiver.port, [build_context(Verification)], ae_title="CASEBRIDGE")
+    request = C_ECHO()
+    request.MessageID, request.AffectedSOPClassUID = 1, Verification
+    real = association.dimse.send_msg
+
+    def send_and_lose_the_race(message, context_id):
+        real(message, context_id)
+        context_id, response = association.dimse.get_msg(block=True)
+        association._serve_request(response, context_id)
+
+    monkeypatch.setattr(association.dimse, "send_msg", send_and_lose_the_race)
+    try:
+        assert exchange(association, request, 1, timeout_s=10).Status == 0
+    finally:
+        association.release()
