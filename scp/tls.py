@@ -47,6 +47,8 @@ _log = logging.getLogger("casebridge.scp")
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:@SECLEVEL=2"
 _CHECK_S = 1.0
 """For how long the files are not looked at again."""
+_AGAIN_S = 60.0
+"""After how long files that could not be used are tried again although they look the same."""
 _WARN_AHEAD = timedelta(days=30)
 _WARN_AGAIN_S = 86_400.0
 _HANDSHAKE_RECORD = 0x16
@@ -173,6 +175,7 @@ class ServerCertificate:
         self._context = _server_context(settings)
         self._ends_at = certificate_end(settings.certificate_file)
         self._checked_at = time.monotonic()
+        self._failed_at: float | None = None
         self._warned_at: float | None = None
         self._warn()
 
@@ -185,20 +188,25 @@ class ServerCertificate:
             return self._context
 
     def _look(self) -> None:
+        seen = _signature(self._settings)
+        is_again = self._failed_at is not None and time.monotonic() - self._failed_at >= _AGAIN_S
+        if seen != self._seen or is_again:
+            self._seen = seen
+            self._load()
+        self._warn()
+
+    def _load(self) -> None:
         try:
-            seen = _signature(self._settings)
-            if seen != self._seen:
-                self._seen = seen
-                self._context = _server_context(self._settings)
-                self._ends_at = certificate_end(self._settings.certificate_file)
-                self._warned_at = None
-                _log.info("The TLS certificate was loaded anew.", extra={"ends_at": self._ends_at.isoformat()})
+            self._context = _server_context(self._settings)
+            self._ends_at = certificate_end(self._settings.certificate_file)
+            self._failed_at = self._warned_at = None
+            _log.info("The TLS certificate was loaded anew.", extra={"ends_at": self._ends_at.isoformat()})
         except TlsFilesError as error:
+            self._failed_at = time.monotonic()
             _log.error(
                 "The TLS files have changed and cannot be used; the last good ones stay in force.",
                 extra={"fault": error.comment},
             )
-        self._warn()
 
     def _warn(self) -> None:
         left = self._ends_at - datetime.now(UTC)
@@ -329,9 +337,9 @@ def _signature(settings: TlsSettings) -> tuple[Any, ...]:
     for path in settings.files:
         try:
             facts = path.stat()
+            signature.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
         except OSError as error:
-            raise TlsFilesError(_unreadable(path, error)) from None
-        signature.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
+            signature.append((error.errno or 0, 0, 0))
     return tuple(signature)
 
 

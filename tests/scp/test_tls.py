@@ -243,9 +243,27 @@ def test_a_new_certificate_is_taken_up_without_a_restart_and_a_broken_one_change
     second = files.context()
     assert second is not first
     assert isinstance(shake(second, tls(client_context(authority))), SecuredConnection)
+    caplog.clear()
     server.key.unlink()
     assert files.context() is second
+    assert files.context() is second
+    assert ["cannot be read" in record.fault for record in caplog.records] == [True], "it is said once"
     assert isinstance(shake(first, tls(client_context(authority))), SecuredConnection), "what runs goes on"
+
+
+def test_files_that_failed_are_tried_again_after_a_while_although_they_look_the_same(authority, server, monkeypatch):
+    files = ServerCertificate(settings_of(server))
+    first = files.context()
+    real = ssl.SSLContext.load_cert_chain
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *_, **__: (_ for _ in ()).throw(OSError(24, "x")))
+    authority.issue("server")
+    assert files.context() is first
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", real)
+    assert files.context() is first
+
+    monkeypatch.setattr("scp.tls._AGAIN_S", 0)
+
+    assert files.context() is not first
 
 
 def test_another_client_authority_is_taken_up_too(authority, server, tmp_path):
@@ -321,3 +339,32 @@ def test_a_key_that_its_group_may_read_is_taken(authority, server):
 
     assert ServerCertificate(settings_of(server)).context()
     assert certificate_end(server.certificate).tzinfo is not None
+
+
+def test_a_connection_that_is_shut_down_never_gives_cipher_text_as_data(authority, server):
+    sent, done = threading.Event(), threading.Event()
+
+    def client() -> None:
+        with (
+            socket.create_connection(listener.getsockname(), timeout=10) as plain,
+            client_context(authority).wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        ):
+            secured.sendall(b"plain text")
+            sent.set()
+            assert done.wait(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=client)
+        thread.start()
+        accepted, _ = listener.accept()
+    secured = secure(accepted, ServerCertificate(settings_of(server)).context(), timeout_s=10).socket
+    assert sent.wait(10)
+
+    secured.shutdown(socket.SHUT_WR)
+
+    try:
+        assert secured.recv(1000) == b"plain text"
+    finally:
+        done.set()
+        secured.close()
+        thread.join()
