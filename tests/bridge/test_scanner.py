@@ -11,16 +11,22 @@ from bridge import scanner as module
 from bridge.commitments import CommitmentDecisions
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.scanner import LEASE, Scanner
-from bridge.settling import SettleRules
+from bridge.settling import CALM_S, SettleRules
 from bridge.worker_leases import LEASE_PREFIX
-from cases.model import AssociationOutcome, AssociationSummary, Destination
+from cases.commitments import KeyedReference, NewCommitment
+from cases.evidence import ReceiptState
+from cases.model import AssociationOutcome, AssociationSummary, Destination, Role, User
 from cases.peers import NewPeerRule
-from cases.store import Cases, Database, Intake, Leases
+from cases.receipts import SettledBy
+from cases.store import Cases, Commitments, Database, Intake, Leases, Receipts
 from cases.store.peer_books import BOOKS_DAYS
-from scp.journal import AssociationFacts
+from scp.arrival import Arrival
+from scp.journal import AssociationFacts, Outcome
 from scp.spool import Spool
 from tests.bridge.spooled import arrive, journal, spool_in
 from tests.integration.running import eventually
+
+ROOT = User(id="", name="root", role=Role.ADMIN, draft_limit=0)
 
 
 class Engine:
@@ -303,3 +309,150 @@ def test_a_failing_scan_is_tried_again_and_the_lease_given_back(
         scan.stop()
     with database.write() as session:
         assert Leases(session).claim(LEASE, "another", 10, datetime.now(UTC))
+
+
+class Clock:
+    """Seconds that a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+SLOW = SettleRules(quiet_period_s=30, max_settle_s=1800)
+
+
+def test_a_study_waits_for_an_object_that_takes_longer_than_the_quiet_period(
+    database: Database, spool: Spool, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scp.journal.MARK_S", 0.0)
+    clock = Clock()
+    scan = scanner(database, spool, engine, rules=SLOW, clock=clock)
+    first, running = arrive(spool, 1, 1), spool.journal.open(facts())
+    running.stored()
+    for _ in range(20):
+        scan.tick()
+        clock.now += 5
+        running.receiving(first.study_key)
+    assert engine.jobs == []
+    arrive(spool, 1, 2)
+    running.stored()
+
+    for _ in range(7):
+        scan.tick()
+        clock.now += 5
+
+    assert engine.jobs == [(f"{first.study_key}-casebridge", 1, 2)]
+    running.end(Outcome.RELEASED)
+
+
+def test_an_association_that_stays_open_idle_or_is_released_changes_nothing(
+    database: Database, spool: Spool, engine: Engine
+) -> None:
+    clock = Clock()
+    scan = scanner(database, spool, engine, rules=SLOW, clock=clock)
+    arrive(spool, 1, 1)
+    idle, released = spool.journal.open(facts()), spool.journal.open(facts("b" * 32))
+    idle.stored()
+    released.stored()
+    scan.tick()
+    released.end(Outcome.RELEASED)
+    clock.now += 29
+    scan.tick()
+    assert engine.jobs == []
+
+    clock.now += 1
+    scan.tick()
+
+    assert len(engine.jobs) == 1
+    idle.end(Outcome.RELEASED)
+
+
+@pytest.mark.parametrize("wrong_by_s", [-3600, 3600])
+def test_a_receiver_whose_clock_is_wrong_neither_hurries_nor_delays_a_study(
+    database: Database, spool: Spool, engine: Engine, monkeypatch: pytest.MonkeyPatch, wrong_by_s: int
+) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(seconds=wrong_by_s)
+
+    monkeypatch.setattr("scp.incoming.datetime", Wrong)
+    clock = Clock()
+    scan = scanner(database, spool, engine, rules=SLOW, clock=clock)
+    for number in range(4):
+        arrived = arrive(spool, 1, number)
+        scan.tick()
+        clock.now += 29
+    assert abs((arrived.received_at - datetime.now(UTC)).total_seconds()) > 3000
+    assert engine.jobs == []
+
+    scan.tick()
+    clock.now += 1
+    scan.tick()
+
+    assert engine.jobs == [(f"{arrived.study_key}-casebridge", 1, 4)]
+    with database.read() as session:
+        assert Intake(session).arriving() == []
+
+
+def test_a_commitment_request_that_leaves_nothing_out_settles_its_study(
+    database: Database, spool: Spool, engine: Engine
+) -> None:
+    clock = Clock()
+    scan = scanner(database, spool, engine, rules=SLOW, clock=clock)
+    arrivals = [arrive(spool, 1, number) for number in (1, 2)]
+    scan.tick()
+    clock.now += CALM_S
+    request_commitment(database, "1", arrivals[:1])
+    scan.tick()
+    assert engine.jobs == [], "one of the two is not on the list"
+
+    request_commitment(database, "2", arrivals)
+    scan.tick()
+
+    assert [instances for _, _, instances in engine.jobs] == [2]
+    with database.read() as session:
+        [receipt] = Receipts(session).list(ROOT).items
+    assert receipt.settled_by is SettledBy.COMMITMENT
+    assert receipt.judgement.state is ReceiptState.COMPLETE
+
+
+def request_commitment(database: Database, name: str, arrivals: list[Arrival], *, absent: int = 0) -> None:
+    references = [KeyedReference(sop_class_uid=one.sop_class_uid, sop_key=one.sop_key) for one in arrivals]
+    references += [
+        KeyedReference(sop_class_uid="1.2.840.10008.5.1.4.1.1.2", sop_key=f"{n:032x}") for n in range(absent)
+    ]
+    request = NewCommitment(
+        request_id=name * 32,
+        transaction_key=name * 32,
+        references=tuple(references),
+        calling_ae="PACS",
+        called_ae="CASEBRIDGE",
+        peer_address="127.0.0.1",
+        association_id="a" * 32,
+        requested_at=datetime.now(UTC),
+    )
+    with database.write() as session:
+        now = datetime.now(UTC)
+        Commitments(session).decide(request, now=now, until=now + timedelta(days=1), is_there=lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("studies", "expected"), [((1,), (ReceiptState.SHORT, 3)), ((1, 2), (ReceiptState.UNKNOWN, 0))]
+)
+def test_what_a_commitment_request_names_and_did_not_come_is_missing_where_nothing_else_is_named(
+    database: Database,
+    spool: Spool,
+    engine: Engine,
+    studies: tuple[int, ...],
+    expected: tuple[ReceiptState, int],
+) -> None:
+    arrivals = [arrive(spool, study) for study in studies]
+    scanner(database, spool, engine).tick()
+    request_commitment(database, "1", arrivals, absent=3)
+    with database.read() as session:
+        found = Receipts(session).list(ROOT).items
+    assert [(one.judgement.state, one.judgement.missing) for one in found] == [expected] * len(studies)

@@ -15,11 +15,14 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from cases.errors import SchemaMismatchError, StoreUnavailableError
-from cases.store import Accounts, Audit, Database, Leases
+from cases.model import User
+from cases.store import Accounts, Audit, Database, Intake, Leases, Receipts
 from cases.store.database import HEAD, VERSION_TABLE, postgresql_patience
 from cases.store.migrate import alembic_config
 from cases.store.rows import Base
 from tests.cases.world import NOON, Role, user
+
+ROOT = User(id="", name="root", role=Role.ADMIN, draft_limit=0)
 
 
 def _is_compared(_object: object, name: str | None, kind: str, reflected: bool, _to: object) -> bool:
@@ -181,3 +184,42 @@ def test_a_postgresql_server_that_vanished_is_noticed_within_a_minute(postgres_u
         limits = driver.info.get_parameters()
     database.close()
     assert (limits["connect_timeout"], limits["keepalives_idle"], limits["tcp_user_timeout"]) == ("10", "20", "30000")
+
+
+def test_studies_of_an_older_version_get_receipts_and_keep_their_refusals(empty_url: str) -> None:
+    database = Database.open(empty_url)
+    with database.engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        at = "2026-03-04 12:00:00"
+        for number in range(3):
+            name = f"s{number}"
+            study = {"key": name, "study_key": name, "destination_id": "d", "hospital": "", "profile": "teaching"}
+            study |= {"first_arrival_at": at, "last_arrival_at": at, "generation": 1, "patient_key": ""}
+            _insert(connection, "received_study", study | {"calling_ae": "PACS", "called_ae": "CB"})
+            one = {"arrival_id": f"i{number}", "received_study": name, "study_key": name, "sop_key": f"o{number}"}
+            one |= {"sop_class_uid": "1.2", "transfer_syntax_uid": "1.2", "calling_ae": "PACS", "called_ae": "CB"}
+            one |= {"peer_address": "", "association_id": "a1", "received_at": at, "size_bytes": 1, "generation": 1}
+            one |= {"outcome": "dropped", "reason": "raw-data", "detail": ""}
+            _insert(connection, "received_instance", one | {"fingerprint_dataset": "", "fingerprint_pixels": ""})
+        association = {"id": "a1", "calling_ae": "PACS", "called_ae": "CB", "peer_address": "", "started_at": at}
+        _insert(connection, "association", association | {"outcome": "released", "rule": "", "count": 1, "stored": 3})
+        connection.execute(text("INSERT INTO refusal VALUES ('a1', 42752, 'full', 7)"))
+    database.migrate()
+    with database.read() as session:
+        found = Receipts(session).list(ROOT).items
+        assert Intake(session).summary().total.refused == 7
+    assert len({one.code for one in found}) == 3
+    assert all(one.sums.adds_up and one.sums.dropped == 1 for one in found)
+    assert sum(one.sums.refused for one in found) == 7
+    with database.engine.begin() as connection:
+        assert _differences(connection) == []
+        command.downgrade(alembic_config(connection), "0001")
+        assert connection.execute(text("SELECT count FROM refusal")).scalars().all() == [7]
+        assert connection.execute(text("SELECT count(*) FROM received_study")).scalar() == 3
+    database.close()
+
+
+def _insert(connection: Connection, table: str, values: dict[str, object]) -> None:
+    names = ", ".join(values)
+    places = ", ".join(f":{name}" for name in values)
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), values)

@@ -123,6 +123,21 @@ def test_what_was_sent_and_what_is_in_the_books_are_the_same(run: Run) -> None:
     assert report["spool"]["unreadable_files"] == 0
 
 
+def test_the_receipts_add_up_to_what_was_sent(run: Run) -> None:
+    receipts = run.bridge.all_items("/api/v1/receipts?limit=20")
+    found = total(run)
+
+    assert all(receipt["sums"]["adds_up"] for receipt in receipts)
+    assert len({receipt["code"] for receipt in receipts}) == run.bridge.get("/api/v1/status")["studies"]
+    assert sum(receipt["sums"]["stored"] for receipt in receipts) == found["stored"]
+    assert sum(receipt["sums"]["refused"] for receipt in receipts) == found["refused"]
+    for place in ("held", "dropped", "duplicate", "superseded", "expired"):
+        assert sum(receipt["sums"][place] for receipt in receipts) == found[place]
+    whole = [run.bridge.get(f"/api/v1/receipts/{receipt['code']}") for receipt in receipts]
+    assert all(sum(line["count"] for line in one["lines"]) == one["sums"]["stored"] for one in whole)
+    assert {receipt["state"] for receipt in receipts} <= {"complete", "probably-complete", "short", "unknown"}
+
+
 def test_no_association_is_lost(run: Run) -> None:
     assert number("Number of associations", run.said) == 1
     assert set(run.bridge.get("/api/v1/status")["associations"]) == {"released"}
