@@ -50,7 +50,8 @@ class Retention:
         delete_condemned(self.database, self.blobs)
         if time.monotonic() >= self._leftovers_at:
             self._leftovers_at = time.monotonic() + LEFTOVERS_S
-            days = self.settings.hold_retention_days
+            # A damaged file may be all that is left of what was promised.
+            days = max(self.settings.hold_retention_days, self.settings.commitment_keep_days)
             clear_leftovers(self.database, self.spool, self.blobs, quarantine_days=days)
         if kept:
             log.error("originals could not be deleted and stay", extra={"originals": kept})

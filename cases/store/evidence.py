@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from cases.evidence import EvidenceRule, ListedInstances
 from cases.receipts import SettledBy
-from cases.store.commitments import CommitmentInstanceRow, Commitments
+from cases.store.commitment_rows import CommitmentInstanceRow
+from cases.store.commitments import Commitments
 from cases.store.manifests import teaching_list
 from cases.store.rows import ReceivedInstanceRow
 
