@@ -8,16 +8,17 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bridge.commitments import CommitmentDecisions
 from bridge.engine import EngineClient
 from bridge.journals import association_summary
-from bridge.manifests import manifests_of
+from bridge.manifests import KEY_OBJECT_SELECTION, manifests_of
 from bridge.retention import Retention, keep_books_small
 from bridge.settling import SettleRules, Settling
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import StoreUnavailableError
+from cases.manifests import NewManifest
 from cases.model import Destination, NewArrival
 from cases.receipts import SettledBy
 from cases.store import Cases, Database, Intake, Leases, Manifests
@@ -173,9 +174,7 @@ class Scanner:
                     size_bytes=arrival.size_bytes,
                 )
             )
-        manifests = {
-            destination: manifests_of(self._spool, fresh[destination], destination.id) for destination in by_destination
-        }
+        manifests = self._manifests(fresh)
         touched = []
         with self._database.write() as session:
             for destination, batch in by_destination.items():
@@ -183,6 +182,23 @@ class Scanner:
                 Manifests(session).record(manifests[destination])
         self._settling.note(touched)
         self._seen.update(arrival.arrival_id for arrival in arrivals)
+
+    def _manifests(self, arrivals: Mapping[Destination, Sequence[Arrival]]) -> dict[Destination, list[NewManifest]]:
+        """Read what key object selections list that have no row yet: a full scan sees all the others again."""
+        selections = {
+            destination: [one for one in batch if one.sop_class_uid == KEY_OBJECT_SELECTION]
+            for destination, batch in arrivals.items()
+        }
+        known: set[str] = set()
+        if any(selections.values()):
+            with self._database.read() as session:
+                known = Intake(session).known(one.arrival_id for batch in selections.values() for one in batch)
+        return {
+            destination: manifests_of(
+                self._spool, [one for one in batch if one.arrival_id not in known], destination.id
+            )
+            for destination, batch in selections.items()
+        }
 
     def _enqueue_settled(self) -> None:
         with self._database.read() as session:

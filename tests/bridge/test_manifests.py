@@ -10,13 +10,16 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from bridge import manifests, pipeline
+from bridge.commitments import CommitmentDecisions
 from bridge.keys import Keys
 from bridge.manifests import TeachingFiles, TeachingTask, manifests_of, teaching_text
 from bridge.pipeline import Tools
 from bridge.pool import ChildDiedError
+from bridge.scanner import Scanner
+from bridge.settling import SettleRules
 from cases.manifests import ManifestKind
 from cases.model import CaseShell, CaseStatus, InstanceOutcome, NewArrival
-from cases.store import Database, Intake
+from cases.store import Database, Intake, Manifests
 from deidentify.results import TeachingText
 from scp.arrival import Arrival, ArrivalFacts
 from scp.spool import Spool
@@ -245,3 +248,74 @@ def test_damaged_bytes_are_no_document(spool: Spool) -> None:
     one = selection([])
     arrival = arrive(spool, one, bytes(144) + damaged)
     assert manifests_of(spool, [arrival], "inbox") == []
+
+
+# -- the scanner -----------------------------------------------------------------------------------------------------
+
+
+class Engine:
+    """Remembers which studies were handed to it."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, int]] = []
+
+    def enqueue_study(self, _session: object, study_key: str, _generation: int, *, instances: int) -> None:
+        self.jobs.append((study_key, instances))
+
+
+def scanning(database: Database, spool: Spool, engine: Engine, clock: list[float]) -> Scanner:
+    return Scanner(
+        database=database,
+        spool=spool,
+        client=engine,  # type: ignore[arg-type] # a fake with the one method that is used
+        worker_id="w1",
+        rules=SettleRules(quiet_period_s=600, max_settle_s=1800),
+        destination_for=lambda _calling, _called: INBOX,
+        retention=Nothing(),  # type: ignore[arg-type] # a fake with the one method that is used
+        reclaim=lambda _: 0,
+        keep_peers=lambda: None,
+        commitments=CommitmentDecisions(database=database, spool=spool, keep_days=30),
+        clock=lambda: clock[0],
+    )
+
+
+class Nothing:
+    """Has no duties."""
+
+    def tick(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)], ids=["images first", "selection first"])
+def test_a_study_settles_as_soon_as_its_list_is_there(database: Database, spool: Spool, order: tuple[int, ...]) -> None:
+    ones = [ct_instance(number=n) for n in (1, 2)]
+    objects = [*ones, selection(ones, ones[:1])]
+    engine, clock = Engine(), [1000.0]
+    scanner = scanning(database, spool, engine, clock)
+    for place in order[:2]:
+        arrive(spool, objects[place])
+    scanner.tick()
+    clock[0] += 10
+    scanner.tick()
+    assert engine.jobs == []
+    arrive(spool, objects[order[2]])
+    scanner.tick()
+    clock[0] += 10
+    scanner.tick()
+    assert engine.jobs == [(f"{spool.study_key(uid(1))}-inbox", 3)]
+
+
+def test_a_selection_is_read_when_it_is_recorded_and_not_again(
+    database: Database, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = ct_instance()
+    arrive(spool, selection([one], [one]))
+    read: list[int] = []
+    original = manifests.read_manifest
+    monkeypatch.setattr(manifests, "read_manifest", lambda header: read.append(1) or original(header))
+    for _ in range(2):
+        # Each scanner begins with a full scan, as it does every ten minutes.
+        scanning(database, spool, Engine(), [1000.0]).tick()
+    assert read == [1]
+    with database.read() as session:
+        assert Manifests(session).listed(f"{spool.study_key(uid(1))}-inbox") == (1, 1)

@@ -52,6 +52,12 @@ def planted(study: int, charset: str) -> Dataset:
     )
 
 
+def receipt_of(bridge: RunningBridge, calling: str) -> dict[str, Any]:
+    """Return the one receipt of a sender."""
+    [found] = bridge.all_items(f"/api/v1/receipts?sender={calling}")
+    return found
+
+
 def everything(bridge: RunningBridge) -> bytes:
     """Return all bytes that outlive the originals, and all that was logged."""
     kept = [path for path in bridge.data_dir.rglob("*") if path.is_file() and "spool" not in path.parts]
@@ -102,6 +108,11 @@ def test_a_complete_list_opens_the_draft_at_once_with_its_images_in_order(
     keys = sorted((image for image in shown.values() if image["is_key"]), key=lambda one: one["key_position"])
     assert [(image["instance_number"], image["key_frames"]) for image in keys] == [(4, [1]), (1, [])]
     assert bridge.get("/api/v1/status")["dropped_by_reason"] == {"teaching-file-manifest": 2}
+
+    receipt = receipt_of(bridge, "WHOLE")
+    assert (receipt["state"], receipt["settled_by"], receipt["missing"]) == ("complete", "manifest", 0)
+    assert receipt["evidence"][0]["rule"] == "manifest"
+    assert receipt["evidence"][0]["detail"].startswith("5 of the 5 instances")
 
     # What a hint or a list with a gap came with still waits: both were there before, ten minutes have not passed.
     for calling, count in (("HINT", 3), ("SHORT", 3)):
@@ -181,12 +192,15 @@ def test_nothing_that_a_teaching_file_says_of_a_person_outlives_the_original(
 
 
 def test_a_list_with_a_gap_waits_for_the_quiet_period(bridge: RunningBridge, tmp_path: Path) -> None:
-    ones = images(841, 3)
+    ones = images(841, 4)
     document = selection(ones, ones[:1], study=841, **PATIENT)
     deliver(bridge, tmp_path / "s", [document, *ones[:2]], calling="GAP")
     settled(bridge, "GAP", 3)
     case = case_of(bridge, "GAP")
     assert [(image["is_selected"], image["is_key"]) for image in images_of(case)] == [(True, True), (True, False)]
+    receipt = receipt_of(bridge, "GAP")
+    assert (receipt["state"], receipt["settled_by"], receipt["missing"]) == ("short", "quiet", 2)
+    assert receipt["evidence"][0]["rule"] == "manifest"
 
 
 def test_a_damaged_selection_holds_nothing_up(bridge: RunningBridge, tmp_path: Path) -> None:
