@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bridge.commitments import CommitmentDecisions
 from bridge.engine import EngineClient
 from bridge.journals import association_summary
-from bridge.manifests import KEY_OBJECT_SELECTION, manifests_of
+from bridge.manifests import manifests_of
 from bridge.retention import Retention, keep_books_small
 from bridge.settling import SettleRules, Settling
 from bridge.worker_leases import LEASE_PREFIX
@@ -22,6 +22,7 @@ from cases.manifests import NewManifest
 from cases.model import Destination, NewArrival
 from cases.receipts import SettledBy
 from cases.store import Cases, Database, Intake, Leases, Manifests
+from deidentify.manifest import KEY_OBJECT_SELECTION
 from scp.spool import Arrival, ScanMark, Spool
 
 log = logging.getLogger("casebridge.scanner")
