@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 PROPERTY = "fault"
+STEP_PROPERTY = "step taken out"
+STEP_HEAD = ("Step", "Acknowledged", "Lost", "Broken", "Test")
 HEAD = ("Fault", "Sent", "Acknowledged", "Stored", "Lost", "Doubled", "Broken", "Test")
 
 
@@ -47,8 +49,13 @@ class Ledger:
         assert row.is_clean, row
         assert row.acknowledged, "a row in which nothing was acknowledged shows nothing"
 
+    def enter_loss(self, step: str, row: Row) -> None:
+        """Put a row into the table of steps taken out; something must be lost, or the step is for nothing."""
+        self._properties.append((STEP_PROPERTY, {**asdict(row), "step": step, "test": self._test}))
+        assert row.lost, f"nothing would be lost without {step}: {row}"
 
-def table(reports: Iterable[Any]) -> list[tuple[str, ...]]:
+
+def table(reports: Iterable[Any], name: str = PROPERTY, head: tuple[str, ...] = HEAD) -> list[tuple[str, ...]]:
     """Return the rows in the reports of tests, in the order of the suite."""
-    found = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
-    return [tuple(str(row[name.lower()]) for name in HEAD) for row in sorted(found, key=lambda row: row["test"])]
+    found = [row for report in reports for key, row in getattr(report, "user_properties", ()) if key == name]
+    return [tuple(str(row[column.lower()]) for column in head) for row in sorted(found, key=lambda row: row["test"])]
