@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from cases.model import IntakeFigures
 from cases.store import Commitments, Database, Intake, Leases
 from scp.spool import Spool
 
+LOW_WATERMARK_RESERVES = 1
+"""So many times the reserve must be free above it, or a warning is given."""
 FIGURES_KEPT_S = 5.0
 """How long the totals of the intake are good for, at least."""
 COST_FACTOR = 20.0
@@ -58,7 +61,17 @@ class BridgeReadiness:
 
     def warnings(self) -> Sequence[str]:
         """Return a sentence for each thing that works and should not stay so."""
-        return (*warnings_of(self.peers), *certificate_warnings(self.tls_certificate_file))
+        return (
+            *self._disk_warnings(),
+            *warnings_of(self.peers),
+            *certificate_warnings(self.tls_certificate_file),
+        )
+
+    def _disk_warnings(self) -> Sequence[str]:
+        with suppress(OSError):  # a folder that is not there is a fault, not a warning
+            if self.spool.has_room() and not self.spool.has_room(LOW_WATERMARK_RESERVES * self.spool.reserve_bytes):
+                return ("the spool's disk is nearly at its reserve: free space before senders hear Out of Resources",)
+        return ()
 
 
 class KeptFigures:
@@ -133,6 +146,11 @@ class BridgeMetrics:
         )
         yield Measurement(
             name="casebridge_spool_free_bytes", help="Free bytes on the spool's disk.", value=self._spool.free_bytes()
+        )
+        yield Measurement(
+            name="casebridge_spool_reserve_bytes",
+            help="Bytes that stay free on the spool's disk: an object that would touch them is refused.",
+            value=self._spool.reserve_bytes,
         )
         if (ends_at := certificate_ends_at(self._tls_certificate_file)) is not None:
             yield Measurement(

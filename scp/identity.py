@@ -221,14 +221,14 @@ class _Walk:
 
     def _pass_short(self) -> None:
         """Pass by plain elements that nobody asks for: most of them, so in one loop."""
-        data, unpack, position, end = self._data, self._unpack, self._position, len(self._data) - _HEADER_BYTES
-        while position <= end:
+        data, unpack, position, end = self._data, self._unpack, self._position, len(self._data)
+        while position + _HEADER_BYTES <= end:
             group, element, vr, length = unpack(data, position)
             tag = group << 16 | element
             if vr not in _SHORT_VRS or tag in _WANTED or not _FIRST <= tag < _STUDY:
                 break
             following = position + _HEADER_BYTES + length
-            if following > len(data):
+            if following > end:
                 break
             position = following
         self._position = position

@@ -296,6 +296,11 @@ class Spool(Originals):
         """Return the bytes free on the spool's file system."""
         return self._disk.free_bytes(self.root)
 
+    @property
+    def reserve_bytes(self) -> int:
+        """What must stay free: an object that would touch it is refused."""
+        return self._reserve_bytes
+
     def has_room(self, size: int = 0) -> bool:
         """Tell whether `size` more bytes leave the reserve untouched."""
         return self.free_bytes() - size >= self._reserve_bytes
