@@ -394,6 +394,8 @@ def every_get(bridge: RunningBridge) -> Iterator[str]:
             yield from (path.format(case_id=case) for case in cases)
         elif "{hold_id}" in path:
             yield from (path.format(hold_id=hold) for hold in holds)
+        elif "{code}" in path:
+            yield from (path.format(code=one["code"]) for one in bridge.all_items("/api/v1/receipts"))
         else:
             assert "{" not in path, f"a new kind of key in {path}: ask for it here too"
             yield path
