@@ -8,8 +8,10 @@ from pydicom._uid_dict import UID_dictionary
 
 from config import Settings
 from scp import errors, status
+from scp.commitment_data import FailureReason
 from scp.contexts import is_storage
 from scp.peers import Refusal
+from scp.server import ReceiverSettings
 from scp.status import Status, status_of
 from tests.tools import CHECKOUT
 
@@ -17,6 +19,12 @@ PAGE = CHECKOUT / "docs/conformance.md"
 
 STATUS_NAMES = {
     Status.SUCCESS: "Success",
+    Status.PROCESSING_FAILURE: "Failure: processing failure",
+    Status.NO_SUCH_INSTANCE: "Failure: no such SOP Instance",
+    Status.INVALID_ARGUMENT: "Failure: invalid argument value",
+    Status.NO_SUCH_CLASS: "Failure: no such SOP Class",
+    Status.NO_SUCH_ACTION: "Failure: no such action type",
+    Status.RESOURCE_LIMITATION: "Failure: resource limitation",
     Status.SOP_CLASS_NOT_SUPPORTED: "Refused: SOP Class not supported",
     Status.UNRECOGNIZED_OPERATION: "Failure: unrecognized operation",
     Status.OUT_OF_RESOURCES: "Refused: Out of Resources",
@@ -28,14 +36,41 @@ REFUSALS = {
     Refusal.ADDRESS_NOT_ALLOWED: "a rule has the title, none the address",
     Refusal.UNKNOWN_CALLED_AE: "the called AE title is not one of ours",
     Refusal.TOO_MANY_ASSOCIATIONS: "the limit of associations is reached",
+    Refusal.TOO_MANY_FROM_ADDRESS: "the limit of associations from this address, or of this peer, is reached",
     Refusal.TOO_MANY_CONNECTIONS: "closed unread: far more connections than associations are open",
     Refusal.DISK_RESERVE: "the spool's disk is at its reserve, or cannot be written",
     Refusal.STOPPING: "the receiver is being stopped",
     Refusal.UNREADABLE_REQUEST: "aborted: what came is no A-ASSOCIATE-RQ",
+    Refusal.TLS_REQUIRED: "the AE title is tied to certificates, and the connection is plain",
+    Refusal.CERTIFICATE_REQUIRED: "the AE title is tied to certificates, and the connection showed none",
+    Refusal.CERTIFICATE_NOT_OF_PEER: "the certificate is good, but not one that the AE title is tied to",
 }
+NOT_ANSWERS = {"rekeying"}
+"""Modules whose errors no peer ever reads."""
 UNANSWERED = {Refusal.TOO_MANY_CONNECTIONS, Refusal.UNREADABLE_REQUEST}
 """Ended without an A-ASSOCIATE-RJ."""
-LIMITS = ("max_associations", "max_object_mb", "disk_reserve_mb")
+FAILURES = {
+    FailureReason.PROCESSING_FAILURE: "the instance lies here damaged, or cannot be read",
+    FailureReason.NO_SUCH_OBJECT_INSTANCE: "it was never received, or its original is deleted",
+    FailureReason.CLASS_INSTANCE_CONFLICT: "it was received under another SOP Class",
+    FailureReason.REFERENCED_SOP_CLASS_NOT_SUPPORTED: "its SOP Class is not one that is stored",
+    FailureReason.DUPLICATE_TRANSACTION_UID: "the Transaction UID was used for another list",
+    FailureReason.RESOURCE_LIMITATION: "no room to keep it for the time promised",
+}
+LIMITS = (
+    "max_associations",
+    "max_associations_per_peer",
+    "max_object_mb",
+    "max_study_mb",
+    "disk_reserve_mb",
+    "commitment_days",
+    "retention_days",
+    "hold_retention_days",
+)
+TIMERS = {
+    "artim_timeout_s": "ARTIM: from a connection to its A-ASSOCIATE-RQ, a TLS handshake included; after a rejection",
+    "network_timeout_s": "silence of an established association; time that one PDU may take",
+}
 
 
 def sop_classes() -> str:
@@ -72,6 +107,8 @@ def comments_by_status() -> dict[Status, list[tuple[str, str]]]:
     """Find what the code tells peers: the sentence and the reason of each error that has a status."""
     found: dict[Status, set[tuple[str, str]]] = {}
     for path in sorted((CHECKOUT / "scp").glob("*.py")):
+        if path.stem in NOT_ANSWERS:
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
                 kind = getattr(errors, node.func.id, None)
@@ -79,6 +116,11 @@ def comments_by_status() -> dict[Status, list[tuple[str, str]]]:
                     reason = next((_text(word.value) for word in node.keywords if word.arg == "reason"), "")
                     each = status_of(kind(""))
                     found.setdefault(each, set()).add((_text(node.args[0]), reason or kind.default_reason))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Answer":
+                values = {word.arg: word.value for word in node.keywords}
+                given = values.get("status")
+                if "comment" in values and isinstance(given, ast.Attribute) and ast.unparse(given.value) == "Status":
+                    found.setdefault(Status[given.attr], set()).add((_text(values["comment"]), ""))
     return {each: sorted(pairs) for each, pairs in found.items()}
 
 
@@ -99,6 +141,19 @@ def rejections() -> str:
     return "\n".join(rows)
 
 
+def failure_reasons() -> str:
+    rows = ["| Failure Reason (0008,1197) | When |", "|---|---|"]
+    rows += [f"| `0x{reason:04X}` | {FAILURES[reason]} |" for reason in FailureReason]
+    return "\n".join(rows)
+
+
+def timers() -> str:
+    rows = ["| Timer | Seconds | What it ends |", "|---|---|---|"]
+    values = ReceiverSettings()
+    rows += [f"| `{name}` | {getattr(values, name):g} | {meaning} |" for name, meaning in TIMERS.items()]
+    return "\n".join(rows)
+
+
 def limits() -> str:
     rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
     for name in LIMITS:
@@ -114,6 +169,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "transfer-syntaxes": transfer_syntaxes,
     "statuses": statuses,
     "rejections": rejections,
+    "failure-reasons": failure_reasons,
+    "timers": timers,
     "limits": limits,
 }
 

@@ -5,12 +5,15 @@ import re
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from bridge import commitments
 from scp import arrival
+from scp.commitment_data import MAX_REFERENCES, FailureReason
 from scp.contexts import VERIFICATION, ProposedContext, answer_contexts
 from scp.peers import Refusal
 from scp.server import ReceiverSettings
 from scp.status import COMMENT_LENGTH, Status
 from tests.docs.conformance_tables import (
+    FAILURES,
     PAGE,
     REFUSALS,
     STATUS_NAMES,
@@ -33,6 +36,7 @@ def test_the_tables_equal_the_code() -> None:
 def test_every_status_and_every_refusal_has_its_words() -> None:
     assert set(STATUS_NAMES) == set(Status)
     assert set(REFUSALS) == set(Refusal)
+    assert set(FAILURES) == set(FailureReason)
 
 
 def test_every_failure_of_storage_tells_the_peer_what_to_do() -> None:
@@ -67,3 +71,15 @@ def test_the_facts_of_the_association_equal_the_code() -> None:
     assert f"{ReceiverSettings().max_pdu_bytes:,} bytes" in policies
     assert arrival.IMPLEMENTATION_CLASS_UID in policies
     assert arrival.IMPLEMENTATION_VERSION in policies
+
+
+def test_the_facts_of_storage_commitment_equal_the_code() -> None:
+    commitment = section("#### 4.2.3", "### 4.3")
+    assert f"{MAX_REFERENCES:,} instances" in commitment
+    assert f"after {commitments.FIRST_RETRY_S:.0f} s" in commitment
+    assert commitments.LAST_RETRY_S == 1800
+    assert commitments.GIVE_UP_H == 48
+
+
+def test_the_window_equals_the_code() -> None:
+    assert f"{ReceiverSettings().max_operations} at most" in section("### 4.1", "### 4.2")
