@@ -115,8 +115,9 @@ class CommitmentFiles:
         """Make the folder, clear what was never whole, and give back what a killed process had claimed."""
         self._disk.make_folder(self._folder)
         for path in self._folder.glob(".*.part"):
-            if self._disk.is_abandoned(path):
-                path.unlink(missing_ok=True)
+            with self._disk.claimed(path) as is_free:
+                if is_free:
+                    path.unlink(missing_ok=True)
         self.give_back_abandoned()
 
     # -- the receiver's side -----------------------------------------------------------------------------------------
@@ -238,8 +239,8 @@ class CommitmentFiles:
         """Offer results again that a process claimed and did not live to report."""
         for request_id in self._ids(_Stage.REPORTING):
             path = self._path(request_id, _Stage.REPORTING)
-            if self._disk.is_abandoned(path):
-                with suppress(FileNotFoundError):
+            with self._disk.claimed(path) as is_free, suppress(FileNotFoundError):
+                if is_free:
                     self._disk.rename(path, self._path(request_id, _Stage.RESULT))
 
     def forget(self, request_id: str) -> None:

@@ -5,7 +5,8 @@ import errno
 import fcntl
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scp.errors import SpoolFullError, SpoolUnavailableError
@@ -31,11 +32,14 @@ class Disk:
 
         The lock says that a live process is writing: the kernel drops it when the process dies.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        with suppress(OSError):  # a file system without locks: age alone then tells what is dead
-            # Waiting lasts as long as `is_abandoned` looks at the file, which may come between the two calls.
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return descriptor
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            with suppress(OSError):  # a file system without locks: age alone then tells what is dead
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Between the two calls nobody seemed to write: whoever clears up may have taken the file away.
+            if _is_still(path, descriptor):
+                return descriptor
+            os.close(descriptor)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> None:
         """Write all of `data`."""
@@ -73,23 +77,39 @@ class Disk:
         facts = os.statvfs(folder)
         return facts.f_bavail * facts.f_frsize
 
-    def is_abandoned(self, path: Path) -> bool:
-        """Tell whether no live process holds the lock that :meth:`create` took."""
+    @contextmanager
+    def claimed(self, path: Path) -> Iterator[bool]:
+        """Yield whether no live process holds the lock that :meth:`create` took; nobody can take it meanwhile."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            return False
+            yield False
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = _is_still(path, descriptor)
         except BlockingIOError:
-            return False
+            is_free = False
         except OSError:
             # No locks on this file system: what nobody has written to for long is dead.
-            return time.time() - os.fstat(descriptor).st_mtime > LONG_SILENT_S
-        else:
-            return True
+            is_free = time.time() - os.fstat(descriptor).st_mtime > LONG_SILENT_S
+        try:
+            yield is_free
         finally:
             os.close(descriptor)
+
+    def is_abandoned(self, path: Path) -> bool:
+        """Tell whether no live process holds the lock that :meth:`create` took; see :meth:`claimed` to act on it."""
+        with self.claimed(path) as is_free:
+            return is_free
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Tell whether a path still names the open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def spool_error(error: OSError) -> SpoolFullError | SpoolUnavailableError:

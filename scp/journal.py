@@ -136,13 +136,15 @@ class Journals:
             with suppress(FileNotFoundError):
                 changed = path.stat().st_mtime
                 is_own = path.name.startswith(self._host)
-                if not ((is_own or now - changed > LONG_SILENT_S) and self._disk.is_abandoned(path)):
-                    continue
-                end = _end_line(datetime.fromtimestamp(changed, UTC), Outcome.INTERRUPTED, "receiver-killed")
-                with path.open("ab") as file:
-                    # A line torn by the kill must not swallow this one.
-                    file.write(b"\n" + end)
-                path.rename(self._folder / path.name.partition("-")[2])
+                with self._disk.claimed(path) as is_free:
+                    if is_free and (is_own or now - changed > LONG_SILENT_S):
+                        self._interrupt(path, datetime.fromtimestamp(changed, UTC))
+
+    def _interrupt(self, path: Path, changed_at: datetime) -> None:
+        with path.open("ab") as file:
+            # A line torn by the kill must not swallow this one.
+            file.write(b"\n" + _end_line(changed_at, Outcome.INTERRUPTED, "receiver-killed"))
+        path.rename(self._folder / path.name.partition("-")[2])
 
     def open(self, facts: AssociationFacts) -> "AssociationJournal":
         """Start the journal of an association that was accepted.

@@ -46,9 +46,12 @@ class Leftovers:
         for path in (self._root / "incoming").glob("*.part"):
             with suppress(FileNotFoundError):
                 is_known_dead = (own and path.name.startswith(self._host)) or _silent_s(path) > LONG_SILENT_S
-                if is_known_dead and self._disk.is_abandoned(path):
-                    path.unlink()
-                    cleared += 1
+                if not is_known_dead:
+                    continue
+                with self._disk.claimed(path) as is_free:
+                    if is_free:
+                        path.unlink()
+                        cleared += 1
         return cleared
 
     def clear_orphans(self) -> int:
