@@ -4,7 +4,9 @@ The text was written by a person about a person, so it gets less benefit of the 
 could be an identifier, spelled dates and ages beyond 89 go too, and what is left is searched as written files are.
 """
 
+import html
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,30 +36,51 @@ _MONTHS = (
 )
 _MONTH = rf"(?:{'|'.join(' '.join(_MONTHS).split())})(?!\w)\.?"
 _OLD = r"(?:9\d|1[0-2]\d)"
-_NUMBERS = re.compile(r"(?<!\w)\d+(?:[\s./\-]+\d+)*(?!\w)")
+_NUMBERS = re.compile(r"(?<![^\W_])\d+(?:(?:[^\w\xd7%]|_)+\d+)*(?![^\W_])")
+_MEASURED = (
+    r"mm|cm|m?l|m?sec|ms|[kmg]?hz|kvp?|m[av]s?|kev|m?gy|[mg]bq|hu|µ?g|[mk]g|mmhg|bpm|beats|deg|degrees?|percent"
+    r"|[%°x\xd7]"
+)
 _HARD = (
     re.compile(rf"(?<!\w)\d{{1,4}}(?:st|nd|rd|th)?\.?\s*(?:of\s+)?{_MONTH}(?:\s*,?\s*\d{{2,4}})?", re.IGNORECASE),
     re.compile(rf"(?<!\w){_MONTH}\s*\d{{1,4}}(?:st|nd|rd|th)?(?!\w)(?:\s*,?\s*\d{{2,4}})?", re.IGNORECASE),
     re.compile(rf"\b{_OLD}(?=\s*-?\s*(?:years?|yrs?|y\.?\s?o|y/o|ans|jahre|jähr|anni|años)\b)", re.IGNORECASE),
-    re.compile(rf"\baged?\s*:?\s*{_OLD}\b", re.IGNORECASE),
+    re.compile(r"(?<![\d.])(?:0?[1-9]|[12]\d|3[01])\.\s?(?:0?[1-9]|1[0-2])\.(?!\d)"),
     # One letter and a mark before a word is an initial.
     re.compile(r"(?<![\w.])[^\W\d_]\.(?=\s*[^\W\d_])"),
 )
-"""Days and months in words, ages beyond 89, initials."""
+"""Days and months, ages beyond 89, initials."""
+_OLD_AGE = re.compile(
+    rf"(?<![\w.,]){_OLD}(?:y|yo|yr|yrs|[mfwda])?(?![^\W_])(?![.,]\d)(?!\s*-?\s*(?:{_MEASURED})(?![^\W\d_]))",
+    re.IGNORECASE,
+)
+"""A number beyond 89 that nothing says is a measure: an age, whatever stands behind it."""
 _SURNAMES = (
     "baker black brown crane dixon gray grey green herz iron kopf may orange philips pink power ray sharp silver",
     "spring stone summer waters weeks white willis winter",
 )
 _SOMETIMES = (
-    "block case child day early fall field finger frame free hand hard head heart key light long low main mean nail",
-    "neck night plate ring short shoulder small true",
+    "block case chamber child couch day early fall field finger frame free fu hand hard head heart hu key li light",
+    "long low ma main max mean min nail neck night plate ring short shoulder small true will",
 )
+_OF_HEADERS = frozenset(("carl", "heidelberg", "monaco", "siemens", "vida", "zeiss"))
+"""Words that are devices and their makers in a header; in running text they are places and persons."""
 _ALWAYS = "|".join(f"{one.title()}|{one.upper()}" for one in " ".join(_SURNAMES).split())
-_INSIDE = "|".join(one.title() for one in " ".join(_SOMETIMES).split())
+_INSIDE = "|".join(one.title() for one in " ".join((*_SURNAMES, *_SOMETIMES)).split())
+_TITLES = "dr|drs|dres|mr|mrs|ms|prof"
 _AS_NAMES = (
     # "circle of Willis" and a Baker cyst name nobody any more.
     re.compile(rf"(?<!circle of )(?<![^\W_])(?:{_ALWAYS})(?![^\W_])(?!(?:'s)?\s+(?:cyst|view|projection)\b)"),
-    re.compile(rf"(?<=[^\W\d_][\s,])(?<![.!?:]\s)(?:{_INSIDE})(?![^\W_])"),
+    re.compile(
+        rf"(?<=[^\W\d_][\s,])(?<![.!?:]\s)(?<!circle of )(?:{_INSIDE})s?(?![^\W_])"
+        r"(?!(?:'s)?\s+(?:cyst|view|projection)\b)"
+    ),
+    # In capitals they stand in headings too, but not behind "by", nor behind a title with its dot or its degrees.
+    re.compile(rf"\b[Bb][Yy]\s+(?:(?:{_TITLES})\b\.?\s*)?(?:{_INSIDE.upper()})S?(?![^\W_])"),
+    re.compile(
+        rf"\b(?:(?:{_TITLES})\.\s*(?:(?:med|dent|vet|phil|rer|nat|habil|univ|h\.?\s?c)\b\.?\s*)*)+[^\W\d_][\w'-]*",
+        re.IGNORECASE,
+    ),
 )
 """Known words that are family names where they begin with a capital: some always, some inside a sentence."""
 _MOST_DIGITS = 3
@@ -153,7 +176,7 @@ class _Gate:
 
     def __init__(self, identified: IdentifiedTokens, persons: Iterable[str], *, keeps_text: bool) -> None:
         named = {word for person in persons for word in words_of(person) if len(word) >= _SHORTEST_NAME}
-        self._own = identified.own_words | named
+        self._own = identified.own_words | named | _OF_HEADERS
         self._search = Search(identified, frozenset())
         self._keeps_text = keeps_text
         self.withheld = 0
@@ -194,10 +217,11 @@ class _Gate:
         if not self._keeps_text:
             self.withheld += words
             return ""
-        masked = text
+        masked = _written(text)
         for pattern in (*_HARD, *_AS_NAMES):
             masked = pattern.sub(" ", masked)
         masked = _NUMBERS.sub(lambda match: match.group() if _is_measure(match.group()) else " ", masked)
+        masked = _OLD_AGE.sub(" ", masked)
         cleaned, _ = clean_text(masked, self._own, known=prose())
         cleaned = cleaned.replace("\r\n", "\n").strip()
         left = _count(cleaned)
@@ -215,6 +239,14 @@ class _Gate:
         except ResidualIdentifierError:
             return True
         return False
+
+
+def _written(text: str) -> str:
+    """Return a text as it is read: entities of markup resolved, digits plain, without characters that nobody sees."""
+    for _ in range(3):
+        text = html.unescape(text)
+    plain = (str(unicodedata.digit(one, one)) if one.isdigit() and not one.isdecimal() else one for one in text)
+    return "".join(one for one in plain if unicodedata.category(one) != "Cf")
 
 
 def _count(text: str) -> int:

@@ -157,6 +157,49 @@ def test_known_words_that_stand_as_family_names_go(hidden):
 
 
 @pytest.mark.parametrize(
+    ("written", "hidden"),
+    [
+        ("97 male", "97"),
+        ("woman (95)", "95"),
+        ("95/M", "95"),
+        ("male, 97", "97"),
+        ("95M", "95M"),
+        ("102y", "102y"),
+        ("1\u200b2\u200b3\u200b4\u200b5", "1 2 3"),
+        ("1\u200b2.0\u200b3.2\u200b0\u200b2\u200b1", "12"),
+        ("555,123,456", "123"),
+        ("555, 123, 4567", "123"),
+        ("555_123_456", "123"),
+        ("555_-123_-456", "123"),
+        ("①②③④", "①"),
+        ("&#74;&#97;&#110;&#101;", "74"),
+        ("&amp;#74;&amp;#97;&amp;#110;", "74"),
+        ("seen on 12.5. with", "12.5"),
+        ("DR. BLOCK", "BLOCK"),
+        ("DR. MED. HAND", "HAND"),
+        ("Dr. med. Hand", "Hand"),
+        ("Drs. Hand", "Hand"),
+        ("referred by HAND", "HAND"),
+        ("seen by Hu", "Hu"),
+        ("seen by Max", "Max"),
+        ("shown to Browns", "Browns"),
+        ("from Heidelberg", "Heidelberg"),
+        ("from heidelberg", "heidelberg"),
+    ],
+)
+def test_names_ages_and_numbers_in_disguise_go(written, hidden):
+    history = said("121060", f"acute chest pain with fever and pain {written} pain")
+    shown = gate(information(history, SpecificCharacterSet="ISO_IR 192")).presentation
+    assert shown
+    assert hidden not in shown
+
+
+@pytest.mark.parametrize("kept", ["95 mm", "120 kV", "98%", "100 HU", "12 \xd7 15 mm", "12.5 mm", "38.5 degrees"])
+def test_large_measures_stay(kept):
+    assert kept in gate(information(said("121060", f"pain, {kept}, no fracture"))).presentation
+
+
+@pytest.mark.parametrize(
     "kept",
     [
         "Small bowel obstruction",
