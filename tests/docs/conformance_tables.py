@@ -53,9 +53,7 @@ FAILURES = {
     FailureReason.PROCESSING_FAILURE: "the instance lies here damaged, or cannot be read",
     FailureReason.NO_SUCH_OBJECT_INSTANCE: "it was never received, or its original is deleted",
     FailureReason.CLASS_INSTANCE_CONFLICT: "it was received under another SOP Class",
-    FailureReason.REFERENCED_SOP_CLASS_NOT_SUPPORTED: "its SOP Class is not one that is stored",
     FailureReason.DUPLICATE_TRANSACTION_UID: "the Transaction UID was used for another list",
-    FailureReason.RESOURCE_LIMITATION: "no room to keep it for the time promised",
 }
 LIMITS = (
     "max_associations",
