@@ -1,6 +1,5 @@
 """Senders that keep book: what they sent, and what was acknowledged at any moment."""
 
-import contextlib
 import hashlib
 import itertools
 import socket
@@ -49,11 +48,12 @@ def things(count: int, *, study: str = "2.25.77", size: int = 3000) -> list[Thin
 class Sender:
     """One association; its answers are read by whoever looks first."""
 
-    def __init__(self, port: int, *, timeout_s: float = 30.0, calling: bytes = b"FAULTS") -> None:
+    def __init__(self, port: int, *, timeout_s: float = 30.0, window: int = 1) -> None:
         self.sent: list[Thing] = []
         self.statuses: dict[int, int] = {}
         self.is_closed = False
         self.timeout_s = timeout_s
+        self._window = window
         self._pdus: list[int] = []
         self._buffer = b""
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class Sender:
         # With a timeout of Python's, a look that shall not wait would wait; the kernel's bounds the sending alone.
         self.socket.settimeout(None)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(timeout_s), 0))
-        self._send(associate_rq(context_item(1, CT, EXPLICIT), calling=calling))
+        self._send(associate_rq(context_item(1, CT, EXPLICIT), calling=b"FAULTS", window=window))
 
     def __enter__(self) -> Self:
         return self
@@ -141,6 +141,14 @@ class Sender:
         self._send(b"".join(self.fragments(thing, number, pieces)))
         return self.wait(answers=len(self.sent)) if wait else True
 
+    def store_all(self, objects: Iterable[Thing]) -> bool:
+        """Send objects, as many before an answer as the window has room for; tell whether all were answered."""
+        for thing in objects:
+            if not self.wait(answers=len(self.sent) + 1 - self._window):
+                return False
+            self.store(thing, wait=False)
+        return self.wait(answers=len(self.sent))
+
     @staticmethod
     def fragments(thing: Thing, number: int, pieces: int = 3) -> list[bytes]:
         """Return the PDUs of an object; its message id is its number."""
@@ -155,11 +163,13 @@ class Sender:
         return self.wait(pdu=6)
 
 
-def send_all(port: int, objects: Iterable[Thing], **options: object) -> Sender:
-    """Send objects one after another as far as that goes; return the sender, closed."""
-    with contextlib.ExitStack() as stack:
-        sender = stack.enter_context(Sender(port, **options))  # type: ignore[arg-type]
-        if sender.open() and all(sender.store(thing) for thing in objects):
+def send_all(port: int, objects: Sequence[Thing], *, window: int = 1) -> Sender:
+    """Send objects as far as that goes; return the sender, closed.
+
+    The first is sent alone; of the others `window` are sent before an answer is awaited.
+    """
+    with Sender(port, window=window) as sender:
+        if sender.open() and sender.store_all(objects[:1]) and sender.store_all(objects[1:]):
             sender.release()
     return sender
 

@@ -67,9 +67,9 @@ def test_a_disk_that_fails_at_any_operation_is_never_success(
     with Tap(root, disk).laid(), Receiver(settings(), Spool(root, name_key=NAME_KEY, reserve_bytes=0)) as receiver:
         at_rest = threading.active_count()
         for number in itertools.count():
-            objects = things(1, study="2.25.50", size=600) + things(1, study=f"2.25.5{number}", size=600)
+            objects = things(1, study="2.25.50", size=600) + things(2, study=f"2.25.5{number}", size=600)
             with disk.failing_at(number):
-                sender = send_all(receiver.port, objects)
+                sender = send_all(receiver.port, objects, window=1 + number % 2)
                 wait_for(lambda: threading.active_count() == at_rest)
             # With the disk whole again the very next association is served.
             after = send_all(receiver.port, things(1, study="2.25.50", size=600))

@@ -30,13 +30,14 @@ IN_PARTS = {"write", "answer", "journal"}
 UNHARMED = ""
 
 
-def _lives(root: Path) -> Iterator[tuple[str, list[Thing], frozenset[str]]]:
+def _lives(root: Path, window: int) -> Iterator[tuple[str, list[Thing], frozenset[str]]]:
     """Start a receiver again and again, each dying one operation later; yield where, what was sent, what answered."""
 
     def one(number: int, *, within: bool) -> tuple[str, list[Thing], frozenset[str]]:
-        objects = things(1, study="2.25.60", size=600) + things(2, study=f"2.25.6{number}{within:d}", size=600)
+        objects = things(min(window, 2), study="2.25.60", size=600)
+        objects += things(2, study=f"2.25.6{number}{within:d}", size=600)
         with life(root, die_at=number, within=within) as receiver:
-            sender = send_all(receiver.port, objects) if receiver.listen() else None
+            sender = send_all(receiver.port, objects, window=window) if receiver.listen() else None
             if not receiver.died_at:
                 receiver.end()
         return receiver.died_at, sender.sent if sender else [], sender.acknowledged if sender else frozenset()
@@ -51,11 +52,12 @@ def _lives(root: Path) -> Iterator[tuple[str, list[Thing], frozenset[str]]]:
 
 
 @pytest.mark.slow
-def test_a_receiver_killed_at_any_operation_loses_nothing(tmp_path: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_receiver_killed_at_any_operation_loses_nothing(tmp_path: Path, ledger: Ledger, window: int) -> None:
     root = tmp_path / "spool"
     sent: dict[str, list[Thing]] = defaultdict(list)
     told: dict[str, list[str]] = defaultdict(list)
-    for step, objects, answered in _lives(root):
+    for step, objects, answered in _lives(root, window):
         sent[step] += objects
         told[step] += answered
         # After each kill, whatever came before it is still there, and once.
@@ -64,8 +66,9 @@ def test_a_receiver_killed_at_any_operation_loses_nothing(tmp_path: Path, ledger
     assert set(sent) >= {*STEPS, UNHARMED}
     assert not list((root / "incoming").iterdir())
     found = Found.among(everything, root)
+    how = "" if window == 1 else ", several objects at once"
     for step in STEPS:
-        ledger.enter(row(f"kill -9 at: {step}", sent=sent[step], acknowledged=told[step], found=found))
+        ledger.enter(row(f"kill -9 at: {step}{how}", sent=sent[step], acknowledged=told[step], found=found))
     _the_books_name_every_kill(root, told)
 
 

@@ -30,11 +30,11 @@ def _receive(
     with recorder.laid():
         spool = Spool(home / "data" / "spool", name_key=NAME_KEY, reserve_bytes=0)
         with Receiver(settings(), spool) as receiver:
-            senders += [Sender(receiver.port) for _ in associations]
+            senders += [Sender(receiver.port, window=1 + 3 * (number % 2)) for number, _ in enumerate(associations)]
 
             def send(sender: Sender, objects: list[Thing]) -> None:
                 assert sender.open()
-                assert all(sender.store(thing) for thing in objects)
+                assert sender.store_all(objects)
                 assert sender.release()
 
             threads = [threading.Thread(target=send, args=pair) for pair in zip(senders, associations, strict=True)]
@@ -62,7 +62,8 @@ def _judge(fault: str, states: list[Cut], sent: list[Thing], folder: Path) -> Ro
 
 
 def test_whatever_a_power_cut_leaves_holds_all_that_was_acknowledged(tmp_path: Path, ledger: Ledger) -> None:
-    associations = [things(2, study="2.25.81") + things(1, study="2.25.82"), things(2, study="2.25.82")]
+    # The second association sends all before it reads an answer: what arrives together is made durable together.
+    associations = [things(2, study="2.25.81"), things(3, study="2.25.82") + things(1, study="2.25.81")]
     sent = [thing for objects in associations for thing in objects]
 
     states = _receive(tmp_path / "disk", associations)
@@ -84,11 +85,13 @@ STEPS = {
 }
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["each", "together"])
 @pytest.mark.parametrize("step", STEPS)
-def test_the_suite_would_notice_a_step_taken_out(tmp_path: Path, ledger: Ledger, step: str) -> None:
+def test_the_suite_would_notice_a_step_taken_out(tmp_path: Path, ledger: Ledger, step: str, together: bool) -> None:
     # Larger than what is read from the network, and so written, at once.
     sent = things(2, study="2.25.83", size=400_000)
 
-    states = _receive(tmp_path / "disk", [sent], STEPS[step])
+    objects = [[], sent] if together else [sent]
+    states = _receive(tmp_path / "disk", objects, STEPS[step])
 
-    ledger.enter_loss(step, _judge(step, states, sent, tmp_path))
+    ledger.enter_loss(f"{step}, of several objects" if together else step, _judge(step, states, sent, tmp_path))

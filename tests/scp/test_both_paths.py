@@ -29,9 +29,12 @@ from tests.scp.wire import EXPLICIT, IMPLICIT, associate_rq, context_item, echo_
 MR = "1.2.840.10008.5.1.4.1.1.4"
 RELEASE = struct.pack(">BBII", 5, 0, 4, 0)
 ABORT = struct.pack(">BBII", 7, 0, 4, 0)
-TITLES = associate_rq(
-    context_item(1, CT, EXPLICIT), context_item(3, VERIFICATION, IMPLICIT), context_item(5, MR, IMPLICIT, EXPLICIT)
+CONTEXTS = (
+    context_item(1, CT, EXPLICIT),
+    context_item(3, VERIFICATION, IMPLICIT),
+    context_item(5, MR, IMPLICIT, EXPLICIT),
 )
+TITLES, WINDOW = associate_rq(*CONTEXTS), associate_rq(*CONTEXTS, window=4)
 
 
 @dataclass
@@ -161,6 +164,9 @@ GENERATED = {
         pdu(value(1, 1, b""), value(1, 3, COMMAND)) + pdv(1, 0, b"") + pdv(1, 0, DATA) + pdv(1, 2, b""), RELEASE
     ),
     "two objects before any answer": said((pdv(1, 3, COMMAND) + pdv(1, 2, DATA) + SECOND, 2), RELEASE),
+    "an asynchronous window that pynetdicom does not agree to": said(
+        (pdv(1, 3, COMMAND) + pdv(1, 2, DATA) + SECOND, 2), RELEASE, request=WINDOW
+    ),
     "echo between objects": said(pdv(1, 3, COMMAND) + pdv(1, 2, DATA), pdv(3, 3, echo_rq(9)), SECOND, RELEASE),
     "an object for each of two contexts": said(
         pdv(1, 3, COMMAND) + pdv(1, 2, DATA),

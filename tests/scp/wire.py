@@ -19,8 +19,12 @@ def context_item(context_id: int, abstract: str, *transfer: str) -> bytes:
     return _item(0x20, body + b"".join(_item(0x40, uid.encode()) for uid in transfer))
 
 
-def associate_rq(*contexts: bytes, calling: bytes = b"TESTSCU", called: bytes = b"CASEBRIDGE") -> bytes:
+def associate_rq(
+    *contexts: bytes, calling: bytes = b"TESTSCU", called: bytes = b"CASEBRIDGE", window: int = 1
+) -> bytes:
     user = _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"2.25.1")
+    if window != 1:
+        user += _item(0x53, struct.pack(">HH", window, 1))
     body = struct.pack(">HH", 1, 0) + called.ljust(16) + calling.ljust(16) + bytes(32)
     body += _item(0x10, b"1.2.840.10008.3.1.1.1") + b"".join(contexts) + _item(0x50, user)
     return struct.pack(">BBI", 1, 0, len(body)) + body
