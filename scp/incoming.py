@@ -17,6 +17,7 @@ from scp.sealing import PlainWriter, SealingWriter
 __all__ = ["Incoming", "commit_all"]
 
 _ROOM_CHECK_BYTES = 4 * 1024 * 1024
+_EARLY_START_BYTES = 8 * 1024 * 1024
 _EARLY_SYNC_BYTES = 64 * 1024 * 1024
 
 
@@ -62,6 +63,7 @@ class Incoming:
         self._part = spool.incoming_path(self._arrival_id)
         self._written = 0
         self._next_room_check = 0
+        self._next_start = _EARLY_START_BYTES
         self._next_sync = _EARLY_SYNC_BYTES
         self._require_room()
         try:
@@ -101,6 +103,10 @@ class Incoming:
                 self._next_room_check = self._written + _ROOM_CHECK_BYTES
             self._writer.write(data)
             self._written += len(data)
+            if self._written >= self._next_start:
+                # So that the disk works while the rest arrives.
+                self._disk.start_write(self._descriptor)
+                self._next_start = self._written + _EARLY_START_BYTES
             if self._written >= self._next_sync:
                 # So that the last sync of a large object does not outlast its sender's patience.
                 os.fdatasync(self._descriptor)

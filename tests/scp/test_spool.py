@@ -397,3 +397,21 @@ def test_two_hosts_write_one_spool(spool):
 
     assert len(found) == 80
     assert len({one.study_key for one in found}) == 1
+
+
+def test_a_large_object_is_on_its_way_to_the_disk_while_it_arrives(tmp_path):
+    class Starting(WatchedDisk):
+        def start_write(self, descriptor):
+            self.steps.append("start write")
+            super().start_write(descriptor)
+
+    disk = Starting()
+    spool = Spool(tmp_path / "spool", name_key=b"k" * 32, reserve_bytes=0, disk=disk)
+    spool.prepare()
+    disk.steps.clear()
+    incoming = spool.begin(facts())
+    for _ in range(20):
+        incoming.write(bytes(1024 * 1024))
+    incoming.abandon()
+
+    assert disk.steps == ["write", "start write", "start write"]
