@@ -1,6 +1,7 @@
 """The settings of an installation: every one with its default, its check, its meaning and the mend of a wrong value."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -275,10 +276,11 @@ class Settings(_Section):
         le=1000,
     )
     receiver_processes: int = _setting(
-        min(os.cpu_count() or 1, 4),
+        # macOS has no sockets that hand connections over with their boundaries kept.
+        min(os.cpu_count() or 1, 4) if sys.platform == "linux" else 1,
         "Processes that receive, behind one port.",
-        "give a number from 1 to 64",
-        "number of CPUs, 4 at most",
+        "give a number from 1 to 64; 1 on macOS",
+        "number of CPUs, 4 at most; 1 on macOS",
         ge=1,
         le=64,
     )
