@@ -5,6 +5,7 @@ here. Reporting is a thread of its own, since it waits for peers; results are cl
 """
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -88,7 +89,7 @@ class CommitmentDecisions:
             self._looked_twice.add(request.request_id)
             return False
         self._looked_twice.discard(request.request_id)
-        readable = {one.arrival_id for one in originals if self._can_be_read(one)}
+        readable = self._readable(originals)
         with self.database.write() as session:
             # By the clock that the originals are purged by, which is not that of this host.
             now = Leases(session).now()
@@ -111,12 +112,29 @@ class CommitmentDecisions:
         )
         return True
 
-    def _can_be_read(self, original: ReceivedInstance) -> bool:
+    def _readable(self, originals: Sequence[ReceivedInstance]) -> set[str]:
+        """Return the arrivals whose files are whole and durable.
+
+        What the scan found was perhaps never acknowledged: a kill comes between the name and its sync, too.
+        """
+        durable = {key for key in {one.study_key for one in originals} if self._is_synced(key)}
+        return {one.arrival_id for one in originals if one.study_key in durable and self._can_be_read(one)}
+
+    def _is_synced(self, study_key: str) -> bool:
         try:
-            self.spool.open_original(original.study_key, original.sop_key, original.arrival_id).close()
-        except (OSError, ScpError):
+            self.spool.sync_study(study_key)
+        except OSError:
             return False
         return True
+
+    def _can_be_read(self, original: ReceivedInstance) -> bool:
+        keys = (original.study_key, original.sop_key, original.arrival_id)
+        try:
+            self.spool.sync_original(*keys)
+            with self.spool.open_original(*keys) as file:
+                return file.seek(0, os.SEEK_END) == original.size_bytes
+        except (OSError, ScpError):
+            return False
 
     def _is_there(self, original: ReceivedInstance) -> bool:
         return self.spool.path(original.study_key, original.sop_key, original.arrival_id).is_file()

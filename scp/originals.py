@@ -113,6 +113,21 @@ class Originals:
         """
         return self._open(self.path(study_key, sop_key, arrival_id))
 
+    def sync_original(self, study_key: str, sop_key: str, arrival_id: str) -> None:
+        """Make the content of an original durable, whoever wrote it."""
+        descriptor = os.open(self.path(study_key, sop_key, arrival_id), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_study(self, study_key: str) -> None:
+        """Make the names of a study's originals, and its own, durable."""
+        if not is_key(study_key):
+            raise ValueError("a key is 32 lower-case hex digits")
+        self._disk.sync_folder(self._studies / study_key)
+        self._disk.sync_folder(self._studies)
+
     def write_beside(self, study_key: str, sop_key: str, arrival_id: str, suffix: str, data: bytes) -> None:
         """Keep something derived from an original beside it, durable when this returns; it goes when the original goes.
 

@@ -155,6 +155,7 @@ class Commitments:
                 CommitmentRow.transaction_key == request.transaction_key,
                 CommitmentRow.list_digest == _digest(request.references),
                 CommitmentRow.request_id != request.request_id,
+                CommitmentRow.calling_ae == request.calling_ae,
                 CommitmentRow.state == CommitmentState.DECIDED,
             )
             .values(state=CommitmentState.REPEATED)

@@ -1,6 +1,8 @@
 """Storage commitment from the request to the report: what is promised, what is not, and what a restart changes."""
 
+import errno
 import logging
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from config import load_settings
 from scp.arrival import Arrival, new_arrival_id
 from scp.commitment_data import Reference
 from scp.commitment_files import CommitmentRequest, CommitmentResult
+from scp.disk import Disk
 from scp.journal import AssociationFacts, Outcome
 from scp.peers import CommitmentRule
 from scp.reporting import report_commitment
@@ -95,14 +98,19 @@ def reports(database: Database, spool: Spool, peer: Peer) -> Reports:
 
 
 def ask(
-    spool: Spool, *instances: str, sop_class: str = CT, transaction: str = TRANSACTION, association: str = "a" * 32
+    spool: Spool,
+    *instances: str,
+    sop_class: str = CT,
+    transaction: str = TRANSACTION,
+    association: str = "a" * 32,
+    calling: str = "MODALITY",
 ) -> str:
     """Leave a request as the receiver does; return its id."""
     request = CommitmentRequest(
         request_id=new_arrival_id(),
         identified_transaction_uid=transaction,
         references=tuple(Reference(sop_class_uid=sop_class, identified_sop_instance_uid=one) for one in instances),
-        calling_ae="MODALITY",
+        calling_ae=calling,
         called_ae="CASEBRIDGE",
         peer_address="127.0.0.1",
         association_id=association,
@@ -177,13 +185,17 @@ def test_an_instance_of_another_class_is_a_conflict(spool: Spool, scanning: Scan
     assert outcome_of(result_of(spool, request_id)) == ([], {uid(1, 1, 1): 0x0119})
 
 
-@pytest.mark.parametrize("fault", ["gone", "quarantine"])
+@pytest.mark.parametrize("fault", ["gone", "quarantine", "cut off"])
 def test_an_original_that_cannot_be_read_is_a_processing_failure(spool: Spool, scanning: Scanner, fault: str) -> None:
     arrived = arrive(spool, 1, 1)
     path = spool.path(arrived.study_key, arrived.sop_key, arrived.arrival_id)
     if fault == "gone":
         scanning.tick()
         path.unlink()
+    elif fault == "cut off":
+        # As a restored backup may have it, or a disk after a crash.
+        scanning.tick()
+        os.truncate(path, path.stat().st_size // 2)
     else:
         path.write_bytes(b"not what was received")
     request_id = ask(spool, uid(1, 1, 1))
@@ -192,6 +204,46 @@ def test_an_original_that_cannot_be_read_is_a_processing_failure(spool: Spool, s
     scanning.tick()
 
     assert outcome_of(result_of(spool, request_id)) == ([], {uid(1, 1, 1): 0x0110})
+
+
+class SyncingDisk(Disk):
+    """Remembers what was synced."""
+
+    def __init__(self) -> None:
+        self.synced: set[int] = set()
+        self.is_broken = False
+
+    def sync(self, descriptor: int) -> None:
+        super().sync(descriptor)
+        self.synced.add(os.fstat(descriptor).st_ino)
+
+    def sync_folder(self, folder: Path) -> None:
+        if self.is_broken and folder.parent.name == "studies":
+            raise OSError(errno.EIO, "broken")
+        super().sync_folder(folder)
+        self.synced.add(folder.stat().st_ino)
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_nothing_is_promised_that_was_found_and_never_synced(
+    database: Database, tmp_path: Path, is_broken: bool
+) -> None:
+    arrived = arrive(spool_in(tmp_path), 1, 1)
+    disk = SyncingDisk()
+    # As after a kill between the rename and the sync of the folder: the peer sends no more, and asks.
+    spool = Spool(tmp_path / "spool", name_key=b"n" * 32, reserve_bytes=0, disk=disk)
+    path = spool.path(arrived.study_key, arrived.sop_key, arrived.arrival_id)
+    disk.is_broken = is_broken
+    decisions = CommitmentDecisions(database=database, spool=spool, keep_days=30)
+    request_id = ask(spool, uid(1, 1, 1))
+
+    scanner(database, spool, Engine(), commitments=decisions).tick()
+
+    if is_broken:
+        assert outcome_of(result_of(spool, request_id)) == ([], {uid(1, 1, 1): 0x0110})
+        return
+    assert outcome_of(result_of(spool, request_id)) == ([uid(1, 1, 1)], {})
+    assert {one.stat().st_ino for one in (path, path.parent, path.parent.parent)} <= disk.synced
 
 
 def test_a_file_that_the_scan_did_not_see_yet_is_looked_for_before_a_request_fails(
@@ -291,6 +343,21 @@ def test_the_same_request_again_is_answered_again_and_only_once(
     assert again is not None
     assert again >= until
     assert list((spool.root / "commitments").iterdir()) == []
+
+
+def test_another_peer_that_asks_the_same_takes_no_report_away(
+    database: Database, spool: Spool, scanning: Scanner, reports: Reports, peer: Peer
+) -> None:
+    arrive(spool, 1, 1)
+    first = ask(spool, uid(1, 1, 1))
+    scanning.tick()
+    ask(spool, uid(1, 1, 1), calling="STRANGER")
+    scanning.tick()
+
+    assert record_of(database, first).state is CommitmentState.DECIDED
+    reports.tick()
+
+    assert "MODALITY" in {one.calling_ae for one in peer.reports}
 
 
 def test_a_transaction_in_use_for_other_instances_fails_as_a_duplicate(spool: Spool, scanning: Scanner) -> None:
