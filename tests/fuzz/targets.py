@@ -75,9 +75,8 @@ class _MemoryDisk(Disk):
 
 @cache
 def _folder() -> Path:
-    """A folder of this process in memory."""
-    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix=f"fuzz-{os.getpid()}-", dir=base))
+    """A folder of this process."""
+    return Path(tempfile.mkdtemp(prefix=f"fuzz-{os.getpid()}-"))
 
 
 def clean() -> None:
