@@ -48,7 +48,9 @@ class CertificateIdentity:
 
     def is_any_of(self, entries: Iterable[str]) -> bool:
         """Tell whether one of a rule's entries means this certificate."""
-        known = {self.fingerprint, *(name.casefold() for name in self.names)}
+        # A name in the form of a fingerprint would pass for another certificate.
+        names = {name.casefold() for name in self.names}
+        known = {self.fingerprint, *(name for name in names if not name.startswith(_DIGEST))}
         return any(entry.casefold() in known for entry in entries)
 
 

@@ -156,8 +156,9 @@ class Originals:
         self._write(target, self._sealed(target, data), partial(_has_original, target.parent))
 
     def read_beside_study(self, study_key: str, suffix: str) -> bytes | None:
-        """Return what was kept beside the originals of a study; None where there is nothing."""
-        return self._read(self._of_study(study_key, suffix))
+        """Return what was kept beside the originals of a study; None where there is nothing, or no original."""
+        path = self._of_study(study_key, suffix)
+        return self._read(path) if _has_original(path.parent) else None
 
     def remove(self, study_key: str, sop_key: str, arrival_id: str) -> bool:
         """Delete an original and all that lies beside it, durably, and return whether it was there.

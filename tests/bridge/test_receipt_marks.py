@@ -99,6 +99,15 @@ def test_it_is_written_once(spool: Spool) -> None:
     assert SpoolMarks(spool=spool).identified_accession_end(arrived.study_key) == "1111"
 
 
+def test_it_is_not_shown_once_the_last_original_is_in_quarantine(spool: Spool) -> None:
+    arrived = arrive(spool, 1)
+    keep_accession_end(spool, arrived.study_key, received(AccessionNumber="ACC-4711"))
+    spool.path(arrived.study_key, arrived.sop_key, arrived.arrival_id).write_bytes(b"damaged")
+    spool.scan()
+    assert spool.quarantined() == 1
+    assert SpoolMarks(spool=spool).identified_accession_end(arrived.study_key) is None
+
+
 def test_it_never_comes_after_the_originals(spool: Spool) -> None:
     arrived = arrive(spool, 1)
     spool.remove(arrived.study_key, arrived.sop_key, arrived.arrival_id)

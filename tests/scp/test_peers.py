@@ -213,6 +213,14 @@ def test_the_common_name_counts_where_there_is_no_dns_name():
     assert not CertificateIdentity(fingerprint=FINGERPRINT).is_any_of([""])
 
 
+def test_a_name_that_looks_like_a_fingerprint_is_none():
+    impostor = CertificateIdentity(fingerprint="sha256:" + "ef" * 32, common_name=FINGERPRINT)
+    assert not impostor.is_any_of([FINGERPRINT])
+    impostor = CertificateIdentity(fingerprint="sha256:" + "ef" * 32, dns_names=(FINGERPRINT, "pacs.example"))
+    assert not impostor.is_any_of([FINGERPRINT])
+    assert impostor.is_any_of(["pacs.example"])
+
+
 def test_the_closest_rule_is_the_one_that_a_peer_sends_under():
     wide = PeerRule(calling_ae="*", addresses=("10.0.0.0/8",), max_associations=1)
     rules = PeerRules(rules=(wide, *TIED.rules))
