@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bridge.keys import Keys, SecretError, check_folder, create_secret, load_keys
+from bridge.keys import SPOOL_RECORD, Keys, SecretError, check_folder, create_secret, load_keys
 from config.settings import Peer, Settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def open_spool(settings: Settings) -> "Spool":
     from scp.spool import Spool  # noqa: PLC0415
 
     keys, spool_keys = keys_of(settings), load_spool_keys(settings)
-    check_folder(settings.spool_dir, keys)
+    check_folder(settings.spool_dir, keys, record=settings.data_dir / SPOOL_RECORD)
     check_spool_keys(settings.spool_dir, spool_keys)
     return Spool(
         settings.spool_dir,

@@ -11,6 +11,8 @@ from pathlib import Path
 SECRET_BYTES = 32
 KEY_MARK = "secret.check"
 """File of a spool that tells under which secret it was written; nobody learns the secret from it."""
+SPOOL_RECORD = "spool-in-use"
+"""File of the data folder that remembers which spool was in use."""
 
 
 class SecretError(Exception):
@@ -102,18 +104,33 @@ def _write_once(path: Path, text: str) -> None:
         os.close(folder)
 
 
-def check_folder(folder: Path, keys: Keys) -> None:
-    """Mark a folder as written under this secret, or refuse one that was written under another.
+def check_folder(folder: Path, keys: Keys, *, record: Path) -> None:
+    """Mark a folder as written under this secret, or refuse one that is not the one we know.
 
     A receiver or worker that made itself a secret of its own beside a shared spool would split studies and give one
-    case two sets of pseudonyms; so would a start without the secret that the data was made with.
+    case two sets of pseudonyms; so would a start without the secret that the data was made with. And a receiver that
+    starts while its volume is not mounted would fill the mount point, which nobody sees any more once it is.
+
+    Parameters
+    ----------
+    folder
+        The spool.
+    keys
+        The keys of the installation.
+    record
+        File that remembers which spool was in use.
 
     Raises
     ------
     SecretError
-        When the folder belongs to another secret.
+        When the folder belongs to another secret, or was in use and has lost its mark.
     """
     mark = folder / KEY_MARK
+    if not mark.exists() and _recorded(record) == str(folder):
+        raise SecretError(
+            f"{folder} was in use and is empty now: is its volume mounted? "
+            f"If a new, empty spool is meant, delete {record}"
+        )
     digest = hmac.new(keys.name_key, b"casebridge/1/folder", hashlib.sha256).hexdigest()
     if folder.is_dir() and not mark.exists():
         _write_once(mark, digest)
@@ -123,3 +140,13 @@ def check_folder(folder: Path, keys: Keys) -> None:
                 f"the data in {folder} was received under another secret; restore that secret file, "
                 "or point CASEBRIDGE_SECRET_FILE to it"
             )
+        if _recorded(record) != str(folder):
+            with suppress(OSError):  # a process that may only read there relies on the others
+                record.write_text(f"{folder}\n", encoding="utf-8")
+
+
+def _recorded(record: Path) -> str:
+    try:
+        return record.read_text(encoding="utf-8").rstrip("\n")
+    except OSError:
+        return ""

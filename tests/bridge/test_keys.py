@@ -1,3 +1,4 @@
+import shutil
 import stat
 import threading
 
@@ -70,10 +71,41 @@ def test_a_damaged_secret_is_refused(tmp_path, text):
 
 def test_a_spool_written_under_one_secret_is_refused_under_another(tmp_path):
     ours, others = Keys.derive(b"\x07" * 32), Keys.derive(b"\x08" * 32)
-    check_folder(tmp_path / "not made yet", others)
-    check_folder(tmp_path, ours)
-    check_folder(tmp_path, ours)
+    spool, record = tmp_path / "spool", tmp_path / "spool-in-use"
+    check_folder(spool, others, record=record)
+    spool.mkdir()
+    check_folder(spool, ours, record=record)
+    check_folder(spool, ours, record=record)
     with pytest.raises(SecretError, match="another secret"):
-        check_folder(tmp_path, others)
-    assert stat.S_IMODE((tmp_path / "secret.check").stat().st_mode) == 0o600
-    assert [entry.name for entry in tmp_path.iterdir()] == ["secret.check"]
+        check_folder(spool, others, record=record)
+    assert stat.S_IMODE((spool / "secret.check").stat().st_mode) == 0o600
+    assert [entry.name for entry in spool.iterdir()] == ["secret.check"]
+
+
+def test_a_spool_whose_volume_is_not_mounted_is_not_begun_anew(tmp_path):
+    ours = Keys.derive(b"\x07" * 32)
+    spool, record = tmp_path / "spool", tmp_path / "spool-in-use"
+    spool.mkdir()
+    check_folder(spool, ours, record=record)
+    spool.rename(tmp_path / "volume")
+    for _ in ("without a folder", "with an empty mount point"):
+        with pytest.raises(SecretError, match="is its volume mounted"):
+            check_folder(spool, ours, record=record)
+        spool.mkdir(exist_ok=True)
+    assert not list(spool.iterdir())
+
+    spool.rmdir()
+    (tmp_path / "volume").rename(spool)
+    check_folder(spool, ours, record=record)
+
+
+def test_another_or_a_new_spool_can_be_chosen(tmp_path):
+    ours = Keys.derive(b"\x07" * 32)
+    old, new, record = tmp_path / "old", tmp_path / "new", tmp_path / "spool-in-use"
+    for folder in (old, new):
+        folder.mkdir()
+        check_folder(folder, ours, record=record)
+    shutil.rmtree(new)
+    record.unlink()
+    new.mkdir()
+    check_folder(new, ours, record=record)
