@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from bridge.rejected_peers import explanation, no_rule_because, shown_certificate, single_address
+from bridge.rejected_peers import explanation, is_tied, no_rule_because, shown_certificate, single_address
 from cases.errors import CaseError, InvalidChangeError, StoreUnavailableError
 from cases.peers import (
     AllowedPeer,
@@ -73,7 +73,7 @@ class BridgePeers:
             books = Peers(session)
             rejected, kinds, senders = books.rejected(limit=REJECTED_SHOWN), books.rejected_kinds(), books.senders()
         of_settings = self._rules.of_settings()
-        in_force = replace(of_settings, rules=of_settings.rules + tuple(map(_as_read, added)))
+        in_force = self._in_force(added)
         of_address = _successes(senders, lambda sender: sender.peer_address)
         of_title = _successes(senders, lambda sender: sender.calling_ae)
         return PeerOverview(
@@ -84,7 +84,7 @@ class BridgePeers:
                     peer=peer,
                     explanation=explanation(peer.rule),
                     is_allowed=is_allowed,
-                    can_be_allowed=not is_allowed and no_rule_because(peer) is None,
+                    can_be_allowed=not is_allowed and no_rule_because(peer, in_force) is None,
                     success_of_address=of_address.get(peer.peer_address),
                     success_of_title=of_title.get(peer.calling_ae),
                 )
@@ -94,6 +94,10 @@ class BridgePeers:
             rejected_left_out=max(0, kinds - len(rejected)),
             senders=senders,
         )
+
+    def _in_force(self, added: Iterable[AllowedPeer]) -> PeerRules:
+        of_settings = self._rules.of_settings()
+        return replace(of_settings, rules=of_settings.rules + tuple(map(_as_read, added)))
 
     def _is_allowed(self, rules: PeerRules, peer: RejectedPeer) -> bool:
         refusal = judge(
@@ -128,7 +132,8 @@ class BridgePeers:
     def allow_rejected(self, actor: str, rejected_id: str, *, note: str = "") -> ShownPeerRule:
         """Let in exactly the AE title that was rejected, from exactly its address.
 
-        Where its certificate was what a rule did not name, the new rule names it.
+        Where its certificate was what a rule did not name, or its AE title is tied to certificates, the new rule names
+        the certificate that it showed.
 
         Raises
         ------
@@ -139,10 +144,12 @@ class BridgePeers:
         """
         with self._database.read() as session:
             peer = Peers(session).rejected_peer(rejected_id)
-        fault = no_rule_because(peer)
+            in_force = self._in_force(AddedRules(session).in_force())
+        fault = no_rule_because(peer, in_force)
         if fault is not None:
             raise InvalidChangeError(fault)
-        identity = shown_certificate(peer) if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER else None
+        is_named = peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER or is_tied(in_force, peer)
+        identity = shown_certificate(peer) if is_named else None
         rule = NewPeerRule(
             calling_ae=peer.calling_ae,
             addresses=(str(single_address(peer.peer_address)),),

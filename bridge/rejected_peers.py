@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from bridge.handshakes import EXPLANATIONS as TLS_EXPLANATIONS
 from cases.peers import RejectedPeer
 from scp.certificates import CertificateIdentity
-from scp.peers import ANY_CALLING_AE, Refusal
+from scp.peers import ANY_CALLING_AE, PeerRules, Refusal
 
 EXPLANATIONS: Mapping[Refusal, str] = {
     Refusal.UNKNOWN_CALLING_AE: "No rule names this AE title. If it is one of your senders, allow it from this "
@@ -43,8 +43,22 @@ def explanation(rule: str) -> str:
     return EXPLANATIONS[Refusal(rule)] if rule in set(Refusal) else TLS_EXPLANATIONS.get(rule, _UNNAMED)
 
 
-def no_rule_because(peer: RejectedPeer) -> str | None:
-    """Return why no rule would let in exactly this peer, None where one would."""
+def is_tied(rules: PeerRules, peer: RejectedPeer) -> bool:
+    """Tell whether every rule that speaks of a peer's AE title asks for a certificate: one more must do so too."""
+    of_title = [rule for rule in rules.rules if rule.calling_ae in {peer.calling_ae, ANY_CALLING_AE}]
+    return bool(of_title) and all(rule.certificates for rule in of_title)
+
+
+def no_rule_because(peer: RejectedPeer, rules: PeerRules) -> str | None:
+    """Return why no rule would let in exactly this peer, None where one would.
+
+    Parameters
+    ----------
+    peer
+        The peer.
+    rules
+        The rules in force.
+    """
     if peer.rule not in _HELPED_BY_A_RULE:
         return f"no peer rule helps here: {explanation(peer.rule)[:1].lower()}{explanation(peer.rule)[1:]}"
     if single_address(peer.peer_address) is None:
@@ -53,6 +67,8 @@ def no_rule_because(peer: RejectedPeer) -> str | None:
         return "this peer calls itself *, which in a rule means any AE title: have its AE title changed"
     if peer.rule == Refusal.CERTIFICATE_NOT_OF_PEER and shown_certificate(peer) is None:
         return "the certificate is not known any more: allow the peer by its fingerprint"
+    if is_tied(rules, peer) and shown_certificate(peer) is None:
+        return "its AE title is tied to certificates, and it showed none: have it show one, or add a rule in full"
     return None
 
 

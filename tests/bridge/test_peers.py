@@ -8,6 +8,7 @@ import pytest
 
 from bridge.peers import REJECTED_SHOWN, BridgePeers, keep_peers_in_step
 from bridge.rejected_peers import EXPLANATIONS
+from cases.errors import InvalidChangeError
 from cases.model import AssociationOutcome, AssociationSummary
 from cases.peers import NewPeerRule
 from cases.store import Database, Intake
@@ -91,6 +92,44 @@ def test_the_scanner_goes_on_when_the_file_cannot_be_written(
         keep_peers_in_step(peers)
 
     assert "cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("tied", "shown", "named"),
+    [
+        ((PeerRule(calling_ae="PACS", addresses=("10.0.0.0/8",), certificates=("pacs.example",)),), True, True),
+        ((PeerRule(calling_ae="PACS", addresses=("10.0.0.0/8",), certificates=("pacs.example",)),), False, None),
+        ((PeerRule(calling_ae="PACS", addresses=("10.0.0.0/8",)),), True, False),
+        ((PeerRule(calling_ae="*", addresses=("10.0.0.0/8",), certificates=("pacs.example",)),), False, None),
+    ],
+)
+def test_letting_a_second_address_in_does_not_untie_a_title_from_its_certificate(
+    peers: BridgePeers, database: Database, tied: tuple[PeerRule, ...], shown: bool, named: bool | None
+) -> None:
+    write_peer_rules(peers._path.with_name("peers.json"), PeerRules(rules=tied))
+    fingerprint = "sha256:" + "ab" * 32
+    with database.write() as session:
+        Intake(session).record_association(
+            AssociationSummary(
+                association_id="1" * 32,
+                calling_ae="PACS",
+                called_ae="CASEBRIDGE",
+                peer_address="192.0.2.7",
+                started_at=NOON,
+                ended_at=NOON,
+                outcome=AssociationOutcome.REJECTED,
+                rule="address-not-allowed",
+                certificate=f"{fingerprint} pacs.example" if shown else "",
+            )
+        )
+    [rejected] = peers.overview().rejected
+    assert rejected.can_be_allowed is (named is not None)
+    if named is None:
+        with pytest.raises(InvalidChangeError, match="certificate"):
+            peers.allow_rejected("admin", rejected.peer.id)
+        assert titles(peers) == [tied[0].calling_ae]
+        return
+    assert peers.allow_rejected("admin", rejected.peer.id).certificates == ((fingerprint,) if named else ())
 
 
 def test_only_the_latest_kinds_are_listed_and_the_rest_counted(peers: BridgePeers, database: Database) -> None:
