@@ -6,7 +6,7 @@ from collections.abc import Callable
 from bridge.purges import ACTOR, LEFTOVERS, record_quarantine
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
-from cases.store import Audit, Database
+from cases.store import Audit, Commitments, Database, Leases
 from scp.spool import Spool
 
 log = logging.getLogger("casebridge.retention")
@@ -33,7 +33,12 @@ def clear_leftovers(
     now
         The moment to which its days are counted, in s since 1970; this one, if not given.
     """
-    names = spool.leftovers.purge_quarantine(days=quarantine_days, now=now)
+    # Damaged or not, what was promised stays for its time: perhaps it can be mended.
+    arrivals = spool.leftovers.quarantined_arrivals()
+    with database.read() as session:
+        promised = Commitments(session).promised(arrivals, Leases(session).now())
+    kept = {arrivals[arrival_id] for arrival_id in promised}
+    names = spool.leftovers.purge_quarantine(days=quarantine_days, now=now, promised=kept)
     cleared = {
         "unfinished": _count(spool.leftovers.clear_unfinished),
         "orphans": _count(spool.leftovers.clear_orphans),

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from scp.disk import LONG_SILENT_S, Disk
 __all__ = ["Leftovers"]
 
 _DAY_S = 86_400.0
+_ORIGINAL = re.compile(r"[0-9a-f]{32}-([0-9a-f]{32})\.dcm")
 _DERIVED = re.compile(r"([0-9a-f]{32}-[0-9a-f]{32}|study)\..+")
 
 
@@ -68,7 +69,13 @@ class Leftovers:
                         cleared += 1
         return cleared
 
-    def purge_quarantine(self, *, days: float, now: float | None = None) -> list[str]:
+    def quarantined_arrivals(self) -> dict[str, str]:
+        """Return the arrivals whose originals are in quarantine, each with the name of its file."""
+        with os.scandir(self._root / "quarantine") as entries:
+            names = [entry.name for entry in entries]
+        return {match[1]: name for name in names if (match := _ORIGINAL.fullmatch(name)) is not None}
+
+    def purge_quarantine(self, *, days: float, now: float | None = None, promised: Collection[str] = ()) -> list[str]:
         """Delete what has been in quarantine for so many days, and return the names.
 
         Parameters
@@ -77,11 +84,13 @@ class Leftovers:
             Counted from the last change of the file or its name, whichever came later.
         now
             The moment to count to, in s since 1970; this one, if not given.
+        promised
+            Names of files that stay: somebody was promised that they do.
         """
         moment = time.time() if now is None else now
         purged = []
         folder = self._root / "quarantine"
-        for path in sorted(folder.iterdir()):
+        for path in sorted(path for path in folder.iterdir() if path.name not in promised):
             with suppress(FileNotFoundError):
                 facts = path.stat()
                 if moment - max(facts.st_mtime, facts.st_ctime) > days * _DAY_S:

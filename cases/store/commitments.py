@@ -128,6 +128,16 @@ class Commitments:
             found += [instance_value(row) for row in self._session.scalars(query.with_for_update() if lock else query)]
         return found
 
+    def promised(self, arrival_ids: Collection[str], now: datetime) -> set[str]:
+        """Return those of the arrivals that storage commitment keeps."""
+        found = set[str]()
+        for ids in _batches(sorted(arrival_ids)):
+            query = select(ReceivedInstanceRow.arrival_id).where(
+                ReceivedInstanceRow.arrival_id.in_(ids), ReceivedInstanceRow.committed_until > now
+            )
+            found.update(self._session.scalars(query))
+        return found
+
     def _promise(self, arrival_ids: Iterable[str], until: datetime) -> None:
         for ids in _batches(list(dict.fromkeys(arrival_ids))):
             self._session.execute(

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
+from sqlalchemy import update
 
 from bridge.commitments import GIVE_UP_H, CommitmentDecisions, CommitmentReports
+from bridge.leftovers import clear_leftovers
 from bridge.retention import Retention
 from bridge.scanner import Scanner
 from cases.blobs import LocalBlobs
 from cases.commitments import CommitmentRecord, CommitmentState
 from cases.model import InstanceOutcome
 from cases.store import Commitments, Database, Holds, Intake
+from cases.store.rows import ReceivedInstanceRow
 from config import load_settings
 from scp.arrival import Arrival, new_arrival_id
 from scp.commitment_data import Reference
@@ -282,6 +286,28 @@ def test_a_promised_original_stays_whatever_becomes_of_it(
         retention(database, spool, tmp_path).tick()
         assert spool.path(kept.study_key, kept.sop_key, kept.arrival_id).is_file()
         assert not spool.path(other.study_key, other.sop_key, other.arrival_id).exists()
+
+
+def test_a_promised_original_that_is_damaged_later_stays_in_quarantine_for_its_time(
+    database: Database, spool: Spool, scanning: Scanner, tmp_path: Path
+) -> None:
+    kept, other = arrive(spool, 1, 1), arrive(spool, 1, 2)
+    ask(spool, uid(1, 1, 1))
+    scanning.tick()
+    for arrived in (kept, other):
+        spool.path(arrived.study_key, arrived.sop_key, arrived.arrival_id).write_bytes(b"damaged on the disk")
+    spool.scan()
+    assert spool.quarantined() == 2
+    later = time.time() + 5 * 86400
+
+    clear_leftovers(database, spool, LocalBlobs(tmp_path / "blobs"), quarantine_days=1, now=later)
+
+    names = [path.name for path in (spool.root / "quarantine").iterdir()]
+    assert names == [f"{kept.sop_key}-{kept.arrival_id}.dcm"]
+    with database.write() as session:
+        session.execute(update(ReceivedInstanceRow).values(committed_until=datetime.now(UTC)))
+    clear_leftovers(database, spool, LocalBlobs(tmp_path / "blobs"), quarantine_days=1, now=later)
+    assert spool.quarantined() == 0
 
 
 def test_nothing_is_promised_between_the_look_for_what_is_due_and_its_deletion(
