@@ -212,7 +212,7 @@ def _show_associations(receipt: Receipt, console: Console) -> None:
 def _show_series(receipt: Receipt, console: Console) -> None:
     if not receipt.series:
         return
-    table = _table("Series", right=1, columns=4)
+    table = _table("Series: images, instance numbers", right=1, columns=4)
     for series in receipt.series:
         facts = series.facts
         stated = f" of {facts.stated} stated" if facts.stated is not None else ""

@@ -170,7 +170,7 @@ def _show_receipts(senders: list[dict[str, Any]], console: Console) -> None:
     named = [sender for sender in senders if sender["last_receipt"]]
     if not named:
         return
-    table = Table(title="\nLatest receipt of each sender (casebridge receipts CODE)", title_justify="left", box=None)
+    table = Table(title="\nLatest receipt by sender", title_justify="left", box=None)
     for name in ("sender", "receipt"):
         table.add_column(name)
     for sender in named:

@@ -234,5 +234,5 @@ def _of_numbers(series: Sequence[SeriesFacts]) -> list[Finding]:
         parts += [f"{late} series do not begin with 1"] if late else []
         detail = " and ".join(parts)
         return [Finding(rule=rule, state=ReceiptState.UNKNOWN, detail=detail)]
-    detail = f"the instance numbers of all {len(series)} series run from their first without a gap"
+    detail = "the instance numbers of each series run from the first without a gap"
     return [Finding(rule=rule, state=ReceiptState.PROBABLY_COMPLETE, detail=detail)]
