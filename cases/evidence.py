@@ -173,8 +173,12 @@ def _of_list(one: ListedInstances) -> Finding:
     if one.missing and one.is_of_others:
         detail += ", which may lack some of another study"
         return Finding(rule=one.rule, state=ReceiptState.UNKNOWN, detail=detail)
-    state = ReceiptState.SHORT if one.missing else ReceiptState.COMPLETE
-    return Finding(rule=one.rule, state=state, missing=one.missing, detail=detail)
+    if one.missing:
+        return Finding(rule=one.rule, state=ReceiptState.SHORT, missing=one.missing, detail=detail)
+    # A modality may ask for commitment image by image: its list says what it sent so far, not all that will come.
+    is_of_whole_study = one.rule is EvidenceRule.MANIFEST
+    state = ReceiptState.COMPLETE if is_of_whole_study else ReceiptState.PROBABLY_COMPLETE
+    return Finding(rule=one.rule, state=state, detail=detail)
 
 
 def _of_study_count(objects: int, stated: int) -> Finding:

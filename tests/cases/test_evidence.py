@@ -58,7 +58,7 @@ CASES = [
     ({"series": (series(stated=10), series())}, "probably-complete", 0, "instance-numbers"),
     ({"lists": (listed(),)}, "complete", 0, "manifest"),
     ({"lists": (listed(count=12, missing=2),)}, "short", 2, "manifest"),
-    ({"lists": (listed(COMMITMENT),)}, "complete", 0, "commitment"),
+    ({"lists": (listed(COMMITMENT),)}, "probably-complete", 0, "commitment"),
     ({"lists": (listed(COMMITMENT, missing=3),)}, "short", 3, "commitment"),
     ({"lists": (listed(COMMITMENT, missing=3, is_of_others=True),)}, "unknown", 0, "commitment"),
     ({"lists": (listed(COMMITMENT, leaves_out=True),)}, "unknown", 0, "nothing-known"),
