@@ -120,6 +120,7 @@ class Acceptor:
             If the certificate cannot be used.
         """
         silence_libraries()
+        _allow_descriptors()
         self._certificate = server_certificate(self._settings)
         self._spool.prepare()
         self._listeners = open_listeners(self._settings)
@@ -245,7 +246,11 @@ class Acceptor:
             and time.monotonic() >= self._due_at
             and not self._is_stopping
         ):
-            self._fork()
+            try:
+                self._fork()
+            except OSError as error:
+                _log.warning("A receiver process cannot be started now.", extra={"errno": error.errno})
+                self._due_at = time.monotonic() + _PAUSES_S[-1]
         is_able = bool(self._children)
         if is_able != self._is_accepting:
             # Without a child, connections wait in the backlog.
@@ -261,7 +266,12 @@ class Acceptor:
         if self._certificate is not None:
             self._certificate.context()  # a child begins with the last good one
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             status = 1
             try:

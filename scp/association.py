@@ -319,11 +319,12 @@ class ReceivingAssociation(Association):  # type: ignore[misc] # pynetdicom has 
     def close_transport(self, *, wait_s: float) -> None:
         """Close the connection and wait for the thread that reads it."""
         sock = self.dul.socket
+        # Asked for once: the other thread may let go of it meanwhile.
+        connection = None if sock is None else sock.socket
         if self.dul.is_alive():
             self.dul.kill_dul()
             self.dul.join(timeout=0.2)
-        if sock is not None and sock.socket is not None:
-            connection = sock.socket
+        if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             if self.dul.is_alive():

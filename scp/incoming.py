@@ -140,8 +140,15 @@ class Incoming:
         ------
         SpoolFullError
             If the study would be larger than allowed; the file is gone then.
+        SpoolUnavailableError
+            If the study cannot be counted; the file is gone then.
         """
-        if not self._spool.has_study_room(self._spool.study_key(identified_study_uid), self._written):
+        try:
+            has_room = self._spool.has_study_room(self._spool.study_key(identified_study_uid), self._written)
+        except OSError as error:
+            self.abandon()
+            raise spool_error(error) from None
+        if not has_room:
             self.abandon()
             raise SpoolFullError("Study too large here; ask for a higher max_study_mb", reason="study-too-large")
 

@@ -44,7 +44,9 @@ _LINGER_S = 0.001
 """How long a batch waits for the next bytes of a peer that may send more before it reads an answer; one that sent a
 single request last time is not waited for."""
 _MAX_LINGER_S = 0.01
-"""How long a whole object waits for its batch at most."""
+"""How long a whole object waits for its batch at most, where nothing comes."""
+_MAX_HELD_S = 0.5
+"""How long it waits at most while bytes of the next ones come."""
 
 CONNECTION_CLOSED = "Evt17"
 INVALID_PDU = "Evt19"
@@ -309,6 +311,8 @@ class ReceivingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom has n
         assert self.messages is not None
         done = self._parser.feed(self._buffer[:end])
         self.messages.write_out()
+        if self.messages.waiting and self.messages.waited_s > _MAX_HELD_S:
+            self._settle()
         rest = end - done
         if rest and not self._parser.is_inside and self._buffer[done] != _P_DATA:
             done += self._take_other(self._buffer[done:end])
@@ -372,10 +376,11 @@ class ReceivingDUL(DULServiceProvider):  # type: ignore[misc] # pynetdicom has n
 
     def _report(self) -> None:
         """Send a commitment report that is due, while the peer is silent."""
-        if self.messages is not None and self.event_queue.empty():
-            pdus = self.messages.report()
-            if pdus:
-                self.socket.send(pdus)
+        assert self.messages is not None
+        assert self._inlet is not None
+        pdus = self.messages.report()
+        if pdus:
+            self._inlet.send(pdus, timeout_s=self._pdu_timeout_s)
 
     def _read_pdu_data(self) -> None:
         """Read one PDU outside of an established association, of bounded length and within a bounded time."""

@@ -1,7 +1,9 @@
 """The application entity: associations served in this process, and a port that they are accepted on."""
 
 import logging
+import select
 import socket
+import ssl
 import threading
 import warnings
 from contextlib import suppress
@@ -93,6 +95,22 @@ def note_flood(rejections: Rejections, peer_address: str) -> None:
 
 class _Transport(AssociationSocket):  # type: ignore[misc] # pynetdicom has no types
     """A connection whose end the peer is told of where it is encrypted, and which is closed whatever its state."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; with descriptors of any number, which `select` does not take."""
+        connection = self.socket
+        if connection is None or not self._is_connected:
+            return False
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        poll = select.poll()
+        try:
+            poll.register(connection, select.POLLIN)
+        except ValueError:  # closed meanwhile
+            self.event_queue.put("Evt17")
+            return False
+        return bool(poll.poll(0))
 
     def _shutdown_socket(self) -> None:
         connection = self.socket
@@ -188,7 +206,15 @@ class Associations:
         with self._lock:
             self._running = {one for one in self._running if one.is_alive() or one.ident is None}
             self._running.add(association)
-        association.start()
+        try:
+            association.start()
+        except RuntimeError as error:
+            # No thread can be had now; those who are served already must not pay for it.
+            _log.warning("A connection could not be served.", extra={"error": type(error).__name__})
+            with self._lock:
+                self._running.discard(association)
+            connection.socket.close()
+            connection.ended()
 
     def tick(self) -> None:
         """Do what is due from time to time."""
