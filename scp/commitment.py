@@ -158,7 +158,11 @@ class CommitmentProvider:
             return b""
         self._look_at = time.monotonic() + _LOOK_S
         for request in self._open:
-            claimed = self._files.claim(request.request_id)
+            try:
+                claimed = self._files.claim(request.request_id)
+            except OSError as error:
+                _log.warning("A result of storage commitment cannot be read now.", extra={"errno": error.errno})
+                return b""
             if claimed is not None:
                 self._open.remove(request)
                 self._claimed = claimed

@@ -197,7 +197,13 @@ class CommitmentFiles:
         return self._ids(_Stage.REPORTED)
 
     def claim(self, request_id: str) -> "ClaimedResult | None":
-        """Take a result to report it; None where there is none (yet), or somebody else has it."""
+        """Take a result to report it; None where there is none (yet), or somebody else has it.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses; the result can be taken later.
+        """
         source, target = self._path(request_id, _Stage.RESULT), self._path(request_id, _Stage.REPORTING)
         try:
             descriptor = os.open(source, os.O_RDWR | os.O_CLOEXEC)
@@ -223,6 +229,9 @@ class CommitmentFiles:
             os.close(descriptor)
             _log.warning("A result of storage commitment is sealed with a spool key that is not configured here.")
             return None
+        except OSError:
+            os.close(descriptor)  # else its lock would keep the result from everybody for as long as this process lives
+            raise
         return ClaimedResult(self, result, descriptor)
 
     @staticmethod

@@ -1,3 +1,4 @@
+import errno
 import gc
 import logging
 import stat
@@ -23,7 +24,7 @@ from tests.scp.commitments import (
     decide,
     references_in,
 )
-from tests.scp.conftest import settings, wait_for
+from tests.scp.conftest import NAME_KEY, settings, wait_for
 from tests.scp.objects import CT, encoded
 from tests.scp.test_spool import WatchedDisk
 from tests.scp.wire import EXPLICIT, IMPLICIT, Peer, context_item, element, padded, pdv, results, us
@@ -296,6 +297,29 @@ def test_a_result_is_claimed_by_one_party(spool):
     assert spool.commitments.reported() == [request_id]
     spool.commitments.forget(request_id)
     assert list((spool.root / "commitments").iterdir()) == []
+
+
+def test_a_claim_that_the_disk_refuses_holds_nothing_and_the_association_reports_later(tmp_path):
+    class Refusing(WatchedDisk):
+        refusals = 2
+
+        def rename(self, source, target):
+            if target.suffix == ".reporting" and self.refusals:
+                self.refusals -= 1
+                raise OSError(errno.EIO, "input/output error")
+            super().rename(source, target)
+
+    disk = Refusing()
+    spool = Spool(tmp_path / "spool", name_key=NAME_KEY, reserve_bytes=0, disk=disk)
+    allow(spool)
+    received: list = []
+    with Receiver(settings(), spool) as receiver:
+        association = associate(receiver.port, received)
+        assert ask(association, action_information("2.25.1")) == 0
+        request_id = decide(spool)
+        wait_for(lambda: spool.commitments.reported() == [request_id])
+        association.release()
+    assert (len(received), disk.refusals) == (1, 0)
 
 
 def test_a_claim_whose_process_died_is_offered_again(spool):
