@@ -38,7 +38,7 @@ def fuzz(names: Sequence[str], *, seconds: int, seed: int = 1) -> Finding:
     try:
         done = subprocess.run(
             [
-                # A process inherits the memory's peak of the one that starts it, over exec: a shell has none to speak of.
+                # Over exec a process inherits the memory's peak of the one that starts it; a shell has hardly any.
                 *("sh", "-c", '"$@"; exit $?', "sh"),
                 *(sys.executable, "-m", "tests.fuzz.one", ",".join(names), str(folder), str(seconds), str(seed)),
             ],
