@@ -43,16 +43,26 @@ class Sample:
 
 
 def sample(
-    receiver: Receiver, work: Path, inputs: Path, objects: int, associations: int, *, window: int = 1, warm_up: int = 12
+    receiver: Receiver,
+    folder: Path,
+    inputs: Path,
+    objects: int,
+    associations: int,
+    *,
+    window: int = 1,
+    warm_up: int = _WARM_UP,
+    keep: bool = False,
 ) -> Sample:
     """Start a receiver on an empty folder, warm it up with the first objects, and time the next.
+
+    What it received stays there where it is to `keep`: the caller removes it.
 
     Raises
     ------
     RuntimeError
         If anything is not answered with Success.
     """
-    with running(receiver, work / "receive", associations) as target:
+    with running(receiver, folder, associations, keep=keep) as target:
         _send(target.port, inputs, warm_up, associations)
         sender = _sender(target.port, inputs, objects, associations, skip=warm_up, window=window)
         assert sender.stdin is not None
@@ -128,7 +138,7 @@ def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], Non
             for receiver in receivers:
                 step(f"receive {repeat + 1}/{repeats}: {receiver.name}, {associations} association(s)")
                 samples[associations, receiver.name].append(
-                    sample(receiver, work, files[0].parent, objects, associations)
+                    sample(receiver, work / "receive", files[0].parent, objects, associations)
                 )
         step(f"receive {repeat + 1}/{repeats}: {DISK}")
         samples[1, DISK].append(_disk_sample(work, files[_WARM_UP:]))

@@ -32,6 +32,8 @@ class Receiver:
     program: str
     promise: str
     """What an answer of Success means."""
+    is_tuned: bool = True
+    """Whether it runs with Nagle's algorithm off, where it can be told so."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of ours besides those of every run, without their prefix."""
 
@@ -91,12 +93,16 @@ def _command(name: str, folder: Path, port: int, associations: int) -> list[str]
 
 
 @contextlib.contextmanager
-def running(receiver: Receiver, folder: Path, associations: int) -> Iterator[Running]:
-    """Run a receiver on a fresh folder, which is removed afterwards and its bytes brought to rest."""
+def running(receiver: Receiver, folder: Path, associations: int, *, keep: bool = False) -> Iterator[Running]:
+    """Run a receiver on a fresh folder, which is removed afterwards unless told otherwise, its bytes brought to rest.
+
+    To `keep` it is for many small files: ext4 passes over inodes that were freed within the last seconds, one by one,
+    and the next receiver would pay for that.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     port = free_port()
-    # Without it Debian's DCMTK, and Orthanc on top of it, wait 40 ms for each object.
+    # With Nagle's algorithm Debian's DCMTK, and Orthanc on top of it, wait 40 ms for each object.
     environment = {**bridge_environment(folder, DICOM_PORT=str(port), **dict(receiver.settings)), "TCP_NODELAY": "1"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -112,7 +118,8 @@ def running(receiver: Receiver, folder: Path, associations: int) -> Iterator[Run
         yield Running(pid=process.pid, port=port)
     finally:
         end(process)
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
         os.sync()
 
 

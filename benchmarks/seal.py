@@ -37,7 +37,9 @@ def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], Non
         for associations in (1, 4):
             for how, receiver in receivers.items():
                 step(f"seal {repeat + 1}/{repeats}: {how}, {associations} association(s)")
-                samples[associations, how].append(sample(receiver, work, files[0].parent, objects, associations))
+                samples[associations, how].append(
+                    sample(receiver, work / "receive", files[0].parent, objects, associations)
+                )
         step(f"seal {repeat + 1}/{repeats}: the cipher alone")
         for what, rate in _alone().items():
             alone[what].append(rate)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - the tables are for people: signs of multiplication, ranges with a dash
 
+import shutil
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -52,12 +53,14 @@ def measure(
     receivers = [receiver for receiver in RECEIVERS if is_installed(receiver)]
     large_files = multi_frame_series(work / f"large-{megabytes}", large + _LARGE_WARM_UP, megabytes=megabytes)
     small_files = small_series(work / f"small-{small}", small + _SMALL_WARM_UP)
+    runs = work / "small-runs"
+    shutil.rmtree(runs, ignore_errors=True)
     larges: Samples = defaultdict(list)
     smalls: Samples = defaultdict(list)
     for repeat in range(repeats):
         for receiver in receivers:
             step(f"sizes {repeat + 1}/{repeats}: {receiver.name}, {large} × {megabytes} MB")
-            run = sample(receiver, work, large_files[0].parent, large, 1, warm_up=_LARGE_WARM_UP)
+            run = sample(receiver, work / "receive", large_files[0].parent, large, 1, warm_up=_LARGE_WARM_UP)
             larges["", receiver.name].append(run)
         for way in _SMALL_WAYS:
             for receiver in receivers:
@@ -66,14 +69,16 @@ def measure(
                 step(f"sizes {repeat + 1}/{repeats}: {receiver.name}, {small} small, {way.title}")
                 run = sample(
                     receiver,
-                    work,
+                    runs / f"{repeat}-{way.associations}-{way.window}-{receiver.name.replace(' ', '')}",
                     small_files[0].parent,
                     small,
                     way.associations,
                     window=way.window,
                     warm_up=_SMALL_WARM_UP,
+                    keep=True,
                 )
                 smalls[way.title, receiver.name].append(run)
+    shutil.rmtree(runs)
     size_mb, size_kb = large_files[0].stat().st_size / 1e6, small_files[0].stat().st_size / 1e3
     return Section(
         name="sizes",

@@ -17,19 +17,23 @@ from benchmarks.blast import CALLED_AE
 from benchmarks.inputs import ct_series
 from benchmarks.measure import free_port, ratio, spread
 from benchmarks.receive import OURS
-from benchmarks.receivers import RECEIVERS, Receiver, end, is_installed, running
+from benchmarks.receivers import Receiver, end, is_installed, running
 from benchmarks.report import NOTHING, Section, Table
 
 __all__ = ["measure"]
 
 _START_S = 60.0
 _TIMEOUT_S = 300.0
-_PEER = "storescp"
-"""The receiver that ours is compared with: what the same sender delivers to DCMTK."""
+_PEERS = (
+    Receiver(name=OURS, program="python", promise="synced"),
+    Receiver(name="storescp, as shipped", program="storescp", promise="not synced", is_tuned=False),
+    Receiver(name="storescp with TCP_NODELAY", program="storescp", promise="not synced"),
+)
+"""Ours, and what the same sender delivers to DCMTK."""
 
 _CONDITIONS = (
-    "The senders run without `TCP_NODELAY`, as Debian ships them; storescp receives with it. The rate is what the "
-    "sender reaches in all: it parses its files, and storescu starts up, within the time."
+    "The senders run without `TCP_NODELAY`, as Debian ships them. The rate is what the sender reaches in all: it "
+    "parses its files, and storescu starts up, within the time."
 )
 
 
@@ -118,7 +122,7 @@ def _orthanc_send(address: str, port: int, objects: int) -> float:
 def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], None]) -> Section:
     """Time what untuned senders deliver to each receiver, in turns."""
     files = ct_series(work / f"ct-{objects}", objects)
-    receivers = [one for one in RECEIVERS if one.name in {OURS, _PEER} and is_installed(one)]
+    receivers = [one for one in _PEERS if one.name == OURS or is_installed(one)]
     rates: dict[tuple[str, str], list[float]] = defaultdict(list)
     senders = [name for name in ("storescu", "Orthanc") if shutil.which(name)]
     with contextlib.ExitStack() as stack:
