@@ -33,7 +33,7 @@ class Receiver:
     promise: str
     """What an answer of Success means."""
     is_tuned: bool = True
-    """Whether it runs with Nagle's algorithm off, where it can be told so."""
+    """Whether it runs with large PDUs and without Nagle's algorithm, where it can be told so."""
     settings: tuple[tuple[str, str], ...] = ()
     """Settings of ours besides those of every run, without their prefix."""
 
@@ -66,7 +66,7 @@ def is_installed(receiver: Receiver) -> bool:
     return shutil.which(receiver.program) is not None
 
 
-def _command(name: str, folder: Path, port: int, associations: int) -> list[str]:
+def _command(name: str, folder: Path, port: int, associations: int, *, is_tuned: bool) -> list[str]:
     store = folder / "store"
     store.mkdir(parents=True, exist_ok=True)
     if name == "casebridge scp":
@@ -89,7 +89,8 @@ def _command(name: str, folder: Path, port: int, associations: int) -> list[str]
         return ["Orthanc", str(config)]
     fork = ["--fork"] if associations > 1 else []
     bits = ["+B"] if name.endswith("+B") else []
-    return ["storescp", *fork, *bits, "-pdu", _MAX_PDU, "-aet", CALLED_AE, "-od", str(store), str(port)]
+    pdu = ["-pdu", _MAX_PDU] if is_tuned else []
+    return ["storescp", *fork, *bits, *pdu, "-aet", CALLED_AE, "-od", str(store), str(port)]
 
 
 @contextlib.contextmanager
@@ -106,7 +107,7 @@ def running(receiver: Receiver, folder: Path, associations: int, *, keep: bool =
     environment = {**bridge_environment(folder, DICOM_PORT=str(port), **dict(receiver.settings)), "TCP_NODELAY": "1"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            _command(receiver.name, folder, port, associations),
+            _command(receiver.name, folder, port, associations, is_tuned=receiver.is_tuned),
             env=environment,
             cwd=CHECKOUT,
             stdout=log,
