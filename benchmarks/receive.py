@@ -17,7 +17,7 @@ from benchmarks.measure import cpu_seconds, peak_rss_mb, ratio, spread
 from benchmarks.receivers import CHECKOUT, RECEIVERS, Receiver, is_installed, running
 from benchmarks.report import NOTHING, Section, Table
 
-__all__ = ["DISK", "OURS", "Sample", "measure", "sample"]
+__all__ = ["DISK", "OURS", "Sample", "disk_sample", "measure", "sample"]
 
 OURS = "casebridge scp"
 DISK = "the disk alone, synced"
@@ -105,7 +105,7 @@ def _send(port: int, inputs: Path, count: int, associations: int) -> None:
         raise RuntimeError("the sender failed")
 
 
-def _disk_sample(work: Path, files: list[Path]) -> Sample:
+def disk_sample(work: Path, files: list[Path]) -> Sample:
     """Write, sync, rename and sync the folder, nothing else: what one thread can get from this disk."""
     contents = [file.read_bytes() for file in files]
     folder = work / "disk"
@@ -141,7 +141,7 @@ def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], Non
                     sample(receiver, work / "receive", files[0].parent, objects, associations)
                 )
         step(f"receive {repeat + 1}/{repeats}: {DISK}")
-        samples[1, DISK].append(_disk_sample(work, files[_WARM_UP:]))
+        samples[1, DISK].append(disk_sample(work, files[_WARM_UP:]))
     titles = {receiver.name: f"{receiver.name}, {receiver.promise}" for receiver in receivers} | {DISK: DISK}
     what = f"CT of {files[0].stat().st_size / 1e6:.2f} MB × {objects}, n = {repeats}"
     tables = [_table(samples, titles, associations, what) for associations in (1, 4)]

@@ -24,7 +24,7 @@ NAMES = ("receive", "sizes", "untuned", "seal", "deidentify", "screen", "draft")
 SIZES = {
     # name: (steps, options, options with --quick); steps are those of one repeat, for the progress bar
     "receive": (9, {"objects": 300}, {"objects": 60}),
-    "sizes": (13, {"megabytes": 200, "large": 3, "small": 2000}, {"megabytes": 20, "large": 2, "small": 100}),
+    "sizes": (14, {"megabytes": 200, "large": 3, "small": 2000}, {"megabytes": 20, "large": 2, "small": 100}),
     "untuned": (4, {"objects": 100}, {"objects": 20}),
     "seal": (5, {"objects": 300}, {"objects": 60}),
     "deidentify": (6, {"objects": 60}, {"objects": 10}),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.inputs import multi_frame_series, small_series
 from benchmarks.measure import ratio, spread
-from benchmarks.receive import OURS, Sample, sample
+from benchmarks.receive import DISK, OURS, Sample, disk_sample, sample
 from benchmarks.receivers import RECEIVERS, Receiver, is_installed
 from benchmarks.report import NOTHING, Section, Table
 
@@ -62,6 +62,8 @@ def measure(
             step(f"sizes {repeat + 1}/{repeats}: {receiver.name}, {large} × {megabytes} MB")
             run = sample(receiver, work / "receive", large_files[0].parent, large, 1, warm_up=_LARGE_WARM_UP)
             larges["", receiver.name].append(run)
+        step(f"sizes {repeat + 1}/{repeats}: {DISK}, {large} × {megabytes} MB")
+        larges["", DISK].append(disk_sample(work, large_files[_LARGE_WARM_UP:]))
         for way in _SMALL_WAYS:
             for receiver in receivers:
                 if way.window > 1 and receiver.name != OURS:
@@ -96,17 +98,18 @@ def measure(
 
 def _large_table(samples: Samples, receivers: list[Receiver], size_mb: float, title: str) -> Table:
     ours = samples["", OURS]
+    titles = {receiver.name: f"{receiver.name}, {receiver.promise}" for receiver in receivers} | {DISK: DISK}
     rows = []
-    for receiver in receivers:
-        runs = samples["", receiver.name]
+    for name, shown in titles.items():
+        runs = samples["", name]
         rate = ratio([one.objects_per_s for one in ours], [one.objects_per_s for one in runs])
         rows.append(
             [
-                f"{receiver.name}, {receiver.promise}",
-                NOTHING if receiver.name == OURS else rate.text(2),
+                shown,
+                NOTHING if name == OURS else rate.text(2),
                 spread([one.objects_per_s * size_mb for one in runs]).text(),
                 spread([one.cpu_ms for one in runs]).text(),
-                f"{max(one.peak_rss_mb for one in runs):.0f}",
+                NOTHING if name == DISK else f"{max(one.peak_rss_mb for one in runs):.0f}",
             ]
         )
     columns = ("receiver", "our rate ÷ its", "MB/s", "CPU ms/object", "RSS MB a process")
