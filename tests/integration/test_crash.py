@@ -122,11 +122,12 @@ def test_a_single_process_killed_at_work_is_replaced_and_costs_nothing(
             _reach(phase, sender, auditor, rng)
             before = set(bridge.pids_of(victim))
             os.kill(min(before), signal.SIGKILL)
-            # A child of the pool that died without work is replaced once there is some: with the next study.
+            # A child of the pool that died with nothing left to do is replaced with the next work, and only that one.
             is_on_demand = victim == "bridge.pool_child"
             eventually(
                 lambda before=before, victim=victim, is_on_demand=is_on_demand: (
-                    min(before) not in (now := set(bridge.pids_of(victim))) and (is_on_demand or now - before)
+                    min(before) not in (now := set(bridge.pids_of(victim)))
+                    and (now - before or (is_on_demand and not auditor.progress().working))
                 ),
                 within_s=WITHIN_S,
                 what=f"another process stands in for {victim}",
