@@ -39,10 +39,12 @@ _VALUE = re.compile(rb"[A-Za-z0-9.:+/_{}\[\]%*^()'-]{1,64}")
 LOCAL_SCHEME, LOCAL_CODE = b"99CASEBRIDGE", b"REMOVED"
 
 
+_CODE_TAGS = frozenset((MEANING, CODE_VALUE, LONG_CODE, URN_CODE))
+
+
 def is_code_item(item: list[Element]) -> bool:
     """Tell whether an item is a code sequence macro (PS3.3 §8.8)."""
-    tags = {element.tag for element in item}
-    return MEANING in tags or CODE_VALUE in tags or LONG_CODE in tags or URN_CODE in tags
+    return not _CODE_TAGS.isdisjoint([element.tag for element in item])
 
 
 def cleaned_code_item(

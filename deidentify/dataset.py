@@ -31,6 +31,11 @@ PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 MOST_INFLATED_BYTES = 1 << 30
 
 
+_TAG_AND_LENGTH = {True: struct.Struct("<HHI"), False: struct.Struct(">HHI")}
+_LONG_HEADER = {True: struct.Struct("<HH2sHI"), False: struct.Struct(">HH2sHI")}
+_SHORT_HEADER = {True: struct.Struct("<HH2sH"), False: struct.Struct(">HH2sH")}
+
+
 class Buffer(Protocol):
     """What both bytes and a memory map offer."""
 
@@ -42,9 +47,11 @@ class Element:
     """One element: a value, or items, or a span of the source.
 
     ``span`` is (offset, length); for encapsulated pixel data it covers all fragments with the closing delimiter.
+    ``run`` is (start, stop) of the whole element in the source, header and items included, where writing it anew would
+    say the same: an element that stays as it is can be copied from there.
     """
 
-    __slots__ = ("encapsulated", "items", "span", "tag", "value", "vr")
+    __slots__ = ("encapsulated", "items", "run", "span", "tag", "value", "vr")
 
     def __init__(
         self,
@@ -55,6 +62,7 @@ class Element:
         items: "list[list[Element]] | None" = None,
         span: tuple[int, int] | None = None,
         encapsulated: bool = False,
+        run: tuple[int, int] | None = None,
     ) -> None:
         self.tag = tag
         self.vr = vr
@@ -62,6 +70,7 @@ class Element:
         self.items = items
         self.span = span
         self.encapsulated = encapsulated
+        self.run = run
 
     def __repr__(self) -> str:
         """Show the tag and VR, never the value."""
@@ -187,11 +196,27 @@ Part = bytes | tuple[int, int]
 def encode(elements: list[Element], encoding: Encoding, parts: list[Part]) -> int:
     """Append the encoded elements to ``parts`` (bytes, or spans of the source) and return their size in bytes.
 
-    Sequences and items get defined lengths; values are padded to even length.
+    What stays as it was is copied from the source, neighbours in one piece. Sequences and items that are written anew
+    get defined lengths; values are padded to even length.
     """
     size = 0
+    begin = end = -1
     for element in elements:
+        run = element.run
+        if run is not None:
+            if run[0] != end:
+                if end > begin:
+                    parts.append((begin, end - begin))
+                begin = run[0]
+            size += run[1] - run[0]
+            end = run[1]
+            continue
+        if end > begin:
+            parts.append((begin, end - begin))
+        begin = end = -1
         size += _encode_element(element, encoding, parts)
+    if end > begin:
+        parts.append((begin, end - begin))
     return size
 
 
@@ -205,7 +230,7 @@ def _encode_element(element: Element, encoding: Encoding, parts: list[Part]) -> 
             item_place = len(parts)
             parts.append(b"")
             item_length = encode(item, encoding, parts)
-            parts[item_place] = struct.pack("<HHI" if encoding.little else ">HHI", 0xFFFE, 0xE000, item_length)
+            parts[item_place] = _TAG_AND_LENGTH[encoding.little].pack(0xFFFE, 0xE000, item_length)
             length += 8 + item_length
         header = _header(element.tag, "SQ", length, encoding)
         parts[place] = header
@@ -228,13 +253,12 @@ def _encode_element(element: Element, encoding: Encoding, parts: list[Part]) -> 
 
 
 def _header(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
-    group, element = tag >> 16, tag & 0xFFFF
-    order = "<" if encoding.little else ">"
+    group, element, little = tag >> 16, tag & 0xFFFF, encoding.little
     if not encoding.explicit:
-        return struct.pack(order + "HHI", group, element, length)
+        return _TAG_AND_LENGTH[little].pack(group, element, length)
     if vr in LONG_FORM_VRS:
-        return struct.pack(order + "HH2sHI", group, element, vr.encode(), 0, length)
-    return struct.pack(order + "HH2sH", group, element, vr.encode(), length)
+        return _LONG_HEADER[little].pack(group, element, vr.encode(), 0, length)
+    return _SHORT_HEADER[little].pack(group, element, vr.encode(), length)
 
 
 def swapped(value: bytes, vr: str) -> bytes:

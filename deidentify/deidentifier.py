@@ -16,10 +16,12 @@ from deidentify.dataset import (
     encode,
     find,
 )
+from deidentify.decisions import Decisions
 from deidentify.description import describe
 from deidentify.disposition import disposition_of
 from deidentify.errors import PixelScreenError, UnreadableInstanceError
 from deidentify.identity import IdentifiedTokens, elements_of, identified_tokens
+from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
@@ -31,6 +33,8 @@ from deidentify.walk import CONTENT_SEQUENCE, Walk
 IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
 IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
 _BY_REFERENCE = 0x0040DB73
+_JOINED = 1 << 15
+"""Bytes of a piece of the source that is written together with its neighbours."""
 _NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
 """RT Dose may hold a histogram alone."""
 
@@ -54,10 +58,28 @@ class HeaderPlan:
 
 
 class Deidentifier:
-    """The engine under one profile revision; it opens nothing and keeps nothing between instances."""
+    """The engine under one profile revision; it opens nothing.
+
+    Between instances it keeps its decisions on attributes, and of the last case what would be found out anew.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
+        self._decisions: dict[str, Decisions] = {}
+        self._memory: CaseMemory | None = None
+
+    def _memory_of(self, scope: PseudonymScope) -> CaseMemory:
+        if self._memory is None or self._memory.scope != scope:
+            self._memory = CaseMemory(scope)
+        return self._memory
+
+    def _decisions_for(self, sop_class_uid: str) -> Decisions:
+        types = iod_types(sop_class_uid)
+        # Classes that PS3.3 does not know share their decisions: what a file calls itself must not fill the memory.
+        key = sop_class_uid if types is not None else ""
+        if key not in self._decisions:
+            self._decisions[key] = Decisions(self._profile, types)
+        return self._decisions[key]
 
     def read(self, identified_file: BinaryIO) -> ReceivedInstance:
         """Parse a file to its end; pixel data is not read.
@@ -83,10 +105,12 @@ class Deidentifier:
         InvalidResultError
             If the change would empty a required attribute.
         """
+        memory = self._memory_of(scope)
         identified = identified_tokens(received, self._profile.keeps)
         sop_class = received.text(0x00080016)
-        types = iod_types(sop_class)
-        walk = Walk(self._profile, types, scope, identified)
+        decisions = self._decisions_for(sop_class)
+        types = decisions.types
+        walk = Walk(decisions, memory, identified)
         walk.identified_patient_id = received.text(0x00100020) or received.text(0x0020000D)
         walk.identified_ages = (received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))
         walk.has_by_reference = any(
@@ -232,6 +256,10 @@ def _write_parts(parts: list[Part], source: Source, target: BinaryIO) -> tuple[s
     for part in parts:
         if isinstance(part, bytes):
             waiting += part
+            continue
+        offset, length = part
+        if length <= _JOINED:
+            waiting += source.buffer[slice(offset, offset + length)]
             continue
         for chunk in chain((bytes(waiting),), source.chunks(part)):
             digest.update(chunk)

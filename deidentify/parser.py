@@ -46,6 +46,14 @@ DEEPEST = 64
 MOST_ELEMENTS = 2_000_000
 MOST_HELD_BYTES = 1 << 28
 BULK_BYTES = 1 << 16
+_DELIMITERS = 0xFFFE
+"""Group of the item and delimiter tags."""
+_PLAIN_VRS = {vr.encode(): vr for vr in SHORT_FORM_VRS}
+_HEADERS = {
+    EXPLICIT_LITTLE: struct.Struct("<HH2sH").unpack_from,
+    EXPLICIT_BIG: struct.Struct(">HH2sH").unpack_from,
+    IMPLICIT_LITTLE: struct.Struct("<HHI").unpack_from,
+}
 _BULK_VRS = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 
 
@@ -72,8 +80,8 @@ def read_instance(identified_file: BinaryIO) -> ReceivedInstance:
         deflated_at = start if syntax == DEFLATED else None
         if deflated_at is not None:
             source = Source(identified_file, deflated_at=deflated_at)
-        parser = _Parser(source.buffer)
         actual = _actual_encoding(source.buffer, start, encoding)
+        parser = _Parser(source.buffer, copies=actual == encoding)
         elements = parser.data_set(start, actual)
     finally:
         source.close()
@@ -143,17 +151,23 @@ def _actual_encoding(buffer: Buffer, position: int, said: Encoding) -> Encoding:
 class _Parser:
     """One pass over one buffer, with its budgets."""
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: Buffer, *, copies: bool = False) -> None:
         self._buffer = buffer
+        self._copies = copies
+        # Counts what could not be copied as it is; a sequence can when nothing in it was counted.
+        self._odd = 0
         self._left = MOST_ELEMENTS
         self._held = 0
         self._vrs = vr_table()
         self.notes: list[str] = []
 
     def data_set(self, start: int, encoding: Encoding) -> list[Element]:
-        elements, position = [], start
-        end = len(self._buffer)
+        elements: list[Element] = []
+        position, end = start, len(self._buffer)
         while position < end:
+            position = self._plain(position, end, encoding, elements)
+            if position >= end:
+                break
             if end - position < 8 or self._buffer[slice(position, position + 4)] == b"\0\0\0\0":  # noqa: PLR2004
                 if any(any(self._buffer[slice(at, at + 65536)]) for at in range(position, end, 65536)):
                     raise UnreadableInstanceError("there are bytes behind the data set that are no element")
@@ -165,11 +179,47 @@ class _Parser:
             raise UnreadableInstanceError("the data set is empty")
         return elements
 
-    def element(self, position: int, end: int, depth: int, encoding: Encoding) -> tuple[Element, int]:
-        """Return the element at ``position`` and the position after it."""
-        self._left -= 1
+    def _plain(self, position: int, end: int, encoding: Encoding, elements: list[Element]) -> int:
+        """Append elements for as long as they are short values and nothing else; return where the next one begins."""
+        buffer, append, copies = self._buffer, elements.append, self._copies
+        header = _HEADERS[encoding]
+        first, before = position, len(elements)
+        while position + 8 <= end:
+            if encoding.explicit:
+                group, number, raw_vr, length = header(buffer, position)  # type: ignore[arg-type]
+                tag = group << 16 | number
+                vr = _PLAIN_VRS.get(raw_vr)
+            else:
+                group, number, length = header(buffer, position)  # type: ignore[arg-type]
+                tag = group << 16 | number
+                vr = self._vrs.get(tag)
+                if vr not in SHORT_FORM_VRS:
+                    break
+            stop = position + 8 + length
+            if vr is None or stop > end or group == _DELIMITERS or not tag:
+                break
+            run = None
+            if length & 1 or not copies:
+                self._odd += 1
+            else:
+                run = (position, stop)
+            append(Element(tag, vr, buffer[position + 8 : stop], run=run))
+            position = stop
+        self._count(len(elements) - before, position - first)
+        return position
+
+    def _count(self, elements: int, held: int) -> None:
+        self._left -= elements
+        self._held += held
         if self._left < 0:
             raise UnreadableInstanceError("the data set has more elements than any real one")
+        if self._held > MOST_HELD_BYTES:
+            raise UnreadableInstanceError("the header is larger than 256 MiB")
+
+    def element(self, position: int, end: int, depth: int, encoding: Encoding) -> tuple[Element, int]:
+        """Return the element at ``position`` and the position after it."""
+        begin, odd = position, self._odd
+        self._count(1, 0)
         if position + 8 > end:
             raise UnreadableInstanceError("the data set ends inside an element header")
         order = "<" if encoding.little else ">"
@@ -180,15 +230,24 @@ class _Parser:
             tag = group << 16 | number
             position += 8
             vr = self._vrs.get(tag, "UN")
-        if tag >> 16 == 0xFFFE:  # noqa: PLR2004 - item and delimiter tags
+        if tag >> 16 == _DELIMITERS:
             raise UnreadableInstanceError("a delimiter stands where an element should begin")
         if length == UNDEFINED:
-            return self._undefined(tag, vr, (position, end), depth, encoding)
-        if position + length > end:
-            # Bytes that are no element at all could be text: a tag is named only when it is one.
-            where = tag_text(tag) if tag in self._vrs else "an unknown attribute"
-            raise UnreadableInstanceError(f"the value of {where} is longer than what is left of the file")
-        return self._defined(tag, vr, (position, position + length), depth, encoding), position + length
+            element, stop = self._undefined(tag, vr, (position, end), depth, encoding)
+        else:
+            stop = position + length
+            if stop > end:
+                # Bytes that are no element at all could be text: a tag is named only when it is one.
+                where = tag_text(tag) if tag in self._vrs else "an unknown attribute"
+                raise UnreadableInstanceError(f"the value of {where} is longer than what is left of the file")
+            element = self._defined(tag, vr, (position, stop), depth, encoding)
+        if element.encapsulated or element.span is not None:
+            return element, stop
+        if self._copies and self._odd == odd and element.vr == vr and not (stop - begin) & 1:
+            element.run = (begin, stop)
+        else:
+            self._odd += 1
+        return element, stop
 
     def _explicit_header(self, position: int, end: int, order: str) -> tuple[int, str, int, int]:
         group, number, raw_vr, length = struct.unpack_from(order + "HH2sH", self._buffer, position)  # type: ignore[arg-type]
@@ -196,13 +255,17 @@ class _Parser:
         vr = raw_vr.decode("latin-1")
         if vr in SHORT_FORM_VRS:
             return tag, vr, length, position + 8
-        if group == 0xFFFE:  # noqa: PLR2004
+        if group == _DELIMITERS:
             return tag, vr, 0, position + 8
         if vr in LONG_FORM_VRS or (raw_vr.isalpha() and raw_vr.isupper()):
             if position + 12 > end:
                 raise UnreadableInstanceError("the data set ends inside an element header")
+            if length or vr not in LONG_FORM_VRS:
+                # Something stands in the reserved bytes.
+                self._odd += 1
             (length,) = struct.unpack_from(order + "I", self._buffer, position + 8)  # type: ignore[arg-type]
             return tag, vr if vr in LONG_FORM_VRS else "UN", length, position + 12
+        self._odd += 1
         if raw_vr in (b"??", b"  ", b"--"):
             return tag, "UN", length, position + 8
         # Some writers put single implicit elements into explicit data sets.
@@ -220,6 +283,7 @@ class _Parser:
                     return self._opaque(tag, start, length)
                 raise
         if vr == "UN" and not tag >> 16 & 1:
+            self._odd += 1
             return self._unhidden(tag, start, length, depth, encoding)
         if length > BULK_BYTES and vr in _BULK_VRS:
             return Element(tag, vr, span=(start, length))
@@ -273,6 +337,7 @@ class _Parser:
         # An unknown attribute of undefined length is a sequence in implicit encoding (PS3.5 §6.2.2).
         inner = encoding
         if vr == "UN" and encoding.explicit:
+            self._odd += 1
             inner = IMPLICIT_LITTLE
         items, stop = self._items(position, end, depth + 1, inner, defined=False)
         return Element(tag, "SQ", items=self._reordered(items, inner, encoding)), stop
@@ -304,6 +369,8 @@ class _Parser:
             tag = group << 16 | number
             position += 8
             if tag == SEQUENCE_END:
+                if length or defined:
+                    self._odd += 1
                 if not defined or position == end:
                     return items, position
                 break
@@ -322,7 +389,12 @@ class _Parser:
             raise UnreadableInstanceError("an item is longer than its sequence")
         delimiter = struct.pack("<HH" if encoding.little else ">HH", ITEM_END >> 16, ITEM_END & 0xFFFF)
         while position < stop:
+            position = self._plain(position, stop, encoding, item)
+            if position >= stop:
+                break
             if self._buffer[slice(position, position + 4)] == delimiter:
+                if length != UNDEFINED or any(self._buffer[slice(position + 4, position + 8)]):
+                    self._odd += 1
                 if length != UNDEFINED and position + 8 != stop:
                     raise UnreadableInstanceError("an item ends before its length says")
                 return item, position + 8
