@@ -31,9 +31,9 @@ PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 MOST_INFLATED_BYTES = 1 << 30
 
 
-_TAG_AND_LENGTH = {True: struct.Struct("<HHI"), False: struct.Struct(">HHI")}
+TAG_AND_LENGTH = {True: struct.Struct("<HHI"), False: struct.Struct(">HHI")}
 _LONG_HEADER = {True: struct.Struct("<HH2sHI"), False: struct.Struct(">HH2sHI")}
-_SHORT_HEADER = {True: struct.Struct("<HH2sH"), False: struct.Struct(">HH2sH")}
+SHORT_HEADER = {True: struct.Struct("<HH2sH"), False: struct.Struct(">HH2sH")}
 
 
 class Buffer(Protocol):
@@ -170,10 +170,17 @@ class ReceivedInstance:
     """Where the deflated part begins, in bytes from the start of the file."""
     is_part10: bool = True
     notes: tuple[str, ...] = ()
+    _by_tag: dict[int, Element] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the top level; of an attribute that stands twice the first counts."""
+        index = {element.tag: element for element in reversed(self.identified_elements)}
+        object.__setattr__(self, "_by_tag", index)
 
     def text(self, tag: int) -> str:
         """Return a top level value as Latin-1 text without padding; empty where absent (identified)."""
-        return text_of(self.identified_elements, tag)
+        element = self._by_tag.get(tag)
+        return element.value.decode("latin-1").strip(" \0") if element else ""
 
 
 def find(elements: list[Element], tag: int) -> Element | None:
@@ -230,7 +237,7 @@ def _encode_element(element: Element, encoding: Encoding, parts: list[Part]) -> 
             item_place = len(parts)
             parts.append(b"")
             item_length = encode(item, encoding, parts)
-            parts[item_place] = _TAG_AND_LENGTH[encoding.little].pack(0xFFFE, 0xE000, item_length)
+            parts[item_place] = TAG_AND_LENGTH[encoding.little].pack(0xFFFE, 0xE000, item_length)
             length += 8 + item_length
         header = _header(element.tag, "SQ", length, encoding)
         parts[place] = header
@@ -255,10 +262,10 @@ def _encode_element(element: Element, encoding: Encoding, parts: list[Part]) -> 
 def _header(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
     group, element, little = tag >> 16, tag & 0xFFFF, encoding.little
     if not encoding.explicit:
-        return _TAG_AND_LENGTH[little].pack(group, element, length)
+        return TAG_AND_LENGTH[little].pack(group, element, length)
     if vr in LONG_FORM_VRS:
         return _LONG_HEADER[little].pack(group, element, vr.encode(), 0, length)
-    return _SHORT_HEADER[little].pack(group, element, vr.encode(), length)
+    return SHORT_HEADER[little].pack(group, element, vr.encode(), length)
 
 
 def swapped(value: bytes, vr: str) -> bytes:

@@ -18,6 +18,8 @@ Path = tuple[int, ...]
 class Decision(IntEnum):
     """What is done with an attribute's values; each has one handler in the walk."""
 
+    GONE = auto()
+    """Removed, and nothing has to be said or checked: no IOD needs it there."""
     REMOVE = auto()
     EMPTY = auto()
     DUMMY = auto()
@@ -113,8 +115,15 @@ class Decisions:
     def decide(self, tag: int, path: Path) -> Decision:
         """Return the decision for an attribute and remember it."""
         self._made += 1
-        decision = self.at(path)[tag] = self._decided(tag, path)
+        decision = self._decided(tag, path)
+        if decision is Decision.REMOVE and not self.is_required(tag, path):
+            decision = Decision.GONE
+        self.at(path)[tag] = decision
         return decision
+
+    def is_required(self, tag: int, path: Path) -> bool:
+        """Tell whether the IOD is known and needs a value of this attribute there."""
+        return self.types is not None and tag not in MARKERS and self.types.type_of(path, tag) == "1"
 
     def type_of(self, tag: int, path: Path) -> str | None:
         """Return the Type of an attribute; "1" where PS3.3 does not tell, so that nothing required is lost."""

@@ -20,7 +20,7 @@ from deidentify.decisions import Decisions
 from deidentify.description import describe
 from deidentify.disposition import disposition_of
 from deidentify.errors import PixelScreenError, UnreadableInstanceError
-from deidentify.identity import IdentifiedTokens, elements_of, identified_tokens
+from deidentify.identity import IdentifiedTokens, identified_tokens
 from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
 from deidentify.profile import Profile
@@ -106,16 +106,15 @@ class Deidentifier:
             If the change would empty a required attribute.
         """
         memory = self._memory_of(scope)
-        identified = identified_tokens(received, self._profile.keeps)
+        identified = identified_tokens(received, self._profile.keeps, memory)
         sop_class = received.text(0x00080016)
         decisions = self._decisions_for(sop_class)
         types = decisions.types
         walk = Walk(decisions, memory, identified)
         walk.identified_patient_id = received.text(0x00100020) or received.text(0x0020000D)
         walk.identified_ages = (received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))
-        walk.has_by_reference = any(
-            element.tag == _BY_REFERENCE for element, _ in elements_of(received.identified_elements)
-        )
+        content = find(received.identified_elements, CONTENT_SEQUENCE)
+        walk.has_by_reference = content is not None and _has_by_reference([content])
         elements = sorted(walk.elements(received.identified_elements), key=lambda element: element.tag)
         tags = [element.tag for element in elements]
         if len(set(tags)) != len(tags):
@@ -184,7 +183,7 @@ class Deidentifier:
             If the bytes cannot be parsed.
         """
         target.flush()
-        verify_written(target, plan.identified_tokens, plan.written_dates)
+        verify_written(target, plan.identified_tokens, plan.written_dates, self._memory)
 
     def _executed_options(self, plan: HeaderPlan, screen: ScreenReport) -> list[str | None]:
         options: list[str | None] = [None]
@@ -194,6 +193,15 @@ class Deidentifier:
         if not plan.has_structured_content:
             chosen.discard("clean_structured_content")
         return options + sorted(option for option in chosen if option in method_codes())
+
+
+def _has_by_reference(elements: list[Element]) -> bool:
+    """Tell whether a content item is referred to by its place (PS3.3 C.17.3.2.5), so that none may go."""
+    return any(
+        element.tag == _BY_REFERENCE
+        or (element.items is not None and any(_has_by_reference(item) for item in element.items))
+        for element in elements
+    )
 
 
 def _is_absent(element: Element) -> bool:

@@ -8,11 +8,12 @@ from deidentify.results import AgeBand, Description
 
 def describe(elements: list[Element], received: ReceivedInstance, *, has_pixels: bool) -> Description:
     """Return the description; age band and sex are the only things taken from the original."""
-    charset_element = find(elements, 0x00080005)
+    by_tag = {element.tag: element for element in elements}
+    charset_element = by_tag.get(0x00080005)
     charset = charset_of(charset_element.value) if charset_element else DEFAULT
 
     def text(tag: int) -> str:
-        element = find(elements, tag)
+        element = by_tag.get(tag)
         return "" if element is None or element.items is not None else charset.decode(element.value).strip(" \0")
 
     band = age_band(received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))
@@ -30,8 +31,8 @@ def describe(elements: list[Element], received: ReceivedInstance, *, has_pixels:
         series_number=_integer(text(0x00200011)),
         instance_number=_integer(text(0x00200013)),
         frames=max(1, frames or 1) if has_pixels else 0,
-        rows=_unsigned(find(elements, 0x00280010), little),
-        columns=_unsigned(find(elements, 0x00280011), little),
+        rows=_unsigned(by_tag.get(0x00280010), little),
+        columns=_unsigned(by_tag.get(0x00280011), little),
         has_pixels=has_pixels,
         age_band=AgeBand(band),
         sex=sex if sex in {"M", "F", "O"} else "",

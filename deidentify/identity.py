@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from deidentify.charsets import DEFAULT, Charset, charset_of
 from deidentify.dataset import Element, ReceivedInstance
@@ -11,7 +12,11 @@ from deidentify.dictionary import registered_uids
 from deidentify.tables import attribute_rows
 from deidentify.text import folded, vocabulary
 
+if TYPE_CHECKING:
+    from deidentify.memory import CaseMemory
+
 CHARSET_TAG = 0x00080005
+_IDENTIFYING_VRS = frozenset(("UI", "DA", "DT", "PN"))
 _SHORTEST_NUMBER = 4
 _SEPARATORS = re.compile(r"[\^=\\,;\s\-_/.()]+")
 _STRUCTURAL = frozenset(
@@ -55,24 +60,80 @@ def elements_of(elements: list[Element], charset: Charset = DEFAULT) -> Iterator
                 yield from elements_of(item, charset)
 
 
+NamedValue = tuple[bytes, Charset, bool]
+"""A value as it stood, its character set, and whether it is a person's."""
+
+
 def _keeps_nothing(_tag: int, _vr: str) -> bool:
     return False
 
 
 def identified_tokens(
-    received: ReceivedInstance, keeps: Callable[[int, str], bool] = _keeps_nothing
+    received: ReceivedInstance,
+    keeps: Callable[[int, str], bool] = _keeps_nothing,
+    memory: "CaseMemory | None" = None,
 ) -> IdentifiedTokens:
     """Return the identifiers of an original.
 
     ``keeps`` tells of a tag and VR whether the profile keeps such values on purpose: these are not looked for.
+    ``memory`` is that of the case.
     """
-    collected = _Collected()
-    for element, charset in elements_of(received.identified_elements):
-        if element.span is not None or not element.value or element.tag >> 16 & 1:
+    found: list[tuple[Element, Charset]] = []
+    _gather(received.identified_elements, DEFAULT, found)
+    tags = _identifying_tags()
+    named: list[NamedValue] = []
+    dates: set[str] = set()
+    uids: set[str] = set()
+    for element, charset in found:
+        tag, vr = element.tag, element.vr
+        if keeps(tag, vr):
             continue
-        if not keeps(element.tag, element.vr):
-            collected.add(element, charset)
-    return collected.result()
+        if vr == "UI":
+            if tag not in _STRUCTURAL:
+                uids.update(element.value.decode("latin-1").strip(" \0").split("\\"))
+        elif vr in {"DA", "DT"}:
+            dates.update(_days(element.value, vr))
+        else:
+            named.append((element.value, charset, vr == "PN" or tags[tag]))
+    registered = registered_uids()
+    known = frozenset(uid for uid in (value.strip(" \0") for value in uids) if uid and uid not in registered)
+    return replace(_named(tuple(dict.fromkeys(named)), memory), dates=frozenset(dates), uids=known)
+
+
+def _gather(elements: list[Element], charset: Charset, found: list[tuple[Element, Charset]]) -> None:
+    """Find what may identify, at every depth, with the character set in force."""
+    tags, vrs = _identifying_tags(), _IDENTIFYING_VRS
+    for element in elements:
+        tag = element.tag
+        if tag == CHARSET_TAG:
+            charset = charset_of(element.value)
+        if element.items is not None:
+            for item in element.items:
+                _gather(item, charset, found)
+        elif (element.vr in vrs or tag in tags) and element.value and not tag >> 16 & 1:
+            found.append((element, charset))
+
+
+def _days(value: bytes, vr: str) -> list[str]:
+    """Return YYYYMMDD of each complete date; both ends of a range."""
+    found = []
+    for part in value.decode("latin-1").split("\\"):
+        for end in part.strip(" \0").split("-") if vr == "DA" else [part.strip(" \0")]:
+            digits = end.strip().replace(".", "", 2)[:8]
+            if len(digits) == 8 and digits.isdigit():  # noqa: PLR2004 - YYYYMMDD
+                found.append(digits)
+    return found
+
+
+def _named(named: "tuple[NamedValue, ...]", memory: "CaseMemory | None") -> IdentifiedTokens:
+    """Return the identifiers among names, numbers and places; the slices of a series have the same ones."""
+    known = memory.names.get(named) if memory is not None else None
+    if known is not None:
+        return known
+    collected = _Collected()
+    for value, charset, is_personal in named:
+        collected.add(charset.decode(value).strip(" \0"), value.strip(b" \0"), is_personal=is_personal)
+    return collected.result() if memory is None else memory.names.keep(named, collected.result())
 
 
 @cache
@@ -100,43 +161,22 @@ class _Collected:
         self._spellings: set[bytes] = set()
         self._personal: set[str] = set()
         self._places: set[str] = set()
-        self._dates: set[str] = set()
-        self._uids: set[str] = set()
-        self._tags = _identifying_tags()
 
-    def add(self, element: Element, charset: Charset) -> None:
-        vr, tag = element.vr, element.tag
-        if vr == "UI":
-            if tag not in _STRUCTURAL:
-                self._uids.update(element.value.decode("latin-1").strip(" \0").split("\\"))
-        elif vr in {"DA", "DT"}:
-            for value in element.value.decode("latin-1").split("\\"):
-                for end in value.strip(" \0").split("-") if vr == "DA" else [value.strip(" \0")]:
-                    digits = end.strip().replace(".", "", 2)[:8]
-                    if len(digits) == 8 and digits.isdigit():  # noqa: PLR2004 - YYYYMMDD
-                        self._dates.add(digits)
-        elif vr == "PN" or tag in self._tags:
-            personal = vr == "PN" or self._tags[tag]
-            self._add_text(charset.decode(element.value).strip(" \0"), element.value.strip(b" \0"), personal)
-
-    def _add_text(self, text: str, raw: bytes, personal: bool) -> None:
+    def add(self, text: str, spelling: bytes, *, is_personal: bool) -> None:
         if not text:
             return
         self._values[text] = None
-        self._spellings.add(raw)
+        self._spellings.add(spelling)
         words = {word for word in _SEPARATORS.split(folded(text)) if word}
-        (self._personal if personal else self._places).update(words)
+        (self._personal if is_personal else self._places).update(words)
 
     def result(self) -> IdentifiedTokens:
         known = vocabulary()
         personal = {word for word in self._personal if _is_telling(word)}
         places = {word for word in self._places if _is_telling(word) and word not in known}
-        uids = {uid for uid in (value.strip(" \0") for value in self._uids) if uid and uid not in registered_uids()}
         return IdentifiedTokens(
             values=tuple(self._values),
             tokens=frozenset(self._personal | self._places),
-            dates=frozenset(self._dates),
-            uids=frozenset(uids),
             own_words=frozenset(personal | places),
             spellings=frozenset(self._spellings),
         )

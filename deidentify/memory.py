@@ -11,6 +11,8 @@ from deidentify.pseudonyms import PseudonymScope
 if TYPE_CHECKING:
     from deidentify.charsets import Charset
     from deidentify.dataset import Element
+    from deidentify.identity import IdentifiedTokens, NamedValue
+    from deidentify.verify import Patterns
 
 MOST = 20_000
 """Entries of each kind: a case has some hundreds; a file that is made to fill the memory has as many as it likes."""
@@ -49,10 +51,12 @@ class CaseMemory:
 
     def __init__(self, scope: PseudonymScope) -> None:
         self.scope = scope
+        self.names: Bounded[tuple[NamedValue, ...], IdentifiedTokens] = Bounded()
         self.uids: Bounded[tuple[bytes, bool], tuple[bytes, int]] = Bounded()
         """Value and whether it is structural → what is written, how many UIDs were replaced."""
         self.dates: Bounded[tuple[bytes, str, int], tuple[bytes, tuple[str, ...]]] = Bounded()
         """Value, VR and days → what is written and the dates in it."""
+        self.patterns: Bounded[tuple[object, ...], Patterns] = Bounded()
         self._judged: Bounded[frozenset[str], Judged] = Bounded()
 
     def judged(self, own: frozenset[str]) -> Judged:

@@ -6,7 +6,7 @@ through them.
 """
 
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from deidentify.dataset import (
     EXPLICIT_BIG,
@@ -18,6 +18,8 @@ from deidentify.dataset import (
     PIXEL_TAGS,
     SEQUENCE_END,
     SHORT_FORM_VRS,
+    SHORT_HEADER,
+    TAG_AND_LENGTH,
     UNDEFINED,
     Buffer,
     Element,
@@ -49,11 +51,7 @@ BULK_BYTES = 1 << 16
 _DELIMITERS = 0xFFFE
 """Group of the item and delimiter tags."""
 _PLAIN_VRS = {vr.encode(): vr for vr in SHORT_FORM_VRS}
-_HEADERS = {
-    EXPLICIT_LITTLE: struct.Struct("<HH2sH").unpack_from,
-    EXPLICIT_BIG: struct.Struct(">HH2sH").unpack_from,
-    IMPLICIT_LITTLE: struct.Struct("<HHI").unpack_from,
-}
+_ITEM_DELIMITER = {little: TAG_AND_LENGTH[little].pack(0xFFFE, ITEM_END & 0xFFFF, 0)[:4] for little in (True, False)}
 _BULK_VRS = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 
 
@@ -81,7 +79,7 @@ def read_instance(identified_file: BinaryIO) -> ReceivedInstance:
         if deflated_at is not None:
             source = Source(identified_file, deflated_at=deflated_at)
         actual = _actual_encoding(source.buffer, start, encoding)
-        parser = _Parser(source.buffer, copies=actual == encoding)
+        parser = _Parser(source.buffer, copied=encoding if actual == encoding else None)
         elements = parser.data_set(start, actual)
     finally:
         source.close()
@@ -151,9 +149,10 @@ def _actual_encoding(buffer: Buffer, position: int, said: Encoding) -> Encoding:
 class _Parser:
     """One pass over one buffer, with its budgets."""
 
-    def __init__(self, buffer: Buffer, *, copies: bool = False) -> None:
+    def __init__(self, buffer: Buffer, *, copied: Encoding | None = None) -> None:
         self._buffer = buffer
-        self._copies = copies
+        # The encoding of what is written: only elements in this one can be copied as they are.
+        self._copied = copied
         # Counts what could not be copied as it is; a sequence can when nothing in it was counted.
         self._odd = 0
         self._left = MOST_ELEMENTS
@@ -181,31 +180,58 @@ class _Parser:
 
     def _plain(self, position: int, end: int, encoding: Encoding, elements: list[Element]) -> int:
         """Append elements for as long as they are short values and nothing else; return where the next one begins."""
-        buffer, append, copies = self._buffer, elements.append, self._copies
-        header = _HEADERS[encoding]
         first, before = position, len(elements)
-        while position + 8 <= end:
-            if encoding.explicit:
-                group, number, raw_vr, length = header(buffer, position)  # type: ignore[arg-type]
-                tag = group << 16 | number
-                vr = _PLAIN_VRS.get(raw_vr)
-            else:
-                group, number, length = header(buffer, position)  # type: ignore[arg-type]
-                tag = group << 16 | number
-                vr = self._vrs.get(tag)
-                if vr not in SHORT_FORM_VRS:
-                    break
-            stop = position + 8 + length
-            if vr is None or stop > end or group == _DELIMITERS or not tag:
+        if encoding.explicit:
+            position = self._plain_explicit(position, end, encoding.little, elements)
+        else:
+            position = self._plain_implicit(position, end, elements)
+        if self._copied is not encoding:
+            for element in elements[before:]:
+                element.run = None
+        self._count(len(elements) - before, position - first)
+        return position
+
+    def _plain_explicit(self, position: int, end: int, little: bool, elements: list[Element]) -> int:
+        buffer, append, vr_of = self._buffer, elements.append, _PLAIN_VRS.get
+        header = SHORT_HEADER[little].unpack_from
+        last, end = end - 8, min(end, position + MOST_HELD_BYTES)
+        for _ in range(self._left):
+            if position > last:
                 break
-            run = None
-            if length & 1 or not copies:
+            group, number, raw_vr, length = header(buffer, position)  # type: ignore[arg-type]
+            vr = vr_of(raw_vr)
+            stop = position + 8 + length
+            if vr is None or stop > end or group == _DELIMITERS:
+                break
+            element = Element(group << 16 | number, vr, buffer[position + 8 : stop])
+            if length & 1:
                 self._odd += 1
             else:
-                run = (position, stop)
-            append(Element(tag, vr, buffer[position + 8 : stop], run=run))
+                element.run = (position, stop)
+            append(element)
             position = stop
-        self._count(len(elements) - before, position - first)
+        return position
+
+    def _plain_implicit(self, position: int, end: int, elements: list[Element]) -> int:
+        buffer, vr_of = self._buffer, self._vrs.get
+        header = TAG_AND_LENGTH[True].unpack_from
+        last, end = end - 8, min(end, position + MOST_HELD_BYTES)
+        for _ in range(self._left):
+            if position > last:
+                break
+            group, number, length = header(buffer, position)  # type: ignore[arg-type]
+            tag = group << 16 | number
+            vr = vr_of(tag)
+            stop = position + 8 + length
+            if vr not in SHORT_FORM_VRS or stop > end or not tag:
+                break
+            element = Element(tag, vr, buffer[position + 8 : stop])
+            if length & 1:
+                self._odd += 1
+            else:
+                element.run = (position, stop)
+            elements.append(element)
+            position = stop
         return position
 
     def _count(self, elements: int, held: int) -> None:
@@ -222,9 +248,8 @@ class _Parser:
         self._count(1, 0)
         if position + 8 > end:
             raise UnreadableInstanceError("the data set ends inside an element header")
-        order = "<" if encoding.little else ">"
         if encoding.explicit:
-            tag, vr, length, position = self._explicit_header(position, end, order)
+            tag, vr, length, position = self._explicit_header(position, end, encoding.little)
         else:
             group, number, length = struct.unpack_from("<HHI", self._buffer, position)  # type: ignore[arg-type]
             tag = group << 16 | number
@@ -243,15 +268,16 @@ class _Parser:
             element = self._defined(tag, vr, (position, stop), depth, encoding)
         if element.encapsulated or element.span is not None:
             return element, stop
-        if self._copies and self._odd == odd and element.vr == vr and not (stop - begin) & 1:
+        if self._copied is encoding and self._odd == odd and element.vr == vr and not (stop - begin) & 1:
             element.run = (begin, stop)
         else:
             self._odd += 1
         return element, stop
 
-    def _explicit_header(self, position: int, end: int, order: str) -> tuple[int, str, int, int]:
-        group, number, raw_vr, length = struct.unpack_from(order + "HH2sH", self._buffer, position)  # type: ignore[arg-type]
+    def _explicit_header(self, position: int, end: int, little: bool) -> tuple[int, str, int, int]:
+        group, number, raw_vr, length = SHORT_HEADER[little].unpack_from(self._buffer, position)  # type: ignore[arg-type]
         tag = group << 16 | number
+        order: Literal["little", "big"] = "little" if little else "big"
         vr = raw_vr.decode("latin-1")
         if vr in SHORT_FORM_VRS:
             return tag, vr, length, position + 8
@@ -263,13 +289,13 @@ class _Parser:
             if length or vr not in LONG_FORM_VRS:
                 # Something stands in the reserved bytes.
                 self._odd += 1
-            (length,) = struct.unpack_from(order + "I", self._buffer, position + 8)  # type: ignore[arg-type]
+            length = int.from_bytes(self._buffer[slice(position + 8, position + 12)], order)
             return tag, vr if vr in LONG_FORM_VRS else "UN", length, position + 12
         self._odd += 1
         if raw_vr in (b"??", b"  ", b"--"):
             return tag, "UN", length, position + 8
         # Some writers put single implicit elements into explicit data sets.
-        (length,) = struct.unpack_from(order + "I", self._buffer, position + 4)  # type: ignore[arg-type]
+        length = int.from_bytes(self._buffer[slice(position + 4, position + 8)], order)
         return tag, self._vrs.get(tag, "UN"), length, position + 8
 
     def _defined(self, tag: int, vr: str, bounds: tuple[int, int], depth: int, encoding: Encoding) -> Element:
@@ -360,12 +386,12 @@ class _Parser:
     ) -> tuple[list[list[Element]], int]:
         if depth > DEEPEST:
             raise UnreadableInstanceError("sequences are nested deeper than 64")
-        order = "<" if encoding.little else ">"
+        header = TAG_AND_LENGTH[encoding.little].unpack_from
         items: list[list[Element]] = []
         while position < end:
             if position + 8 > end:
                 break
-            group, number, length = struct.unpack_from(order + "HHI", self._buffer, position)  # type: ignore[arg-type]
+            group, number, length = header(self._buffer, position)  # type: ignore[arg-type]
             tag = group << 16 | number
             position += 8
             if tag == SEQUENCE_END:
@@ -387,7 +413,7 @@ class _Parser:
         stop = end if length == UNDEFINED else position + length
         if stop > end:
             raise UnreadableInstanceError("an item is longer than its sequence")
-        delimiter = struct.pack("<HH" if encoding.little else ">HH", ITEM_END >> 16, ITEM_END & 0xFFFF)
+        delimiter = _ITEM_DELIMITER[encoding.little]
         while position < stop:
             position = self._plain(position, stop, encoding, item)
             if position >= stop:

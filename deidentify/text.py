@@ -46,6 +46,8 @@ _DATE_PATTERN = re.compile(r"\b\d{1,2}[./-]\d{1,2}[./-]\d{4}\b|\b\d{4}-\d{2}-\d{
 
 def folded(text: str) -> str:
     """Return the text as it is compared: no case, no accents, compatibility forms resolved."""
+    if text.isascii():
+        return text.casefold()
     plain = unicodedata.normalize("NFKD", text).casefold()
     return "".join(character for character in plain if not unicodedata.combining(character))
 

@@ -7,7 +7,7 @@ from deidentify.actions import Action, dummy_value, resolved
 from deidentify.charsets import DEFAULT, Charset
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
 from deidentify.dataset import Element, tag_text
-from deidentify.decisions import BINARY_VRS, MARKERS, Decisions, Path
+from deidentify.decisions import BINARY_VRS, Decisions, Path
 from deidentify.dictionary import TEXT_VRS, registered_uids, vr_table
 from deidentify.errors import InvalidResultError
 from deidentify.identity import IdentifiedTokens, is_structural
@@ -52,8 +52,9 @@ class Values:
     def _type(self, tag: int, path: Path) -> str | None:
         return self._decisions.type_of(tag, path)
 
-    def _check_required(self, element: Element, path: Path) -> None:
-        if self._decisions.types is not None and element.tag not in MARKERS and self._type(element.tag, path) == "1":
+    def _check_required(self, element: Element, written: Element | None, path: Path) -> None:
+        is_emptied = (written is None or written.is_empty) and not element.is_empty
+        if is_emptied and self._decisions.is_required(element.tag, path):
             raise InvalidResultError(f"our change would empty {tag_text(element.tag)}, which is required there")
 
     def recurse(self, element: Element, path: Path) -> Element | None:

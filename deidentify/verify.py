@@ -11,17 +11,20 @@ import re
 from functools import cache
 from typing import BinaryIO
 
-from deidentify.charsets import Charset
+from deidentify.charsets import DEFAULT, Charset, charset_of
 from deidentify.codestream_comments import comments_of, is_known_comment
 from deidentify.dataset import PIXEL_TAGS, Element, Source, tag_text
 from deidentify.dictionary import CHARSET_VRS
 from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
-from deidentify.identity import IdentifiedTokens, elements_of, is_structural
+from deidentify.identity import CHARSET_TAG, IdentifiedTokens, is_structural
+from deidentify.memory import LONGEST, Bounded, CaseMemory
 from deidentify.parser import read_instance
 from deidentify.tables import method_codes
 from deidentify.text import folded, is_known_word, vocabulary, words_of
 
 _LONG = 5
+_LONG_NUMBER = re.compile(rb"[0-9]{7}")
+_LONG_NUMBERS = re.compile(r"\d{8}|\d+(?:\.\d+){3}")
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 _DATE = re.compile(r"(?<!\d)\d{8}(?!\d)")
 _RAW_UID = re.compile(rb"\d+(?:\.\d+){3,}")
@@ -41,8 +44,15 @@ def _harmless() -> frozenset[str]:
     return vocabulary() | {word for text in (_OWN_WORDS, *written) for word in words_of(text)}
 
 
-def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates: frozenset[str]) -> None:
+def verify_written(
+    target: BinaryIO,
+    identified: IdentifiedTokens,
+    written_dates: frozenset[str],
+    memory: CaseMemory | None = None,
+) -> None:
     """Raise unless the written file can be parsed and holds no identifier of the original.
+
+    ``memory`` is that of the case: what was searched in one instance is not searched again in the next.
 
     Raises
     ------
@@ -55,7 +65,7 @@ def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates
         written = read_instance(target)
     except UnreadableInstanceError:
         raise InvalidResultError("the written instance cannot be parsed again") from None
-    search = Search(identified, written_dates)
+    search = Search(identified, written_dates, memory)
     source = Source(target)
     try:
         if any(source.buffer[slice(0, 128)]):
@@ -63,13 +73,23 @@ def verify_written(target: BinaryIO, identified: IdentifiedTokens, written_dates
         for element in written.identified_meta:
             search.raw(element.value, f"file meta {tag_text(element.tag)}")
         foreign = [element for element in written.identified_elements if not _is_ours(element)]
-        for element, charset in elements_of(foreign):
-            if element.span is None:
-                search.element(element, charset)
-            else:
-                _search_span(element, source, search)
+        _search_level(foreign, DEFAULT, source, search)
     finally:
         source.close()
+
+
+def _search_level(elements: list[Element], charset: Charset, source: Source, search: "Search") -> None:
+    find = search.element
+    for element in elements:
+        if element.tag == CHARSET_TAG:
+            charset = charset_of(element.value)
+        if element.items is not None:
+            for item in element.items:
+                _search_level(item, charset, source, search)
+        elif element.span is not None:
+            _search_span(element, source, search)
+        elif element.value:
+            find(element, charset)
 
 
 def _is_ours(element: Element) -> bool:
@@ -92,26 +112,25 @@ def _search_span(element: Element, source: Source, search: "Search") -> None:
             tail = chunk[-256:]
 
 
-class Search:
-    """The identifiers of one original, made ready to be looked for."""
+class Patterns:
+    """What names, numbers and places of one original look like in text and in bytes."""
 
-    def __init__(self, identified: IdentifiedTokens, written_dates: frozenset[str]) -> None:
+    def __init__(self, identified: IdentifiedTokens) -> None:
         harmless = _harmless()
         telling = {word for word in identified.own_words if word not in harmless}
-        self._long = frozenset(word for word in telling if len(word) >= _LONG)
-        self._short = frozenset(telling - self._long)
-        self._known_names = frozenset(identified.own_words & vocabulary())
-        self._long_pattern = _alternation(self._long)
-        self._uids = identified.uids
-        self._dates = identified.dates - written_dates
-        self._numbers = frozenset(word for word in self._long if word.isdigit() and len(word) > 6)  # noqa: PLR2004
+        long = frozenset(word for word in telling if len(word) >= _LONG)
+        self.short = frozenset(telling - long)
+        self.known_names = frozenset(identified.own_words & vocabulary())
+        self.long = _alternation(long)
+        self.numbers = frozenset(word for word in long if word.isdigit() and len(word) > 6)  # noqa: PLR2004
         spellings = set(identified.spellings)
         for value in identified.values:
             for word in re.split(r"[\^=\\\s,;]+", value):
                 if not word.isascii() and len(word) >= _LONG - 1:
                     spellings.update(word.encode(codec, "ignore") for codec in ("latin-1", "utf-8"))
-        self._spellings = [spelling for spelling in spellings if self._is_telling(spelling)]
-        self._raw_pattern = _raw_alternation(self._long, self._spellings)
+        self.raw = _raw_alternation(long, [spelling for spelling in spellings if self._is_telling(spelling)])
+        self.judged: Bounded[tuple[bytes, Charset, bool], tuple[bool, bool]] = Bounded()
+        """Value, character set, free text → whether it has an identifier, whether it has long numbers."""
 
     @staticmethod
     def _is_telling(spelling: bytes) -> bool:
@@ -120,12 +139,35 @@ class Search:
         words = words_of(spelling.decode("latin-1"))
         return not spelling.isascii() or any(len(word) > 1 and word not in _harmless() for word in words)
 
+    def has_identifier(self, plain: str, *, free: bool) -> bool:
+        """Tell whether a folded text names what these are the patterns of."""
+        words = set(words_of(plain))
+        if words & self.short or (free and words & self.known_names):
+            return True
+        return self.long is not None and any(not _inside_harmless(plain, match) for match in self.long.finditer(plain))
+
+
+class Search:
+    """The identifiers of one original, made ready to be looked for."""
+
+    def __init__(
+        self, identified: IdentifiedTokens, written_dates: frozenset[str], memory: CaseMemory | None = None
+    ) -> None:
+        self._uids = identified.uids
+        self._dates = identified.dates - written_dates
+        self._patterns = _patterns_of(identified, memory)
+
     def element(self, element: Element, charset: Charset) -> None:
         """Search one element; ``ResidualIdentifierError`` says that something was found."""
         value, vr = element.value, element.vr
         if not value:
             return
-        if vr == "UI":
+        if vr in _SEARCHED_AS_TEXT:
+            self._text(element, charset, free=vr in CHARSET_VRS)
+        elif vr in _NUMERIC_TEXT:
+            if _LONG_NUMBER.search(value):
+                self._number(element)
+        elif vr == "UI":
             if not is_structural(element.tag) and any(
                 uid.strip(" \0") in self._uids for uid in value.decode("latin-1").split("\\")
             ):
@@ -133,44 +175,36 @@ class Search:
         elif vr in {"DA", "DT"}:
             if any(part.strip()[:8] in self._dates for part in value.decode("latin-1").split("\\")):
                 self._hit(tag_text(element.tag))
-        elif vr in _NUMERIC_TEXT:
-            found = {part.strip(" \0") for part in value.decode("latin-1").split("\\")}
-            # Eight digits that are a date of this patient are no count.
-            if found & self._numbers or (vr == "IS" and found & self._dates):
-                self._hit(tag_text(element.tag))
-        elif vr in _SEARCHED_AS_TEXT:
-            self._text(charset.decode(value), element, free=vr in CHARSET_VRS)
-        else:
+        elif len(value) >= _LONG:
             self.raw(value, tag_text(element.tag))
 
-    def _text(self, text: str, element: Element, *, free: bool) -> None:
-        plain = folded(text)
-        words = set(words_of(plain))
-        hit = bool(words & self._short) or (free and bool(words & self._known_names))
-        if self._long_pattern is not None:
-            for match in self._long_pattern.finditer(plain):
-                hit = hit or not self._inside_harmless(plain, match)
-        hit = hit or any(uid in self._uids for uid in _UID.findall(plain))
-        hit = hit or any(date in self._dates for date in _DATE.findall(plain))
+    def _number(self, element: Element) -> None:
+        found = {part.strip(" \0") for part in element.value.decode("latin-1").split("\\")}
+        # Eight digits that are a date of this patient are no count.
+        if found & self._patterns.numbers or (element.vr == "IS" and found & self._dates):
+            self._hit(tag_text(element.tag))
+
+    def _text(self, element: Element, charset: Charset, *, free: bool) -> None:
+        value, judged = element.value, self._patterns.judged
+        key = (value, charset, free)
+        known = judged.get(key)
+        if known is None:
+            plain = folded(charset.decode(value))
+            known = self._patterns.has_identifier(plain, free=free), _LONG_NUMBERS.search(plain) is not None
+            if len(value) <= LONGEST:
+                judged.keep(key, known)
+        hit, has_numbers = known
+        if has_numbers and not hit:
+            plain = folded(charset.decode(value))
+            hit = any(uid in self._uids for uid in _UID.findall(plain))
+            hit = hit or any(date in self._dates for date in _DATE.findall(plain))
         if hit:
             self._hit(tag_text(element.tag))
 
-    @staticmethod
-    def _inside_harmless(plain: str, match: re.Match[str]) -> bool:
-        """Tell whether what was found is only a part of a longer word that names nobody."""
-        start, stop = match.span()
-        while start > 0 and plain[start - 1].isalnum():
-            start -= 1
-        while stop < len(plain) and plain[stop].isalnum():
-            stop += 1
-        word = plain[start:stop]
-        if match.group().isdigit():
-            return word != match.group() and word.isdigit()
-        return word in _harmless() or is_known_word(word)
-
     def raw(self, value: bytes, place: str) -> None:
         """Search bytes that are no text."""
-        if self._raw_pattern is not None and self._raw_pattern.search(value.lower()):
+        pattern = self._patterns.raw
+        if pattern is not None and pattern.search(value.lower()):
             self._hit(place)
         if any(uid.decode() in self._uids for uid in _RAW_UID.findall(value)):
             self._hit(place)
@@ -178,6 +212,27 @@ class Search:
     @staticmethod
     def _hit(place: str) -> None:
         raise ResidualIdentifierError(f"an identifier of the original was found in {place}")
+
+
+def _patterns_of(identified: IdentifiedTokens, memory: CaseMemory | None) -> Patterns:
+    if memory is None:
+        return Patterns(identified)
+    key = (identified.own_words, identified.spellings, identified.values)
+    known = memory.patterns.get(key)
+    return memory.patterns.keep(key, Patterns(identified)) if known is None else known
+
+
+def _inside_harmless(plain: str, match: re.Match[str]) -> bool:
+    """Tell whether what was found is only a part of a longer word that names nobody."""
+    start, stop = match.span()
+    while start > 0 and plain[start - 1].isalnum():
+        start -= 1
+    while stop < len(plain) and plain[stop].isalnum():
+        stop += 1
+    word = plain[start:stop]
+    if match.group().isdigit():
+        return word != match.group() and word.isdigit()
+    return word in _harmless() or is_known_word(word)
 
 
 def _alternation(words: frozenset[str]) -> re.Pattern[str] | None:

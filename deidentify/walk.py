@@ -27,6 +27,7 @@ class Walk(Values):
         decided = self._decisions.at(path)
         result: list[Element] = []
         keep, last, is_same, is_sorted = result.append, -1, True, True
+        gone, removed = Decision.GONE, 0
         for element in elements:
             tag = element.tag
             if tag == CHARSET_TAG:
@@ -34,11 +35,13 @@ class Walk(Values):
             decision = decided.get(tag)
             if decision is None:
                 decision = self._decisions.decide(tag, path)
+            if decision is gone:
+                removed += 1
+                continue
             written = _HANDLERS[decision](self, element, path)
             if written is not element:
                 is_same = False
-                if (written is None or written.is_empty) and not element.is_empty:
-                    self._check_required(element, path)
+                self._check_required(element, written, path)
                 if written is None:
                     continue
             if tag <= last:
@@ -46,6 +49,9 @@ class Walk(Values):
             last = tag
             keep(written)
         self._charset = outer
+        if removed:
+            is_same = False
+            self.counts["X"] += removed
         if path and not is_sorted and len({element.tag for element in result}) != len(result):
             raise UnreadableInstanceError("an attribute stands twice in an item")
         return elements if is_same else result
@@ -132,6 +138,7 @@ class Walk(Values):
 
 
 _HANDLERS: dict[Decision, Callable[[Walk, Element, Path], Element | None]] = {
+    Decision.GONE: Walk.remove,
     Decision.REMOVE: Walk.remove,
     Decision.EMPTY: Walk.empty,
     Decision.DUMMY: Walk.dummy,
