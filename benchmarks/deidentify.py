@@ -1,4 +1,4 @@
-"""CPU for each de-identified CT, header work alone, beside dicognito and deid."""
+"""CPU for each de-identified CT, enhanced MR and report, header work alone, beside dicognito and deid."""
 
 # ruff: noqa: RUF001 - the tables are for people: signs of multiplication, ranges with a dash
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from pydicom import dcmread
 
+from benchmarks.headers import enhanced_series, report_series
 from benchmarks.inputs import ct_series, element_count
 from benchmarks.measure import ratio, spread
 from benchmarks.receivers import CHECKOUT
@@ -24,13 +25,21 @@ __all__ = ["measure"]
 
 PEERS_PYTHON = CHECKOUT / ".venv-peers" / "bin" / "python"
 OURS = "casebridge"
+NEW_CASE = "casebridge, new case"
 _ROWS = {
-    "casebridge": ("own", "read, plan, write, verify; Table E.1-1 at every depth, private removed"),
+    OURS: ("own", "read, plan, write, verify; Table E.1-1 at every depth, private removed"),
+    NEW_CASE: ("own", "the same, each file a case of its own"),
     "dicognito": ("peers", "its own table; private elements kept"),
     "deid": ("peers", "default recipe; private elements removed"),
     "pydicom": ("own", "read and write, nothing changed"),
     "copy": ("own", "copy of the file"),
 }
+_INPUTS: dict[str, tuple[Callable[[Path, int], list[Path]], float]] = {
+    "CT": (ct_series, 1),
+    "enhanced MR": (enhanced_series, 0.05),
+    "structured report": (report_series, 1),
+}
+"""Name → what writes such files, and how many of them for each CT."""
 
 
 class Tool:
@@ -79,71 +88,74 @@ def _fast_folder(stack: ExitStack) -> Path:
 
 
 def measure(work: Path, *, repeats: int, objects: int, step: Callable[[str], None]) -> Section:
-    """Let every tool go through the same files in turns."""
-    with ExitStack() as stack:
-        folder = _fast_folder(stack)
-        originals = ct_series(work / f"ct-{objects}", objects)
-        source = folder / "in"
-        shutil.copytree(originals[0].parent, source)
-        elements = element_count(dcmread(originals[0]))
-        has_peers = PEERS_PYTHON.exists()
-        tools: list[Tool] = []
-        for name, (environment, _) in _ROWS.items():
-            if environment == "peers" and not has_peers:
-                continue
-            step(f"deidentify: warming up {name}")
-            python = str(PEERS_PYTHON) if environment == "peers" else sys.executable
-            tools.append(Tool(name, python, source, folder / name, folder / f"{name}.log"))
-            stack.callback(tools[-1].close)
-        answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for repeat in range(repeats):
-            for tool in tools:
-                step(f"deidentify {repeat + 1}/{repeats}: {tool.name}")
-                answers[tool.name].append(tool.run())
-    return _section(tools, answers, objects, elements, originals[0].stat().st_size, has_peers=has_peers)
-
-
-def _section(
-    tools: list[Tool],
-    answers: dict[str, list[dict[str, Any]]],
-    objects: int,
-    elements: int,
-    size: int,
-    *,
-    has_peers: bool,
-) -> Section:
-    cpu = {name: [run["cpu_s"] / run["files"] * 1000 for run in runs] for name, runs in answers.items()}
-    rows = []
-    for tool in tools:
-        theirs = cpu[tool.name]
-        rows.append(
-            [
-                f"{tool.name} {tool.version}".strip(),
-                NOTHING if tool.name == OURS else ratio(theirs, cpu[OURS]).text(1 if tool.name != "copy" else 2),
-                spread(theirs).text(2),
-                _ROWS[tool.name][1],
-            ]
-        )
-    phases = {
-        phase: spread([run["phases"][phase] / run["files"] * 1000 for run in answers[OURS]])
-        for phase in answers[OURS][0]["phases"]
-    }
-    title = f"CT of {size / 1e6:.2f} MB and {elements} elements × {objects}, one process, n = {len(cpu[OURS])}"
-    phase_rows = [[phase, value.text(2)] for phase, value in phases.items()]
+    """Let every tool go through the same files in turns, one kind of file after the other."""
+    tables: list[Table] = []
+    data: dict[str, Any] = {}
+    for name, (make, share) in _INPUTS.items():
+        files = make(work / f"{name.replace(' ', '-')}-{objects}", max(2, round(objects * share)))
+        answers = _answers(files, repeats, step, name)
+        cpu = {tool: [run["cpu_s"] / run["files"] * 1000 for run in runs] for tool, runs in answers.items()}
+        tables += _tables(name, files, answers, cpu)
+        data[name] = answers
     cost = (
         "The tools cover different rule sets and only ours verifies what it wrote: this is cost, not quality. "
         "Interpreter start and imports are not counted; input and output lie in memory."
     )
     notes = [cost]
-    if not has_peers:
+    if not PEERS_PYTHON.exists():
         notes.append("Without `.venv-peers` (see `tools/peers.lock`) dicognito and deid are not measured.")
-    return Section(
-        name="deidentify",
-        title="De-identifying a header",
-        tables=[
-            Table(title=title, columns=("tool", "its CPU ÷ ours", "CPU ms/object", "what it does"), rows=rows),
-            Table(title="Where our time goes", columns=("step", "CPU ms/object"), rows=phase_rows),
-        ],
-        notes=notes,
-        data=dict(answers),
-    )
+    return Section(name="deidentify", title="De-identifying a header", tables=tables, notes=notes, data=data)
+
+
+def _answers(
+    originals: list[Path], repeats: int, step: Callable[[str], None], name: str
+) -> dict[str, list[dict[str, Any]]]:
+    with ExitStack() as stack:
+        folder = _fast_folder(stack)
+        source = folder / "in"
+        shutil.copytree(originals[0].parent, source)
+        tools: list[Tool] = []
+        for tool, (environment, _) in _ROWS.items():
+            if environment == "peers" and not PEERS_PYTHON.exists():
+                continue
+            step(f"deidentify, {name}: warming up {tool}")
+            python = str(PEERS_PYTHON) if environment == "peers" else sys.executable
+            tools.append(Tool(tool, python, source, folder / tool.replace(", ", "-"), folder / f"{tool}.log"))
+            stack.callback(tools[-1].close)
+        answers: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for repeat in range(repeats):
+            for one in tools:
+                step(f"deidentify, {name}, {repeat + 1}/{repeats}: {one.name}")
+                answers[one.name].append({**one.run(), "version": one.version})
+    return answers
+
+
+def _tables(
+    name: str, files: list[Path], answers: dict[str, list[dict[str, Any]]], cpu: dict[str, list[float]]
+) -> list[Table]:
+    rows = [
+        [
+            f"{tool} {answers[tool][0]['version']}".strip(),
+            NOTHING if tool == OURS else ratio(theirs, cpu[OURS]).text(1 if tool != "copy" else 2),
+            spread(theirs).text(2),
+            _ROWS[tool][1],
+        ]
+        for tool, theirs in cpu.items()
+    ]
+    phases = {
+        tool: {
+            phase: spread([run["phases"][phase] / run["files"] * 1000 for run in answers[tool]]).text(2)
+            for phase in answers[tool][0]["phases"]
+        }
+        for tool in (OURS, NEW_CASE)
+    }
+    elements, size = element_count(dcmread(files[0])), files[0].stat().st_size
+    title = f"{name} of {size / 1e6:.2f} MB and {elements} elements × {len(files)}, one process, n = {len(cpu[OURS])}"
+    return [
+        Table(title=title, columns=("tool", "its CPU ÷ ours", "CPU ms/object", "what it does"), rows=rows),
+        Table(
+            title=f"Where our time goes, {name}",
+            columns=("step", "CPU ms/object", "each file a case of its own"),
+            rows=[[phase, value, phases[NEW_CASE][phase]] for phase, value in phases[OURS].items()],
+        ),
+    ]

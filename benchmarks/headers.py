@@ -11,11 +11,11 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, EnhancedMRImageStorage, EnhancedSRStorage, ExplicitVRLittleEndian
 
+from benchmarks.contestants import FRAMES
 from benchmarks.inputs import _PRIVATE_BLOCKS, _code, _patient_and_study, _reference, uid
 
 __all__ = ["enhanced_series", "report_series"]
 
-FRAMES = 240
 _SIZE = 64
 
 

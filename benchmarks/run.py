@@ -27,7 +27,7 @@ SIZES = {
     "sizes": (14, {"megabytes": 200, "large": 3, "small": 2000}, {"megabytes": 20, "large": 2, "small": 100}),
     "untuned": (4, {"objects": 100}, {"objects": 20}),
     "seal": (5, {"objects": 300}, {"objects": 60}),
-    "deidentify": (6, {"objects": 60}, {"objects": 10}),
+    "deidentify": (24, {"objects": 60}, {"objects": 10}),
     "screen": (2, {"frames": 30}, {"frames": 6}),
     "draft": (60, {"slices": 300, "whole": 1}, {"slices": 24, "whole": 1}),
 }
