@@ -7,9 +7,12 @@ from functools import lru_cache
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Charset:
-    """The character sets in force for one item. ``is_known`` is false for terms that the Standard does not define."""
+    """The character sets in force for one item. ``is_known`` is false for terms that the Standard does not define.
+
+    Two are the same only if they are one object: they are keys of what is remembered, and there are few of them.
+    """
 
     encodings: tuple[str, ...]
     is_known: bool = True

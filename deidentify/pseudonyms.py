@@ -64,8 +64,13 @@ class PseudonymScope:
 
     def patient_id(self, identified_patient_id: str) -> str:
         """Return the Patient ID (0010,0020) of this case, eleven characters."""
-        digest = _digest(self.key, "patient", self.case_key, normalized_id(identified_patient_id))
-        return "CB-" + base64.b32encode(digest[:5]).decode()
+        # No UID begins so.
+        remembered = f"patient {identified_patient_id}"
+        made = self._cache.get(remembered)
+        if made is None:
+            digest = _digest(self.key, "patient", self.case_key, normalized_id(identified_patient_id))
+            made = self._cache[remembered] = "CB-" + base64.b32encode(digest[:5]).decode()
+        return made
 
     def patient_name(self, identified_patient_id: str) -> str:
         """Return the Patient's Name (0010,0010): as the ID, so that a list by name stays in order."""

@@ -6,16 +6,22 @@ import os
 import threading
 from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from click.testing import CliRunner
 from pydicom import dcmread
 
 from benchmarks import blast, inputs, measure, report
+from benchmarks.false_holds import NAMES as PATIENTS
+from benchmarks.false_holds import count_holds, generated
 from benchmarks.run import NAMES, PAGE, SIZES, main
+from deidentify.deidentifier import Deidentifier, HeaderPlan
+from deidentify.errors import ResidualIdentifierError
 from scp.peers import PeerRules, write_peer_rules
 from scp.server import Receiver, ReceiverSettings
 from scp.spool import Spool
+from tests.deidentify.support import profile
 
 MODULES = sorted(file.stem for file in Path(inputs.__file__).parent.glob("*.py"))
 
@@ -116,3 +122,21 @@ def test_the_page_has_each_table_between_its_markers(name: str) -> None:
     _, begin, rest = PAGE.read_text().partition(report.begin(name))
     assert begin
     assert "| " in rest.partition(report.end(name))[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_common_name_holds_what_the_scanner_says_by_itself(tmp_path: Path) -> None:
+    count = count_holds(Deidentifier(profile()), generated(tmp_path), PATIENTS[::4])
+    assert count.instances > 150
+    assert count.held == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_hold_is_counted_with_its_reason(tmp_path: Path) -> None:
+    class Careless(Deidentifier):
+        def verify(self, plan: HeaderPlan, target: BinaryIO) -> None:
+            del plan, target
+            raise ResidualIdentifierError("an identifier of the original was found in (0008,103E)")
+
+    count = count_holds(Careless(profile()), generated(tmp_path)[:1], PATIENTS[:2])
+    assert count.held == {"residual-identifier: an identifier of the original was found in (0008,103E)": 2}
