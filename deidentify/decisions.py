@@ -7,6 +7,7 @@ from importlib.resources import files
 from deidentify.actions import Action, resolved
 from deidentify.codes import CODE_VALUE, LONG_CODE, MEANING, SCHEME
 from deidentify.dictionary import TEXT_VRS, vr_table
+from deidentify.forms import BINARY_VRS
 from deidentify.identity import CHARSET_TAG
 from deidentify.profile import Profile
 from deidentify.tables import IodTypes
@@ -40,13 +41,16 @@ class Decision(IntEnum):
     DATES = auto()
     CODE_STRING = auto()
     NUMBER = auto()
+    PRIVATE = auto()
+    """A private element that the walk found to be known and safe."""
 
 
-BINARY_VRS = frozenset(("AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OW", "OF", "OD", "OL", "OV"))
 MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
 """Written anew when the pixels have been screened."""
 _RECOGNIZABLE = 0x00280302
-_ALWAYS_GONE = frozenset((0x00080001, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001))
+PRIVATE_CHARACTERISTICS = 0x00080300
+"""Private Data Element Characteristics Sequence: a vendor's words on elements that go; written anew for what stays."""
+_ALWAYS_GONE = frozenset((0x00080001, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001, PRIVATE_CHARACTERISTICS))
 _GONE_GROUPS = frozenset((0x0000, 0x0002, 0x0004, 0x0400, 0x0006))
 _ALLOWED_BYTES = frozenset((0x7FE00010, 0x00282000, 0x54001010, 0x54000110, 0x54000112, 0x5400100A))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
@@ -97,6 +101,7 @@ class Decisions:
     def __init__(self, profile: Profile, types: IodTypes | None) -> None:
         self.profile, self.types = profile, types
         self._vrs = vr_table()
+        self._keeps_private = "retain_safe_private" in profile.options
         self._made = 0
         self._by_path: dict[Path, dict[int, Decision]] = {}
 
@@ -127,11 +132,15 @@ class Decisions:
 
     def type_of(self, tag: int, path: Path) -> str | None:
         """Return the Type of an attribute; "1" where PS3.3 does not tell, so that nothing required is lost."""
+        if tag >> 16 & 1:
+            return None
         return "1" if self.types is None else self.types.type_of(path, tag)
 
     def _decided(self, tag: int, path: Path) -> Decision:
         if tag == _RECOGNIZABLE and self.type_of(tag, path) == "1":
             return Decision.RECOGNIZABLE
+        if tag >> 16 & 1 and self._keeps_private:
+            return Decision.PRIVATE
         if is_always_gone(tag):
             return Decision.REMOVE
         if tag == CHARSET_TAG:
@@ -164,6 +173,8 @@ class Decisions:
             return Decision.REMOVE
         if vr in TEXT_VRS:
             return _BY_TEXT_RULE.get(text_rules().get(tag, ""), Decision.DENY)
+        if self.profile.keeps_vr(vr):
+            return Decision.KEEP
         if vr in BINARY_VRS or (vr == "OB" and tag in _ALLOWED_BYTES):
             return Decision.BINARY
         return _BY_VR.get(vr, Decision.DENY)

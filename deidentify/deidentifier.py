@@ -21,6 +21,7 @@ from deidentify.description import describe
 from deidentify.disposition import disposition_of
 from deidentify.errors import PixelScreenError, UnreadableInstanceError
 from deidentify.identity import IdentifiedTokens, identified_tokens
+from deidentify.markers import CLEAN_VISUAL_FEATURES, PrivateBlock, executed_options, markers
 from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
 from deidentify.profile import Profile
@@ -33,6 +34,7 @@ from deidentify.walk import CONTENT_SEQUENCE, Walk
 IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
 IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
 _BY_REFERENCE = 0x0040DB73
+_GRAPHIC_ANNOTATIONS = 0x00700001
 _JOINED = 1 << 15
 """Bytes of a piece of the source that is written together with its neighbours."""
 _NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
@@ -53,7 +55,9 @@ class HeaderPlan:
     written_dates: frozenset[str] = field(repr=False)
     has_pixels: bool
     needs_pixels: bool
-    has_structured_content: bool
+    option_matter: tuple[tuple[str, bool], ...]
+    """Option → whether it had something to do, for those that have it in some instances only."""
+    private_blocks: tuple[PrivateBlock, ...]
     deflated_at: int | None
 
 
@@ -111,6 +115,7 @@ class Deidentifier:
         decisions = self._decisions_for(sop_class)
         types = decisions.types
         walk = Walk(decisions, memory, identified)
+        walk.encoding = received.encoding
         walk.identified_patient_id = received.text(0x00100020) or received.text(0x0020000D)
         walk.identified_ages = (received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))
         content = find(received.identified_elements, CONTENT_SEQUENCE)
@@ -137,7 +142,12 @@ class Deidentifier:
             and types.type_of((), 0x7FE00010) is not None
             and types.type_of((), 0x00280010) == "1"
             and sop_class not in _NEVER_NEEDS_PIXELS,
-            has_structured_content=find(elements, CONTENT_SEQUENCE) is not None,
+            option_matter=(
+                ("clean_structured_content", find(elements, CONTENT_SEQUENCE) is not None),
+                ("clean_graphics", find(elements, _GRAPHIC_ANNOTATIONS) is not None),
+                ("retain_safe_private", bool(walk.private_blocks)),
+            ),
+            private_blocks=tuple(sorted(walk.private_blocks)),
             deflated_at=received.deflated_at,
         )
 
@@ -151,8 +161,8 @@ class Deidentifier:
         PixelScreenError
             Unless the screen read every frame and found nothing, or there are no pixels by the instance's definition.
         """
-        _check_screen(plan, screen)
-        options = self._executed_options(plan, screen)
+        _check_screen(plan, screen, self._profile)
+        options = executed_options(self._profile, screen, dict(plan.option_matter))
         report = Report(
             profile=self._profile.name,
             profile_revision=self._profile.revision,
@@ -160,7 +170,11 @@ class Deidentifier:
             options=tuple(method_codes()[option][0] for option in options),
             notes=plan.notes,
         )
-        elements = _with_markers(plan, screen, self._profile, options)
+        done = markers(self._profile, screen, options, plan.private_blocks, plan.encoding)
+        # Where the IOD asks for an answer about faces, the walk has written YES.
+        tags = {element.tag for element in done}
+        elements = [element for element in plan.elements if element.tag not in tags]
+        elements = sorted([*elements, *done], key=lambda element: element.tag)
         parts: list[Part] = [_file_meta(plan)]
         encode(elements, plan.encoding, parts)
         source = Source(identified_file, deflated_at=plan.deflated_at)
@@ -185,15 +199,6 @@ class Deidentifier:
         target.flush()
         verify_written(target, plan.identified_tokens, plan.written_dates, self._memory)
 
-    def _executed_options(self, plan: HeaderPlan, screen: ScreenReport) -> list[str | None]:
-        options: list[str | None] = [None]
-        if screen.verdict is PixelVerdict.CLEAR:
-            options.append("clean_pixel_data")
-        chosen = set(self._profile.options)
-        if not plan.has_structured_content:
-            chosen.discard("clean_structured_content")
-        return options + sorted(option for option in chosen if option in method_codes())
-
 
 def _has_by_reference(elements: list[Element]) -> bool:
     """Tell whether a content item is referred to by its place (PS3.3 C.17.3.2.5), so that none may go."""
@@ -208,38 +213,18 @@ def _is_absent(element: Element) -> bool:
     return element.span is None and not element.value
 
 
-def _check_screen(plan: HeaderPlan, screen: ScreenReport) -> None:
+def _check_screen(plan: HeaderPlan, screen: ScreenReport, profile: Profile) -> None:
     if plan.has_pixels:
         if screen.verdict is not PixelVerdict.CLEAR:
             raise PixelScreenError("the pixel screen did not clear this instance")
         if screen.frames < 1 or screen.frames_read != screen.frames:
             raise PixelScreenError("the pixel screen did not read every frame")
+        if CLEAN_VISUAL_FEATURES in profile.options and not screen.visual_features_cleaned:
+            raise PixelScreenError("the profile asks that faces be made unrecognizable, and the screen did not do that")
     elif screen.verdict is not PixelVerdict.NO_PIXELS:
         raise PixelScreenError("the instance has no pixel data, but the pixel screen does not say so")
     elif plan.needs_pixels:
         raise PixelScreenError("the pixel data is missing")
-
-
-def _with_markers(plan: HeaderPlan, screen: ScreenReport, profile: Profile, options: list[str | None]) -> list[Element]:
-    temporal = {"shift": b"MODIFIED", "remove": b"REMOVED", "keep": b"UNMODIFIED"}[profile.dates]
-    codes = [method_codes()[option] for option in options]
-    markers = [
-        Element(0x00120062, "CS", b"YES"),
-        Element(0x00120063, "LO", f"Casebridge, PS3.15 2026d, {profile.name} {profile.revision}".encode()[:64]),
-        Element(0x00120064, "SQ", items=[_code(value, meaning) for value, meaning in codes]),
-        Element(0x00280303, "CS", temporal),
-    ]
-    if screen.verdict is PixelVerdict.CLEAR:
-        markers.append(Element(0x00280301, "CS", b"NO"))
-    return sorted([*plan.elements, *markers], key=lambda element: element.tag)
-
-
-def _code(value: str, meaning: str) -> list[Element]:
-    return [
-        Element(0x00080100, "SH", value.encode()),
-        Element(0x00080102, "SH", b"DCM"),
-        Element(0x00080104, "LO", meaning.encode()[:64]),
-    ]
 
 
 def _file_meta(plan: HeaderPlan) -> bytes:

@@ -9,8 +9,17 @@ from pydicom._uid_dict import UID_dictionary
 # right for what we do (all are copied as they are) except where a word VR carries bytes as well.
 _AMBIGUOUS = {"US or SS": "US", "OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW", "NONE": "UN"}
 
-# Attributes of Table E.1-1 2026d with a date option that are newer than the dictionary.
-_SUPPLEMENT = {0x0040B034: "DT", 0x0040A034: "DT", 0x0040A035: "DT", 0x0040B036: "DT"}
+# Attributes of Table E.1-1 2026d that are newer than the dictionary.
+_SUPPLEMENT = {
+    **dict.fromkeys((0x0040B034, 0x0040A034, 0x0040A035, 0x0040B036), "DT"),
+    **dict.fromkeys((0x00081301, 0x00081302, 0x00081303, 0x00081304), "SQ"),
+    **dict.fromkeys((0x00100011, 0x00100014, 0x00100015, 0x00100041, 0x00100043, 0x00100044, 0x00100046), "SQ"),
+    **dict.fromkeys((0x00100012, 0x00100013, 0x00100016), "LT"),
+    **dict.fromkeys((0x00100042, 0x00100045), "UT"),
+    **dict.fromkeys((0x00100047, 0x0040E012), "UR"),
+    **dict.fromkeys((0x0040B03B, 0x0040B03F, 0x3004007F), "LO"),
+    0x00102162: "UC",
+}
 
 TEXT_VRS = frozenset(("LO", "SH", "ST", "LT", "UT", "UC"))
 """Free text: what a person or a device may have typed."""

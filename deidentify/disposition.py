@@ -25,6 +25,12 @@ _SECONDARY_CAPTURE = _STORAGE + "7"
 _STRUCTURED = _STORAGE + "88."
 _STRUCTURED_ELSEWHERE = frozenset((_STORAGE + "79.1", _STORAGE + "78.7", _STORAGE + "78.8"))
 
+_CLEANED_BY = {
+    DropReason.PRESENTATION_STATE: "clean_graphics",
+    DropReason.DOSE_REPORT: "clean_structured_content",
+}
+"""The option that makes these fit to go on, where the profile does not drop them."""
+
 # Image Type (0008,0008) and description words that vendors give to captured pages.
 _CAPTURE_TYPES = frozenset(
     (
@@ -46,6 +52,8 @@ def disposition_of(received: ReceivedInstance, profile: Profile) -> Dropped | Ho
     if not sop_class:
         return Hold(reason=HoldReason.UNREADABLE, detail="the instance has no SOP Class UID (0008,0016)")
     for reason, detail in _reasons(received, sop_class):
+        if reason not in profile.drop and _CLEANED_BY.get(reason) in profile.options:
+            continue
         return _dropped(reason, detail, profile)
     return _hold(received, sop_class, profile)
 

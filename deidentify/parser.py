@@ -96,6 +96,22 @@ def read_instance(identified_file: BinaryIO) -> ReceivedInstance:
     )
 
 
+def hidden_items(value: bytes, outer: Encoding) -> list[list[Element]] | None:
+    """Return the items of a sequence that stands in UN, in the byte order of ``outer``; None where there are none."""
+    for inner in (IMPLICIT_LITTLE, EXPLICIT_LITTLE):
+        try:
+            items = _Parser(value).sequence(inner, outer)
+        except UnreadableInstanceError:
+            continue
+        # A span would point into the value, not into the file.
+        return None if _has_span(items) else items
+    return None
+
+
+def _has_span(items: list[list[Element]]) -> bool:
+    return any(element.span is not None or _has_span(element.items or []) for item in items for element in item)
+
+
 def _file_meta(buffer: Buffer) -> tuple[list[Element], int]:
     if len(buffer) < 8:  # noqa: PLR2004 - the smallest element
         raise UnreadableInstanceError("the file is empty or shorter than one element")
@@ -177,6 +193,10 @@ class _Parser:
         if not elements:
             raise UnreadableInstanceError("the data set is empty")
         return elements
+
+    def sequence(self, inner: Encoding, outer: Encoding) -> list[list[Element]]:
+        """Return the buffer as the items of one sequence."""
+        return self._reordered(self._items(0, len(self._buffer), 1, inner, defined=True)[0], inner, outer)
 
     def _plain(self, position: int, end: int, encoding: Encoding, elements: list[Element]) -> int:
         """Append elements for as long as they are short values and nothing else; return where the next one begins."""

@@ -138,6 +138,8 @@ class ScreenReport:
     """Set when the verdict does not let the instance pass."""
     detector: str = ""
     """Name and version of the models that read the frames."""
+    visual_features_cleaned: bool = False
+    """Whether faces and the like were made unrecognizable in every frame (PS3.15 §E.3.2)."""
     identified_texts: tuple[str, ...] = field(default=(), repr=False)
     """Recognised text of each finding, in the same order: kept beside the original only."""
 

@@ -16,5 +16,5 @@ def content_action(item: list[Element], profile: Profile) -> str:
     row = concept_rows().get((text_of(name, 0x00080102), text_of(name, 0x00080100)))
     if row is None:
         return "C"
-    code = profile.concept_code(row.basic, row.options)
+    code = profile.row_code(row)
     return "D" if code == "X/D" else code

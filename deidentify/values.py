@@ -6,25 +6,25 @@ from collections import Counter
 from deidentify.actions import Action, dummy_value, resolved
 from deidentify.charsets import DEFAULT, Charset
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
-from deidentify.dataset import Element, tag_text
-from deidentify.decisions import BINARY_VRS, Decisions, Path
+from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
+from deidentify.decisions import Decisions, Path
 from deidentify.dictionary import TEXT_VRS, registered_uids, vr_table
 from deidentify.errors import InvalidResultError
+from deidentify.forms import BINARY_OR_BYTES, BINARY_VRS, CODE_STRING, NUMBERS, is_of_vr
 from deidentify.identity import IdentifiedTokens, is_structural
 from deidentify.memory import LONGEST, CaseMemory
+from deidentify.private import is_private_creator
 from deidentify.pseudonyms import age_band, banded_age_string, is_time, shifted_date, shifted_datetime
 from deidentify.text import clean_text, vocabulary, words_of
 
 _TYPED_CODES = frozenset((0x00700080,))
 """Content Label: a code string by its VR, but people type it."""
-_NUMBER = rb"[ ]*(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?[ \0]*"
-_NUMBERS = re.compile(_NUMBER + rb"(?:\\" + _NUMBER + rb")*")
-_CODE_STRING = re.compile(rb"[A-Z0-9_ \\\0]*")
+_TYPED_NAMES = frozenset((0x00700002,))
+"""Graphic Layer: typed as well, and others of the instance refer to it."""
 # A telephone or record number, or a date, where a term should stand.
 _ODD_CODE = re.compile(rb"\d{6}|\d{1,4}[_ ]\d{1,2}[_ ]\d{2,4}")
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}", re.ASCII)
 _OFFSET = re.compile(rb"[+-]\d{4} *")
-_BINARY_OR_BYTES = BINARY_VRS | {"OB"}
 
 
 class Values:
@@ -40,7 +40,11 @@ class Values:
         self.identified_patient_id = ""
         self.identified_ages = ("", "", "")
         self.has_by_reference = False
+        self.encoding = EXPLICIT_LITTLE
+        self.private_blocks: set[tuple[int, str]] = set()
+        """Group and Private Creator of the private elements that stay."""
         self._decisions, self._profile = decisions, decisions.profile
+        self._keeps_private = "retain_safe_private" in decisions.profile.options
         self._memory, self._scope = memory, memory.scope
         self._own = identified.own_words
         self._own_unknown = identified.own_words - vocabulary()
@@ -126,6 +130,8 @@ class Values:
         self.counts["K"] += 1
         if element.items is not None or self._vrs.get(element.tag) == "SQ":
             return self.recurse(element, path)
+        if not is_of_vr(element, self._vrs.get(element.tag, element.vr)):
+            return self.deny(element, path)
         if element.vr == "AS":
             return self._age(element)
         return element
@@ -142,7 +148,17 @@ class Values:
             return self.words(element, path)
         if vr in {"DA", "DT", "TM"}:
             return self.dates(element, path)
+        if vr == "AE":
+            return self._alias(element, path)
         return self.code_string(element, path) if vr == "CS" else self.deny(element, path)
+
+    def _alias(self, element: Element, path: Path) -> Element | None:
+        """Replace an application entity title by one that is the same throughout the case."""
+        if element.is_empty or element.span is not None:
+            return self.deny(element, path)
+        titles = [title.strip(" \0") for title in element.value.decode("latin-1").split("\\")]
+        written = "\\".join(self._scope.label(title) if title else "" for title in titles)
+        return Element(element.tag, "AE", written.encode())
 
     def _age(self, element: Element) -> Element | None:
         if self._profile.age != "band":
@@ -209,6 +225,8 @@ class Values:
         """Keep a code string that looks like one and is nobody's name; others are judged as words."""
         if element.tag in _TYPED_CODES:
             return self.words(element, path)
+        if element.tag in _TYPED_NAMES:
+            return self.label(element, path)
         if element.items is None and element.span is None:
             value = element.value
             may_stay = self._judged.strings.get(value)
@@ -219,24 +237,39 @@ class Values:
         return self.words(element, path)
 
     def _is_code_string(self, value: bytes) -> bool:
-        if not _CODE_STRING.fullmatch(value) or _ODD_CODE.search(value):
+        if not CODE_STRING.fullmatch(value) or _ODD_CODE.search(value):
             return False
         words = value.decode("ascii").casefold().replace("\\", " ").replace("_", " ").strip(" \0").split()
         return self._own_unknown.isdisjoint(words)
 
     def number(self, element: Element, path: Path) -> Element | None:
         """Keep decimal and integer strings that are numbers."""
-        if element.items is None and element.span is None and _NUMBERS.fullmatch(element.value):
+        if element.items is None and element.span is None and NUMBERS.fullmatch(element.value):
             return element
         return self.deny(element, path)
 
     def binary(self, element: Element, path: Path) -> Element | None:
         """Keep numbers in binary, and ICC profiles that are some."""
-        if element.items is not None or element.vr not in _BINARY_OR_BYTES:
+        if element.items is not None or element.vr not in BINARY_OR_BYTES:
             return self.deny(element, path)
         if element.tag == 0x00282000 and element.span is None and element.value[36:40] != b"acsp":  # noqa: PLR2004
             return self.deny(element, path)
         return element
+
+    def private(self, element: Element, path: Path) -> Element | None:
+        """Clean a safe private element by its VR: numbers stay, text and codes keep what public ones would."""
+        if is_private_creator(element.tag):
+            self.private_blocks.add((element.tag >> 16, element.value.decode("ascii")))
+            return element
+        vr = element.vr
+        if vr == "SQ":
+            return self.recurse(element, path)
+        if vr in TEXT_VRS:
+            return self.technical(element, path)
+        if vr in BINARY_VRS:
+            return self.binary(element, path)
+        handlers = {"DS": self.number, "IS": self.number, "CS": self.code_string, "UI": self.uid}
+        return handlers.get(vr, self.remove)(element, path)
 
     def words(self, element: Element, path: Path) -> Element | None:
         """Keep known words."""
@@ -254,7 +287,8 @@ class Values:
         if not clean_text(text, self._own, technical=True)[1]:
             return element
         self.counts["D"] += 1
-        return Element(element.tag, element.vr, self._scope.label(text).encode())
+        label = self._scope.label(text)
+        return Element(element.tag, element.vr, (label.replace("-", "_") if element.vr == "CS" else label).encode())
 
     def _text(self, element: Element, path: Path, *, technical: bool) -> Element | None:
         if element.items is not None or element.span is not None:

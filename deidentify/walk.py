@@ -9,6 +9,7 @@ from deidentify.dataset import Element, tag_text
 from deidentify.decisions import Decision, Path
 from deidentify.errors import UnreadableInstanceError
 from deidentify.identity import CHARSET_TAG
+from deidentify.private import safe_private_only
 from deidentify.structured import content_action
 from deidentify.values import Values
 
@@ -23,6 +24,7 @@ class Walk(Values):
 
     def elements(self, elements: list[Element], path: Path = ()) -> list[Element]:
         """Return what stays of one level, in order; the list itself where nothing changed."""
+        elements = self.public_or_safe(elements, path)
         outer = self._charset
         decided = self._decisions.at(path)
         result: list[Element] = []
@@ -55,6 +57,17 @@ class Walk(Values):
         if path and not is_sorted and len({element.tag for element in result}) != len(result):
             raise UnreadableInstanceError("an attribute stands twice in an item")
         return elements if is_same else result
+
+    def public_or_safe(self, elements: list[Element], path: Path) -> list[Element]:
+        """Return one level without private elements that are not known to be safe, where the profile keeps safe ones.
+
+        Where it does not, they all go one by one.
+        """
+        if not self._keeps_private:
+            return elements
+        safe = safe_private_only(elements, self.encoding, len(path))
+        self.counts["X"] += len(elements) - len(safe)
+        return safe
 
     def _dummy_sequence(self, element: Element, path: Path) -> Element:
         """Keep the items for their form; each of their values meets its own decision, codes become the dummy code."""
@@ -159,4 +172,5 @@ _HANDLERS: dict[Decision, Callable[[Walk, Element, Path], Element | None]] = {
     Decision.DATES: Walk.dates,
     Decision.CODE_STRING: Walk.code_string,
     Decision.NUMBER: Walk.number,
+    Decision.PRIVATE: Walk.private,
 }

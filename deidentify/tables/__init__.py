@@ -4,6 +4,7 @@
 file                                     content                                                     edition
 =======================================  ==========================================================  ========
 ``ps3.15_table_E.1-1.json``              action per attribute                                        2026d
+``ps3.15_table_E.3.10-1_safe_private.json`` safe private elements, by creator, group and offset     2026d
 ``ps3.15_table_E.3.4-1_sr_content…json``  action per SR content item concept                          2026c
 ``ps3.16_cid_7050.json``                 de-identification method codes                              2026d
 ``iod_types.bin``                        Type by SOP class and attribute path, from PS3.3            2026b
@@ -31,8 +32,9 @@ OPTION_COLUMNS = (
     "retain_longitudinal_modified_dates",
     "clean_descriptors",
     "clean_structured_content",
+    "clean_graphics",
 )
-"""The options that the header engine executes, as named in the tables."""
+"""The options that have a column in the tables for single attributes, as named there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,18 @@ def concept_rows() -> dict[tuple[str, str], ActionRow]:
     """Return (coding scheme, code value) → row of Table E.3.4-1."""
     rows = _load("ps3.15_table_E.3.4-1_sr_content_items.json")["rows"]
     return {(row["coding_scheme"], row["code_value"]): _row(row) for row in rows}
+
+
+@cache
+def safe_private_rows() -> dict[tuple[str, int, int], str]:
+    """Return (Private Creator, group, last two digits of the element) → VR of Table E.3.10-1; empty where it has none.
+
+    Two creators are listed without a VR for some elements, and some with two ("OW/OB").
+    """
+    rows = _load("ps3.15_table_E.3.10-1_safe_private.json")["rows"]
+    return {
+        (row["private_creator"], int(row["group"], 16), int(row["element_offset"], 16)): row["vr"] or "" for row in rows
+    }
 
 
 @cache

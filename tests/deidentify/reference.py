@@ -76,6 +76,7 @@ class PlainWalk(Walk):
     def elements(self, elements: list[Element], path: Path = ()) -> list[Element]:
         """Return what stays of one level."""
         outer, result = self._charset, []
+        elements = self.public_or_safe(elements, path)
         for element in elements:
             if element.tag == CHARSET_TAG:
                 self._charset = charset_of(element.value)

@@ -25,6 +25,12 @@ def test_the_revision_follows_the_text():
     assert Profile.from_yaml(HEAD).revision != Profile.from_yaml(HEAD + "# other\n").revision
 
 
+def test_an_option_of_a_key_may_stand_in_the_list_of_options():
+    listed = Profile.from_yaml(HEAD + "options: [retain-longitudinal-full-dates, retain-safe-private]\n")
+    keyed = Profile.from_yaml(HEAD + "dates: keep\nprivate: safe\n")
+    assert (listed.options, listed.dates) == (keyed.options, keyed.dates)
+
+
 def test_keeping_wins_over_cleaning():
     both = Profile.from_yaml(HEAD + "options: [retain-device-identity]\n")
     assert both.code(0x00181000) == "K"
@@ -42,8 +48,27 @@ def test_keeping_wins_over_cleaning():
         (HEAD + "dates: shift\ndates: keep", 4, "twice"),
         (HEAD + "options:\n  - fly", 4, "unknown option"),
         (HEAD + "options: retain-uids", 3, "must be a list"),
-        (HEAD + "options:\n  - clean-descriptors", 4, "chosen by the keys"),
-        (HEAD + "private: keep", 3, "it can be: remove"),
+        (HEAD + "private: keep", 3, "it can be: remove, safe"),
+        (HEAD + "options: [retain-uids,\n  retain-uids]", 4, "stands twice"),
+        (HEAD + "text: remove\noptions:\n  - clean-descriptors", 5, "contradicts 'text: remove'; it is 'text: voc"),
+        (HEAD + "dates: shift\noptions:\n  - retain-longitudinal-full-dates", 5, "it is 'dates: keep'"),
+        (HEAD + "private: remove\noptions: [retain-safe-private]", 4, "it is 'private: safe'"),
+        (
+            HEAD + "options:\n  - retain-longitudinal-full-dates\n  - retain-longitudinal-modified-dates",
+            5,
+            "kept in full or modified, not both",
+        ),
+        (HEAD + "rules:\n  - {tag: '(0010,0010)', action: K, reason: r}", 4, "names a person"),
+        (HEAD + "rules:\n  - {tag: '(0010,1000)', action: K, reason: r}", 4, "names a person"),
+        (HEAD + "rules:\n  - {tag: '(0008,0018)', action: K, reason: r}", 4, "choose the option retain-uids"),
+        (HEAD + "options: [retain-uids]\nrules:\n  - {tag: '(0008,0018)', action: U, reason: r}", 5, "keeps UIDs"),
+        (HEAD + "rules:\n  - {tag: '(0008,1030)', action: U, reason: r}", 4, "only UIDs"),
+        (HEAD + "rules:\n  - {tag: '(0008,0020)', action: K, reason: r}", 4, "'dates: shift' and one date"),
+        (HEAD + "dates: remove\nrules:\n  - {tag: '(0008,0020)', action: C, reason: r}", 5, "no number of days"),
+        (HEAD + "rules:\n  - {tag: '(0018,0060)', action: C, reason: r}", 4, "cannot be cleaned"),
+        (HEAD + "rules:\n  - {tag: '(0012,9999)', action: K, reason: r}", 4, "no attribute of that tag is known"),
+        (HEAD + "rules:\n  - {tag: '(6000,3000)', action: K, reason: r}", 4, "cannot be kept"),
+        (HEAD + "rules:\n  - {tag: '(0400,0561)', action: K, reason: r}", 4, "cannot be kept"),
         (HEAD + "rules:\n  - tag: '(0008,1030)'\n    action: X", 4, "no reason"),
         (HEAD + "rules:\n  - {tag: 00081030, action: X, reason: r}", 4, "hexadecimal"),
         (HEAD + "rules:\n  - {tag: '(0008,1030)', action: Q, reason: r}", 4, "unknown action"),
