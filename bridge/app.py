@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bridge.keys import SPOOL_RECORD, Keys, SecretError, check_folder, create_secret, load_keys
+from bridge.keys import KEY_MARK, SPOOL_RECORD, Keys, SecretError, check_folder, create_secret, load_keys
 from config.settings import Peer, Settings
 
 if TYPE_CHECKING:
@@ -25,8 +25,25 @@ MEGABYTE = 1_000_000
 def prepare_folders(settings: Settings) -> None:
     """Create what a first start needs on disk: data folder, secret, spool."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    create_secret(settings.secret_file)
+    ensure_secret(settings)
     open_spool(settings).prepare()
+
+
+def ensure_secret(settings: Settings) -> None:
+    """Create the secret of a new installation.
+
+    Raises
+    ------
+    SecretError
+        When this is none: a secret of its own would give every patient in it a second identity.
+    """
+    used = (settings.data_dir / SPOOL_RECORD, settings.spool_dir / KEY_MARK)
+    if not settings.secret_file.exists() and any(path.exists() for path in used):
+        raise SecretError(
+            f"the secret file {settings.secret_file} is missing, but {settings.spool_dir} was in use; restore the file "
+            "from its backup, or copy it from another host of this installation"
+        )
+    create_secret(settings.secret_file)
 
 
 def prepare(settings: Settings) -> str | None:
@@ -39,6 +56,7 @@ def prepare(settings: Settings) -> str | None:
     """
     prepare_folders(settings)
     with open_database(settings) as database:
+        check_secret(settings, database)
         return ensure_administrator(settings, database)
 
 
@@ -78,6 +96,13 @@ def check_ports(settings: Settings) -> None:
 def keys_of(settings: Settings) -> Keys:
     """Load the installation's keys."""
     return load_keys(settings.secret_file)
+
+
+def check_secret(settings: Settings, database: "Database") -> None:
+    """Refuse another secret than the one that this database's pseudonyms were made with; see ``check_generations``."""
+    from bridge.generations import check_generations  # noqa: PLC0415
+
+    check_generations(keys_of(settings), database, settings.secret_file)
 
 
 def open_spool(settings: Settings) -> "Spool":
@@ -208,7 +233,7 @@ def _spool_of_receiver(settings: Settings) -> "Spool":
     """Open the spool and write the peer rules of the settings into it."""
     from scp.peers import PeerRules, write_peer_rules  # noqa: PLC0415
 
-    create_secret(settings.secret_file)
+    ensure_secret(settings)
     spool = open_spool(settings)
     spool.prepare()
     rules = PeerRules(

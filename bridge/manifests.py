@@ -183,8 +183,8 @@ class TeachingFiles:
         if not documents:
             return None
         task = TeachingTask(
-            documents=tuple(pipeline.task_of(study, one, shell.case_id) for one in documents),
-            instances=tuple(pipeline.task_of(study, one, shell.case_id) for one in instances),
+            documents=tuple(pipeline.task_of(study, one, shell) for one in documents),
+            instances=tuple(pipeline.task_of(study, one, shell) for one in instances),
             is_whole=not any(one.is_purged for one in instances),
             accounts=accounts,
         )

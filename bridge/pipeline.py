@@ -19,20 +19,20 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from bridge.keys import Keys
+from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
 from bridge.receipt_marks import instance_facts, keep_accession_end
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
-from cases.model import NO_FACTS, InstanceFacts, ReceivedInstance, ReceivedStudy
+from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, ReceivedStudy
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
 from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
-from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key
+from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, ScreenReport
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.sealing import SpoolKeys
@@ -59,6 +59,8 @@ class Tools:
     """What a child process needs for its work, given once when it starts."""
 
     keys: Keys = field(repr=False)
+    secret_file: Path | None = None
+    """Where generations of the secret are found that were made after this process started."""
     spool_keys: SpoolKeys | None = field(repr=False, default=None)
     spool_root: Path
     blob_url: str = field(repr=False)
@@ -77,6 +79,8 @@ class Task:
     profile: str
     case_id: str
     hospital: str
+    secret_generation: int = 1
+    """Of the case; of the study where there is no case yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,8 @@ class Inspection:
     fingerprint: Fingerprint | None
     patient_key: str
     """Internal patient key, empty where the data set names no patient."""
+    patient_number_key: str = ""
+    """The same of the Patient ID alone, whoever issued it."""
     facts: InstanceFacts = NO_FACTS
     """What the receipt of its study has to know."""
 
@@ -111,15 +117,16 @@ def start_child(tools: Tools) -> None:
     configure_logging(tools.log_level, process="pool")
 
 
-def task_of(study: ReceivedStudy, instance: ReceivedInstance, case_id: str) -> Task:
-    """Return the task that an instance of a study is."""
+def task_of(study: ReceivedStudy, instance: ReceivedInstance, shell: CaseShell | None = None) -> Task:
+    """Return the task that an instance of a study is, for its case where there is one."""
     return Task(
         study_key=instance.study_key,
         sop_key=instance.sop_key,
         arrival_id=instance.arrival_id,
         profile=study.destination.profile,
-        case_id=case_id,
+        case_id=shell.case_id if shell else "",
         hospital=study.destination.hospital,
+        secret_generation=shell.secret_generation if shell else study.secret_generation,
     )
 
 
@@ -132,6 +139,31 @@ def _have() -> Tools:
     if _tools is None:
         raise RuntimeError("the child process was not given its tools")
     return _tools
+
+
+def _generation(number: int) -> Generation:
+    """Return a generation of the secret, also one that was made after this process started.
+
+    A case whose generation this host does not have waits: under another one it would be another identity.
+    """
+    tools = _have()
+    with suppress(GenerationMissingError):
+        return tools.keys.of(number)
+    try:
+        return _later_keys(tools.secret_file).of(number)
+    except SecretError as error:
+        _later_keys.cache_clear()
+        raise StoreUnavailableError(str(error)) from None
+
+
+@cache
+def _later_keys(secret_file: Path | None) -> Keys:
+    if secret_file is None:
+        return _have().keys
+    later = load_keys(secret_file)
+    if later.name_key != _have().keys.name_key:
+        raise SecretError(f"the secret file {secret_file} is another installation's; restore it from its backup")
+    return later
 
 
 @cache
@@ -162,7 +194,10 @@ def inspect(task: Task) -> Inspection:
             found = fingerprint(identified_file, _have().keys.digest_key)
             identified_file.seek(0)
             header = _deidentifier(task.profile).read(identified_file)
-            whose = patient_key(header, _have().keys.patient_key, task.hospital) if names_patient(header) else ""
+            whose = of_number = ""
+            if names_patient(header):
+                key = _generation(task.secret_generation).subkey(Purpose.PATIENTS)
+                whose, of_number = patient_key(header, key, task.hospital), patient_number_key(header, key)
             facts = instance_facts(header, _have().keys.name_key)
             keep_accession_end(_spool(), task.study_key, header)
     except (MemoryError, StoreUnavailableError):
@@ -174,7 +209,9 @@ def inspect(task: Task) -> Inspection:
         if not isinstance(error, DeidentificationError):
             log.exception("an instance could not be inspected after an error of ours")
         return Inspection(arrival_id=task.arrival_id, fingerprint=None, patient_key="")
-    return Inspection(arrival_id=task.arrival_id, fingerprint=found, patient_key=whose, facts=facts)
+    return Inspection(
+        arrival_id=task.arrival_id, fingerprint=found, patient_key=whose, patient_number_key=of_number, facts=facts
+    )
 
 
 def decoded(task: Task) -> str:
@@ -223,12 +260,13 @@ def process(task: Task) -> Processed:
 
 
 def _steps(task: Task, identified_file: BinaryIO) -> Processed:
-    tools, deidentifier = _have(), _deidentifier(task.profile)
+    deidentifier = _deidentifier(task.profile)
     header = deidentifier.read(identified_file)
     disposition = deidentifier.disposition(header)
     if disposition is not None:
         return disposition
-    plan = deidentifier.plan(header, PseudonymScope(key=tools.keys.pseudonym_key, case_key=task.case_id))
+    key = _generation(task.secret_generation).subkey(Purpose.PSEUDONYMS)
+    plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
     identified_file.seek(0)
     screen = _screener().screen(identified_file, plan.identified_tokens, _report_frames)
     if screen.hold is not None:

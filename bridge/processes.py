@@ -62,12 +62,13 @@ def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) ->
     configure_logging(settings.log_level, process="api")
     import uvicorn  # noqa: PLC0415
 
-    from bridge.app import build_api, ensure_administrator, open_database  # noqa: PLC0415
+    from bridge.app import build_api, check_secret, ensure_administrator, open_database  # noqa: PLC0415
     from cases.errors import CaseError  # noqa: PLC0415
 
     with ExitStack() as stack:
         try:
             database = stack.enter_context(open_database(settings))
+            check_secret(settings, database)
             token = ensure_administrator(settings, database) if ready_fd is not None else None
         except CaseError as error:
             click.echo(f"Casebridge cannot start: {error}; look at the database and CASEBRIDGE_DATABASE_URL", err=True)

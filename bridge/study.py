@@ -114,7 +114,7 @@ class StudyRunner:
         shell = shell or self._open_shell(study)
         self._hold_conflicts(shell, resends)
         fresh = self._of_one_patient(study, shell, resends, seen)
-        tasks = [task_of(study, instance, shell.case_id) for instance in fresh]
+        tasks = [task_of(study, instance, shell) for instance in fresh]
         teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
         text = teaching.read(study, shell, tasks)
         teaching.fill(study, shell, text)
@@ -139,7 +139,7 @@ class StudyRunner:
     def _inspect(
         self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], generation: int
     ) -> tuple[Resends, dict[str, Inspection]]:
-        tasks = [task_of(study, instance, case_id="") for instance in pending]
+        tasks = [task_of(study, instance) for instance in pending]
         seen = {
             task.arrival_id: found for task, found in self._in_children(tasks, pipeline.inspect, _killed_inspection)
         }
@@ -165,9 +165,7 @@ class StudyRunner:
         known = {old.arrival_id: _stored(old) for old in earlier if old.fingerprint_dataset}
         known |= {key: found.fingerprint for key, found in seen.items() if found.fingerprint is not None}
         doubtful = encoded_differently([*earlier, *pending], known)
-        tasks = [
-            task_of(study, instance, case_id="") for instance in (*earlier, *pending) if instance.arrival_id in doubtful
-        ]
+        tasks = [task_of(study, instance) for instance in (*earlier, *pending) if instance.arrival_id in doubtful]
         for task, digest in self._in_children(tasks, pipeline.decoded, _killed_decoded):
             if digest:
                 known[task.arrival_id] = replace(known[task.arrival_id], pixels=digest)
@@ -186,8 +184,9 @@ class StudyRunner:
         named = set(keys.values()) - {""}
         whose = study.patient_key or (next(iter(named)) if len(named) == 1 else "")
         if whose and not study.patient_key:
+            number_key = next(found.patient_number_key for found in seen.values() if found.patient_key == whose)
             with self.database.write() as session:
-                Intake(session).set_patient_key(study.key, whose)
+                Intake(session).set_patient_key(study.key, whose, number_key)
         if whose:
             strangers = [instance for instance in fresh if keys[instance.arrival_id] not in {"", whose}]
         else:

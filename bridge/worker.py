@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Self
 
-from bridge.app import keys_of, open_spool
+from bridge.app import check_secret, keys_of, open_spool
 from bridge.commitments import CommitmentDecisions, CommitmentReports
 from bridge.engine import Engine, EngineClient
 from bridge.peers import BridgePeers, keep_peers_in_step
@@ -52,12 +52,14 @@ class Worker:
         keys = keys_of(settings)
         self._database = Database.open(settings.database_url)
         self._database.migrate()
+        check_secret(settings, self._database)
         blobs = open_blobs(settings.blob_url)
         spool = open_spool(settings)
         names = {settings.profile, *(route.profile for route in settings.routes if route.profile)}
         threads = settings.study_processes
         tools = Tools(
             keys=keys,
+            secret_file=settings.secret_file,
             spool_keys=load_spool_keys(settings),
             spool_root=settings.spool_dir,
             blob_url=settings.blob_url,

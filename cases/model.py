@@ -258,6 +258,8 @@ class ReceivedStudy:
     patient_key: str = field(repr=False)
     """Internal patient key, empty until an instance named a patient."""
     state: StudyState
+    secret_generation: int = 1
+    """Generation of the secret that the patient's keys are made under."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -481,6 +483,34 @@ class CaseShell:
     owner: str | None
     previous_case_id: str | None
     is_new: bool
+    secret_generation: int = 1
+    """Generation of the secret that its pseudonyms are made under."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretGeneration:
+    """A generation of the installation's secret, without the secret."""
+
+    number: int
+    check_digest: str
+    """Tells whether a secret file holds it."""
+    created_at: datetime
+    retired_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationUse:
+    """What still needs a generation of the secret."""
+
+    cases: int
+    """Cases, whatever their state, that were not removed."""
+    studies: int
+    """Received studies with such a case, or with an original that is still there."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it is needed no more."""
+        return not self.cases and not self.studies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,14 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 
-from deidentify.dataset import ReceivedInstance
+from deidentify.charsets import DEFAULT, charset_of
+from deidentify.dataset import ReceivedInstance, find
 
 SHORTEST_SHIFT_DAYS = 365
 LONGEST_SHIFT_DAYS = 3650
+
+PATIENT_ID, ISSUER_OF_PATIENT_ID = 0x00100020, 0x00100021
+_CHARACTER_SET = 0x00080005
 
 _DATE = re.compile(r"(\d{4})(?:(\d{2})(\d{2})|\.(\d{2})\.(\d{2}))", re.ASCII)
 _HOUR, _MINUTE, _SECOND = r"(?:[01]\d|2[0-3])", r"[0-5]\d", r"(?:[0-5]\d|60)(?:\.\d{1,6})?"
@@ -128,14 +132,17 @@ def normalized_id(identified_id: str) -> str:
     return folded.lstrip("0") or "0" if folded.isdigit() else folded
 
 
-def patient_key_of(key: bytes, *, issuer: str, identified_patient_id: str, identified_study_uid: str) -> str:
-    """Return the internal key of a patient, 32 hexadecimal digits: issuer and normalised ID, else the study.
+def patient_key_of(key: bytes, *, issuer: str, identified_patient_id: str) -> str:
+    """Return the internal key of a patient, 32 hexadecimal digits, from issuer and normalised ID.
 
     It is for the database only and never stands in a file.
     """
-    if identified_patient_id.strip():
-        return _digest(key, "id", issuer.strip().casefold(), normalized_id(identified_patient_id)).hex()[:32]
-    return _digest(key, "study", identified_study_uid).hex()[:32]
+    return _digest(key, "id", issuer.strip().casefold(), normalized_id(identified_patient_id)).hex()[:32]
+
+
+def patient_number_key_of(key: bytes, *, identified_patient_id: str) -> str:
+    """Return the internal key of a patient ID, whoever issued it: for those who look for a patient by it alone."""
+    return _digest(key, "number", normalized_id(identified_patient_id)).hex()[:32]
 
 
 def age_band(identified_age: str, identified_birth_date: str, identified_study_date: str) -> str:
@@ -187,8 +194,8 @@ def banded_age_string(band: str) -> str:
 
 
 def names_patient(received: ReceivedInstance) -> bool:
-    """Say whether an instance has a Patient ID (0010,0020); without one its patient key is that of its study."""
-    return bool(received.text(0x00100020).strip())
+    """Say whether an instance has a Patient ID (0010,0020); without one nobody knows whose it is."""
+    return bool(received.text(PATIENT_ID).strip())
 
 
 def patient_key(received: ReceivedInstance, key: bytes, hospital: str) -> str:
@@ -196,9 +203,20 @@ def patient_key(received: ReceivedInstance, key: bytes, hospital: str) -> str:
 
     The issuer is Issuer of Patient ID (0010,0021) where given, else the hospital of the route.
     """
-    return patient_key_of(
-        key,
-        issuer=received.text(0x00100021) or hospital,
-        identified_patient_id=received.text(0x00100020),
-        identified_study_uid=received.text(0x0020000D),
-    )
+    issuer = identified_text(received, ISSUER_OF_PATIENT_ID) or hospital
+    return patient_key_of(key, issuer=issuer, identified_patient_id=identified_text(received, PATIENT_ID))
+
+
+def patient_number_key(received: ReceivedInstance, key: bytes) -> str:
+    """Return the internal key of an instance's patient ID alone; see `patient_number_key_of`."""
+    return patient_number_key_of(key, identified_patient_id=identified_text(received, PATIENT_ID))
+
+
+def identified_text(received: ReceivedInstance, tag: int) -> str:
+    """Return a top level value as a person would type it, by the character set that the data set states."""
+    element = find(received.identified_elements, tag)
+    if element is None or element.items is not None:
+        return ""
+    stated = find(received.identified_elements, _CHARACTER_SET)
+    charset = charset_of(stated.value) if stated is not None and stated.items is None else DEFAULT
+    return charset.decode(element.value).strip(" \0")

@@ -5,6 +5,7 @@ from cases.store.audit import Audit
 from cases.store.cases import Cases
 from cases.store.commitments import Commitments
 from cases.store.database import Database
+from cases.store.generations import Generations
 from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
@@ -21,6 +22,7 @@ __all__ = [
     "Cases",
     "Commitments",
     "Database",
+    "Generations",
     "Holds",
     "Intake",
     "Leases",

@@ -111,6 +111,7 @@ def study_values(
     last: datetime,
     *,
     code: str,
+    secret_generation: int,
     now: datetime,
 ) -> dict[str, object]:
     """Return the columns of a new received study with this receipt code."""
@@ -132,6 +133,8 @@ def study_values(
         "unassigned_since": None,
         "generation": 0,
         "patient_key": "",
+        "patient_number_key": "",
+        "secret_generation": secret_generation,
         "settled_by": "",
     }
 
@@ -198,4 +201,5 @@ def study_value(session: Session, row: ReceivedStudyRow) -> ReceivedStudy:
         unassigned=unassigned,
         patient_key=row.patient_key,
         state=state,
+        secret_generation=row.secret_generation,
     )

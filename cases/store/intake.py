@@ -36,6 +36,7 @@ from cases.store.arrivals import (
 )
 from cases.store.clock import database_now
 from cases.store.evidence import settled_by_list
+from cases.store.generations import newest_generation
 from cases.store.peers import Peers
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStudyRow
 from cases.store.upsert import insert_or_nothing
@@ -87,7 +88,9 @@ class Intake:
         first = min(arrival.received_at for arrival in fresh)
         last = max(arrival.received_at for arrival in fresh)
         if self._session.scalar(select(ReceivedStudyRow.key).where(ReceivedStudyRow.key == key)) is None:
-            values = study_values(key, fresh[0], destination, first, last, code=self._free_code(), now=now)
+            newest = newest_generation(self._session)
+            code = self._free_code()
+            values = study_values(key, fresh[0], destination, first, last, code=code, secret_generation=newest, now=now)
             insert_or_nothing(self._session, ReceivedStudyRow, [values], ["key"])
         study = lock_study(self._session, key)
         rows = [instance_values(key, arrival, recorded_at=now) for arrival in fresh]
@@ -258,16 +261,16 @@ class Intake:
             .values(fingerprint_dataset=dataset, fingerprint_pixels=pixels, **asdict(facts))
         )
 
-    def set_patient_key(self, study_key: str, patient_key: str) -> str:
-        """Keep the internal patient key that the first instance of a study named; return the one that is kept."""
+    def set_patient_key(self, study_key: str, patient_key: str, patient_number_key: str = "") -> str:
+        """Keep the internal patient keys that the first instance of a study named; return the one that is kept."""
         study = lock_study(self._session, study_key)
         if not study.patient_key:
-            study.patient_key = patient_key
+            study.patient_key, study.patient_number_key = patient_key, patient_number_key
             self._session.flush()
             self._session.execute(
                 update(CaseRow)
                 .where(CaseRow.received_study == study_key, CaseRow.patient_key == "")
-                .values(patient_key=patient_key)
+                .values(patient_key=patient_key, patient_number_key=patient_number_key)
             )
         return study.patient_key
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -157,6 +158,10 @@ class ReceivedStudyRow(Base):
     settled_by: Mapped[str] = mapped_column(String(32), default="")
     generation: Mapped[int] = mapped_column(Integer, default=0)
     patient_key: Mapped[str] = mapped_column(String(64), default="", index=True)
+    patient_number_key: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Keyed hash of the Patient ID alone, whoever issued it."""
+    secret_generation: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    """Generation of the secret that the patient's keys are made under."""
 
 
 class ReceivedInstanceRow(Base):
@@ -234,6 +239,9 @@ class CaseRow(Base):
     arrived_at: Mapped[datetime]
     profile: Mapped[str] = mapped_column(String(100))
     patient_key: Mapped[str] = mapped_column(String(64), default="", index=True)
+    patient_number_key: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
+    secret_generation: Mapped[int] = mapped_column(Integer, default=1, server_default="1", index=True)
+    """Generation of the secret that its pseudonyms are made under, for as long as there is the case."""
     title: Mapped[str] = mapped_column(String(120), default="")
     presentation: Mapped[str] = mapped_column(Text, default="")
     discussion: Mapped[str] = mapped_column(Text, default="")
@@ -422,3 +430,27 @@ class LeaseRow(Base):
     holder: Mapped[str] = mapped_column(String(200))
     acquired_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SecretGenerationRow(Base):
+    """A generation of the installation's secret; what is secret stays in the secret file."""
+
+    __tablename__ = "secret_generation"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    check_digest: Mapped[str] = mapped_column(String(64))
+    """Tells whether a secret file holds this generation."""
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class CrosswalkRow(Base):
+    """Whose a case is, sealed to a key that is not here."""
+
+    __tablename__ = "crosswalk_entry"
+
+    case_id: Mapped[str] = mapped_column(ForeignKey("teaching_case.id"), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(ID))
+    """Which public key it is sealed to."""
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]

@@ -13,6 +13,7 @@ from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, Instanc
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
+from cases.store.generations import newest_generation
 from cases.store.prefilled import is_only_prefilled
 from cases.store.rows import (
     CaseImageRow,
@@ -71,6 +72,7 @@ class Shells:
             owner=owner.name if owner else None,
             previous_case_id=row.previous_case_id,
             is_new=is_new,
+            secret_generation=row.secret_generation,
         )
 
     def _new_case(self, study: ReceivedStudyRow, previous: CaseRow | None) -> CaseRow:
@@ -95,6 +97,8 @@ class Shells:
             arrived_at=study.first_arrival_at if previous is None else study.last_arrival_at,
             profile=study.profile,
             patient_key=study.patient_key,
+            patient_number_key=study.patient_number_key,
+            secret_generation=newest_generation(self._session),
             created_at=moment,
             updated_at=moment,
         )

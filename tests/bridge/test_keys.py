@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from bridge.keys import Keys, SecretError, check_folder, create_secret, load_keys
+from bridge.keys import Keys, Purpose, SecretError, check_folder, create_secret, load_keys
 
 
 def test_a_secret_is_made_once_and_readable_by_its_owner_only(tmp_path):
@@ -33,10 +33,16 @@ def test_processes_that_start_together_agree_on_one_secret(tmp_path):
     assert len(seen) == 1
 
 
-def test_the_four_keys_differ_and_are_stable(tmp_path):
+def test_the_keys_differ_and_are_stable(tmp_path):
     keys = Keys.derive(b"\x07" * 32)
-    values = {keys.name_key, keys.pseudonym_key, keys.digest_key, keys.patient_key}
-    assert len(values) == 4
+    first = keys.of(1)
+    values = {
+        keys.name_key,
+        keys.digest_key,
+        *(first.subkey(purpose) for purpose in Purpose),
+        bytes.fromhex(first.check),
+    }
+    assert len(values) == 3 + len(Purpose)
     assert keys == Keys.derive(b"\x07" * 32)
 
 
@@ -44,6 +50,7 @@ def test_a_repr_of_the_keys_shows_none_of_them():
     keys = Keys.derive(b"\x07" * 32)
     assert keys.name_key.hex() not in repr(keys)
     assert "key=" not in repr(keys)
+    assert "secret=" not in repr(keys)
 
 
 def test_a_missing_secret_is_not_replaced_by_a_new_one(tmp_path):

@@ -166,7 +166,7 @@ def read(
         todo = Intake(session).pending(study_key, 1)
     shell = CaseShell(case_id="c" * 32, status=CaseStatus.DRAFT, owner=None, previous_case_id=None, is_new=True)
     files = TeachingFiles(database=database, pool=pool, timeout_s=5.0)  # type: ignore[arg-type] # one method is used
-    return files.read(study, shell, [pipeline.task_of(study, one, shell.case_id) for one in todo]), pool
+    return files.read(study, shell, [pipeline.task_of(study, one, shell) for one in todo]), pool
 
 
 def test_a_study_without_documents_asks_no_child(database: Database, spool: Spool) -> None:

@@ -1,4 +1,5 @@
 import datetime as dt
+import io
 import uuid
 
 import pytest
@@ -13,6 +14,8 @@ from deidentify.pseudonyms import (
     is_time,
     normalized_id,
     patient_key,
+    patient_number_key,
+    patient_number_key_of,
     shifted_date,
     shifted_datetime,
 )
@@ -118,16 +121,34 @@ def test_patient_ids_are_compared_as_people_write_them():
     assert scope().patient_id("0042") == scope().patient_id("42")
 
 
-def test_the_patient_key_needs_the_same_issuer_and_falls_back_to_the_study():
-    import io
+def _received(**attributes):
+    return read_instance(io.BytesIO(write_part10(ct_instance(**attributes))))
 
+
+def test_the_patient_key_needs_the_same_issuer():
     def key_of(hospital="A", **attributes):
-        return patient_key(read_instance(io.BytesIO(write_part10(ct_instance(**attributes)))), KEY, hospital)
+        return patient_key(_received(**attributes), KEY, hospital)
 
     assert key_of() == key_of(study=2)
     assert key_of() != key_of(hospital="B")
-    assert key_of(PatientID="") != key_of(PatientID="", study=2)
     assert key_of(IssuerOfPatientID="X") == key_of(hospital="B", IssuerOfPatientID="X")
+
+
+def test_the_key_of_a_number_does_not_ask_who_issued_it_and_is_no_patient_key():
+    numbers = {
+        patient_number_key(_received(PatientID=number, **more), KEY)
+        for number in ("4711", " 04711")
+        for more in ({}, {"IssuerOfPatientID": "X"})
+    }
+    assert len(numbers) == 1
+    assert patient_key(_received(PatientID="4711"), KEY, "") not in numbers
+    assert patient_number_key(_received(PatientID="4712"), KEY) not in numbers
+
+
+def test_a_patient_id_is_found_as_it_is_typed_in_whichever_character_set_it_came():
+    typed = patient_number_key_of(KEY, identified_patient_id="ä-17")
+    for charset in ("ISO_IR 100", "ISO_IR 192"):
+        assert patient_number_key(_received(PatientID="Ä-17", SpecificCharacterSet=charset), KEY) == typed
 
 
 def test_weak_keys_are_refused_and_keys_are_not_shown():

@@ -1,5 +1,8 @@
 """What de-identification came to keep: keyed tokens for the text screen, the crosswalk, generations of the secret."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -18,6 +21,30 @@ def _identifier_tokens() -> None:
 
 def _pseudonyms() -> None:
     """Generations of the secret, and the crosswalk."""
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "secret_generation",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("check_digest", sa.String(length=64), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("retired_at", moment, nullable=True),
+        sa.PrimaryKeyConstraint("number", name="pk_secret_generation"),
+    )
+    for table in ("received_study", "teaching_case"):
+        # What is there was made under the only generation that there was.
+        op.add_column(table, sa.Column("secret_generation", sa.Integer(), nullable=False, server_default="1"))
+        op.add_column(table, sa.Column("patient_number_key", sa.String(length=64), nullable=False, server_default=""))
+    op.create_index("ix_teaching_case_secret_generation", "teaching_case", ["secret_generation"])
+    op.create_index("ix_teaching_case_patient_number_key", "teaching_case", ["patient_number_key"])
+    op.create_table(
+        "crosswalk_entry",
+        sa.Column("case_id", sa.String(length=32), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["teaching_case.id"], name="fk_crosswalk_entry_case_id"),
+        sa.PrimaryKeyConstraint("case_id", name="pk_crosswalk_entry"),
+    )
 
 
 def downgrade() -> None:
@@ -32,3 +59,10 @@ def _identifier_tokens_back() -> None:
 
 def _pseudonyms_back() -> None:
     """Take back what `_pseudonyms` made."""
+    op.drop_table("crosswalk_entry")
+    op.drop_index("ix_teaching_case_patient_number_key", "teaching_case")
+    op.drop_index("ix_teaching_case_secret_generation", "teaching_case")
+    for table in ("teaching_case", "received_study"):
+        op.drop_column(table, "patient_number_key")
+        op.drop_column(table, "secret_generation")
+    op.drop_table("secret_generation")
