@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CHARSET_TAG = 0x00080005
 _IDENTIFYING_VRS = frozenset(("UI", "DA", "DT", "PN"))
 _SHORTEST_NUMBER = 4
-_SEPARATORS = re.compile(r"[\^=\\,;\s\-_/.()]+")
+_SEPARATORS = re.compile(r"[\W_]+")
 _STRUCTURAL = frozenset(
     (0x00080016, 0x00081150, 0x0008115A, 0x00080062, 0x00041510, 0x00041512, 0x0008001A, 0x0008001B)
 )

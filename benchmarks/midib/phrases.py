@@ -1,0 +1,259 @@
+"""What radiology writes into its text fields: what teaches in it, and the ways in which identifiers stand beside it.
+
+The phrases are not taken from the engine's vocabulary. ``OPEN`` may be looked at when words are missed; ``SEALED`` was
+written before the first measurement and is for measuring alone: nobody adds a word to the vocabulary because of it.
+"""
+
+import random
+from dataclasses import dataclass
+
+from benchmarks.midib.people import Kind, Person, Secret
+
+__all__ = ["Told", "findings", "history", "told", "useful_phrase"]
+
+OPEN = """
+CT CHEST W CONTRAST
+CT ABDOMEN AND PELVIS WITHOUT CONTRAST
+CT, HEAD/BRAIN WO CONTRAST
+CT BRAIN WO IVCON
+MRI Abdomen w/o contrast
+MRI Prostate ERC
+MRT oberes Abdomen
+US CHEST WALL/SOFT TISSUE
+US KIDNEY
+ECHOCARDIOGRAM
+XR C Spine Comp Min 4 Views
+PELVIS W/O CONT
+Whole Body Bone
+Transesophageal Echocardiogram
+Routine Brain
+Non-ossifying fibroma of distal tibia
+PET-CT STUDY
+Thorax nativ
+Accelerated SAG IR-SPGR
+Cervical LAT
+Chest PA
+HELICAL CHEST
+FAST LOCALIZER
+SSh DWI FAST SENSE
+t2_tse_sag
+t1_vibe_fs_tra_bh
+COR STIR
+AX T2 FLAIR
+AX DWI b1000
+Apparent Diffusion Coefficient
+MPR coronal
+MIP axial
+BONE 2.0 CORONAL
+LUNG 1.25
+Liver Segmentation
+CTA AORTA RUNOFF
+CT pulmonary angiogram
+MR Lumbar Spine without and with gadolinium
+MRA Circle of Willis
+MRCP
+Mammogram screening bilateral
+MG left MLO
+DX right wrist 3 views
+US Doppler carotid bilateral
+FLUORO barium swallow
+CT urography with delayed phase
+CT colonography prone
+Cardiac CT coronary angiography retrospective gating
+DTI 32 directions
+3D MPRAGE sagittal
+Schaedel nativ
+Thorax p.a. und seitlich
+Abdomen arteriell und portalvenoes
+Kniegelenk links
+IRM cerebrale sans injection
+Scanner thoracique avec injection
+Radiografia de torax
+RM rodilla derecha
+Persistent cough, rule out pneumonia
+Acute right lower quadrant pain, query appendicitis
+Seizure, new, acute
+Fall from ladder, suspected fracture of the distal radius
+Follow-up of pulmonary nodule
+Known hepatocellular carcinoma after embolization
+Status post right hemicolectomy
+Shortness of breath, elevated D-dimer
+Baker cyst of the left knee
+Hodgkin lymphoma, restaging
+Damaged Mitral Valve
+Scout
+Topogram 0.6
+Lossy compression with JPEG baseline
+"""
+
+SEALED = """
+CT TEMPORAL BONE THIN SLICES
+CT SINUSES LOW DOSE
+CT enterography oral contrast
+CT myelogram lumbar
+MRI brachial plexus right
+MRI pituitary dynamic
+MRI fetal single shot
+MR enteroclysis
+MR arthrogram shoulder left
+MR defecography
+US thyroid fine needle aspiration
+US scrotum
+US hip infant
+XR skeletal survey
+XR scoliosis standing
+Upper GI series with small bowel follow through
+HIDA scan with ejection fraction
+DMSA renal cortical
+Bone scan three phase
+FDG PET skull base to mid thigh
+Hysterosalpingogram
+ERCP
+Voiding cystourethrogram
+CT perfusion stroke
+SWI axial
+T1 FSE FS coronal post
+BLADE axial
+HASTE thick slab
+dual energy iodine map
+virtual monoenergetic 40 keV
+subtraction arterial minus native
+Kernel sharp lung window
+Becken uebersicht
+Halswirbelsaeule in 2 Ebenen
+Schulter rechts axial
+Rachis lombaire
+Genou gauche
+Ecografia abdominal
+TAC de craneo
+Flank pain and hematuria, suspected ureteral stone
+Painless jaundice, pancreatic head mass
+Thunderclap headache, exclude subarachnoid hemorrhage
+Palpable lump in the upper outer quadrant
+Crohn disease with terminal ileitis
+Kaposi sarcoma
+Colles fracture
+Schmorl nodes
+Meckel diverticulum
+Ewing sarcoma of the femur
+Takayasu arteritis
+Recurrent glioblastoma after radiotherapy
+Testicular torsion
+Osteoporosis with vertebral compression fracture
+Tension pneumothorax after central line placement
+Intussusception in an infant
+"""
+
+REPORTS = """
+There is a 12 mm nodule in the left upper lobe with spiculated margins.
+No pleural effusion or pneumothorax.
+The liver is normal in size and contour without focal lesion.
+Mild degenerative changes of the lumbar spine.
+Acute infarct in the territory of the left middle cerebral artery.
+The appendix is dilated with surrounding fat stranding.
+Stable postoperative appearance of the right hip.
+Complete tear of the anterior cruciate ligament.
+Enlarged lymph nodes in the mediastinum are unchanged.
+No evidence of acute fracture or dislocation.
+"""
+
+SEALED_REPORTS = """
+Heterogeneously enhancing mass in the right kidney, most likely renal cell carcinoma.
+Diffuse ground glass opacities in both lower lobes.
+The common bile duct measures 9 mm and tapers smoothly.
+Bucket handle tear of the medial meniscus.
+Moderate hydronephrosis on the left caused by an obstructing calculus.
+The sella is expanded by a cystic lesion with a fluid level.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A text with identifiers in it, the useful words that should stay, and what has to go."""
+
+    text: str
+    useful: str
+    secrets: tuple[Secret, ...]
+    is_sealed: bool
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line]
+
+
+def useful_phrase(rng: random.Random, longest: int = 64) -> tuple[str, bool]:
+    """Return a phrase and whether it is a sealed one."""
+    is_sealed = rng.random() < 0.5
+    return rng.choice([line for line in _lines(SEALED if is_sealed else OPEN) if len(line) <= longest]), is_sealed
+
+
+def _joined(rng: random.Random, person: Person, when: str, uid: str) -> list[tuple[str, tuple[Secret, ...]]]:
+    """Return the ways in which identifiers stand around a phrase, written ``%``, with what has to go of each."""
+    doctor, first = rng.choice(person.doctors)
+    name, record = Secret(person.family, Kind.NAME), Secret(person.record, Kind.RECORD)
+    birth, date = Secret(person.birth_text, Kind.DATE), Secret(when, Kind.DATE)
+    street, town = Secret(person.street, Kind.ADDRESS), Secret(person.town, Kind.ADDRESS)
+    phone, mail = Secret(person.phone, Kind.PHONE), Secret(person.mail, Kind.MAIL)
+    staff, relative = Secret(doctor, Kind.NAME), Secret(person.relative, Kind.NAME)
+    place = Secret(person.place, Kind.PLACE)
+    short: list[tuple[str, tuple[Secret, ...]]] = [
+        (f"% for {person.family}, DOB {person.birth_text}", (name, birth)),
+        (f"{person.family}^{person.given} %", (name, Secret(person.given, Kind.NAME))),
+        (f"% MRN {person.record}", (record,)),
+        (f"% - Dr. {doctor}", (staff,)),
+        (f"% {when}", (date,)),
+        (f"% ({person.family.upper()})", (name,)),
+        (f"% {person.accession}", (Secret(person.accession, Kind.RECORD),)),
+        (f"% {doctor}", (staff,)),
+        (f"% @ {person.hospital}", (place,)),
+    ]
+    return [
+        *short,
+        (f"% Contact {person.relative} at {person.phone}.", (relative, phone)),
+        (f"% Results to {person.mail}", (mail,)),
+        (f"% Lives at {person.street}, {person.town}.", (street, town)),
+        (f"Mrs {person.family} of {person.street}: %", (name, street)),
+        (f"% Discussed with {first} {doctor} on {when}.", (Secret(first, Kind.NAME), staff, date)),
+        (f"% Compare with {uid}", (Secret(uid, Kind.UID),)),
+        (f"% prior from {person.hospital}, {person.town}", (place, town)),
+    ]
+
+
+def told(rng: random.Random, person: Person, when: str, uid: str, longest: int) -> Told:
+    """Return a phrase with identifiers beside it, of at most `longest` characters."""
+    for _ in range(100):
+        useful, is_sealed = useful_phrase(rng, longest)
+        form, secrets = rng.choice(_joined(rng, person, when, uid))
+        text = form.replace("%", useful)
+        if len(text) <= longest:
+            return Told(text=text, useful=useful, secrets=secrets, is_sealed=is_sealed)
+    useful, is_sealed = useful_phrase(rng, min(longest, 16))
+    return Told(text=useful, useful=useful, secrets=(), is_sealed=is_sealed)
+
+
+def history(rng: random.Random, person: Person, when: str, uid: str) -> Told:
+    """Return several sentences, one with identifiers, as people type them into comments."""
+    first = told(rng, person, when, uid, 400)
+    more, is_sealed = useful_phrase(rng)
+    return Told(
+        text=f"{first.text}\r\n{more}",
+        useful=f"{first.useful} {more}",
+        secrets=first.secrets,
+        is_sealed=first.is_sealed or is_sealed,
+    )
+
+
+def findings(rng: random.Random, person: Person, when: str) -> Told:
+    """Return what a report says, with whom it was told."""
+    is_sealed = rng.random() < 0.5
+    sentence = rng.choice(_lines(SEALED_REPORTS if is_sealed else REPORTS))
+    doctor, first = rng.choice(person.doctors)
+    forms = [
+        (f"% Discussed with Dr. {first} {doctor} on {when}.", (Secret(doctor, Kind.NAME), Secret(when, Kind.DATE))),
+        (f"{person.given} {person.family}: %", (Secret(person.family, Kind.NAME),)),
+        (f"% Telephoned to {person.phone}.", (Secret(person.phone, Kind.PHONE),)),
+        (f"% Mr {person.family} of {person.town} was informed.", (Secret(person.family, Kind.NAME),)),
+        ("%", ()),
+    ]
+    form, secrets = rng.choice(forms)
+    return Told(text=form.replace("%", sentence), useful=sentence, secrets=secrets, is_sealed=is_sealed)
