@@ -1,0 +1,159 @@
+"""docs/deidentification.md says what deidentify/ does."""
+
+import json
+import re
+
+import pytest
+from pydicom import Dataset
+
+from deidentify.actions import Action
+from deidentify.decisions import Decision
+from deidentify.errors import ProfileError
+from deidentify.pseudonyms import LONGEST_SHIFT_DAYS, SHORTEST_SHIFT_DAYS
+from deidentify.results import DropReason, HoldReason
+from deidentify.tables import method_codes
+from tests.builders import ct_instance, sr_instance, write_part10
+from tests.deidentify.support import deidentified
+from tests.docs.deidentification_tables import (
+    ACTIONS,
+    DECISIONS,
+    DROPS,
+    EXECUTED,
+    HOLDS,
+    LIST,
+    LISTS,
+    PAGE,
+    SPELLED,
+    asks_for,
+    example,
+    with_tables,
+)
+from tests.tools import CHECKOUT
+
+TEXT = PAGE.read_text()
+ANEW = "write them anew with: .venv/bin/python -m tests.docs.deidentification_tables"
+TABLES = CHECKOUT / "deidentify/tables"
+
+
+def section(heading: str) -> str:
+    return TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_tables_equal_the_code():
+    assert with_tables(TEXT) == TEXT, ANEW
+
+
+def test_the_lists_of_attributes_and_content_items_equal_the_code():
+    assert with_tables(LIST.read_text(), LISTS) == LIST.read_text(), ANEW
+
+
+def test_everything_that_can_happen_has_its_words():
+    assert set(ACTIONS) == set(Action)
+    assert set(DECISIONS) == set(Decision.__members__)
+    assert set(DROPS) == set(DropReason)
+    assert set(HOLDS) == set(HoldReason)
+    assert set(SPELLED) == set(method_codes()) - {None}
+
+
+@pytest.mark.parametrize("option", SPELLED)
+def test_a_profile_asks_for_an_option_as_the_page_says(option: str):
+    if not SPELLED[option]:
+        with pytest.raises(ProfileError):
+            asks_for(f"options: [{option.replace('_', '-')}]")
+    elif option == "clean_pixel_data":
+        assert asks_for(SPELLED[option]) - {option} == frozenset()
+    else:
+        assert asks_for(SPELLED[option]) == {option}
+
+
+def codes_of(written: Dataset) -> set[str]:
+    return {item.CodeValue for item in written.DeidentificationMethodCodeSequence}
+
+
+def with_option(option: str) -> str:
+    lines = {"name": "asked", "base": "basic", "dates": "remove", "text": "remove"}
+    key, _, value = SPELLED[option].partition(": ")
+    return "\n".join(f"{name}: {given}" for name, given in {**lines, key: value}.items())
+
+
+@pytest.mark.parametrize("option", [option for option in SPELLED if SPELLED[option]])
+def test_the_code_of_an_option_is_written_when_the_page_says_so(option: str):
+    basic, screened = "113100", "113101"
+    own = method_codes()[option][0]
+    image = deidentified(write_part10(ct_instance()), profile_text=with_option(option)).dataset
+    if option == "clean_structured_content":
+        assert "Content Sequence" in EXECUTED[option]
+        assert own not in codes_of(image)
+        report = deidentified(write_part10(sr_instance()), profile_text=with_option(option)).dataset
+        assert codes_of(report) == {basic, own}
+    else:
+        assert codes_of(image) == {basic, screened, own}
+
+
+def test_the_editions_are_those_of_the_tables():
+    attributes = json.loads((TABLES / "ps3.15_table_E.1-1.json").read_text())
+    concepts = json.loads((TABLES / "ps3.15_table_E.3.4-1_sr_content_items.json").read_text())
+    method = section("The method")
+    assert f"edition {attributes['edition']}" in method
+    assert f"that of {concepts['edition']}" in method
+
+
+def test_the_days_of_the_shift_are_those_of_the_code():
+    assert f"{SHORTEST_SHIFT_DAYS} to {LONGEST_SHIFT_DAYS:,}" in section("Pseudonyms, dates, age")
+
+
+def test_the_example_shows_nothing_of_the_original():
+    rows = [row.split(" | ") for row in example().splitlines()[2:]]
+    assert any("Testperson" in row[1] for row in rows)
+    for row in rows:
+        assert not re.search("Testperson|Nirgendwo|Erfundene|700123|900001|12345|1957|2024", " ".join(row[2:])), row[0]
+
+
+def test_two_cases_of_one_study_have_nothing_in_common_that_identifies():
+    one, other = (deidentified(write_part10(ct_instance()), case=case).dataset for case in (1, 2))
+    for keyword in (
+        "PatientID",
+        "PatientName",
+        "StudyInstanceUID",
+        "SOPInstanceUID",
+        "FrameOfReferenceUID",
+        "StudyDate",
+    ):
+        assert one[keyword].value != other[keyword].value
+    # The first of the limits.
+    assert one.PixelData == other.PixelData
+
+
+@pytest.mark.parametrize(
+    ("limit", "keyword", "value"),
+    [
+        ("that are words", "ImageComments", "seen with Long"),
+        ("Code strings", "ScanOptions", "MILLER"),
+        ("Numbers", "NumberOfTemporalPositions", "4711123"),
+        ("The device", "TimezoneOffsetFromUTC", "+0200"),
+    ],
+)
+def test_what_the_page_says_may_remain_does_remain(limit: str, keyword: str, value: str):
+    """Where this fails, a limit was mended: say so on the page."""
+    assert limit in section("What may remain")
+    written = deidentified(write_part10(ct_instance(**{keyword: value}))).dataset
+    assert value.rsplit(maxsplit=1)[-1] in str(written[keyword].value)
+
+
+def test_this_patients_own_words_and_numbers_do_not_remain_there():
+    instance = ct_instance(
+        PatientName="Long^Miller",
+        PatientID="4711123",
+        ImageComments="seen with Long",
+        ScanOptions="MILLER",
+    )
+    written = deidentified(write_part10(instance)).written
+    assert re.search(rb"\bLong\b", written) is None
+    assert b"MILLER" not in written
+    assert b"4711123" not in written
+
+
+def test_every_file_that_the_page_names_is_there():
+    named = re.findall(r"`((?:tests|deidentify|benchmarks)/[\w/.]+)`", TEXT)
+    assert named
+    assert all((CHECKOUT / name).exists() for name in named)
