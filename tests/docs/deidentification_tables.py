@@ -5,7 +5,6 @@ Written anew by: python -m tests.docs.deidentification_tables.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from functools import cache
 
 from pydicom import DataElement, Dataset
 from pydicom._uid_dict import UID_dictionary
@@ -14,7 +13,7 @@ from pydicom.datadict import dictionary_description
 from deidentify.actions import ALL_CODES, Action, dummy_value, resolved
 from deidentify.codes import KNOWN_SCHEMES
 from deidentify.dataset import EXPLICIT_LITTLE, Element, ReceivedInstance, tag_text
-from deidentify.decisions import Decisions, is_always_gone, text_rules
+from deidentify.decisions import Decision, Decisions, is_always_gone, text_rules
 from deidentify.dictionary import vr_table
 from deidentify.disposition import disposition_of
 from deidentify.profile import Profile
@@ -34,26 +33,29 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 TYPES = ("1", "1C", "2", "2C", "3", None)
 
 SPELLED = {
-    "retain_safe_private": "",
-    "retain_uids": "options: [retain-uids]",
-    "retain_device_identity": "options: [retain-device-identity]",
-    "retain_institution_identity": "options: [retain-institution-identity]",
-    "retain_patient_characteristics": "options: [retain-patient-characteristics]",
+    "clean_pixel_data": "pixels: screen",
+    "clean_recognizable_visual_features": "options: [clean-recognizable-visual-features]",
+    "clean_graphics": "options: [clean-graphics]",
+    "clean_structured_content": "options: [clean-structured-content]",
+    "clean_descriptors": "text: vocabulary",
     "retain_longitudinal_full_dates": "dates: keep",
     "retain_longitudinal_modified_dates": "dates: shift",
-    "clean_descriptors": "text: vocabulary",
-    "clean_structured_content": "options: [clean-structured-content]",
-    "clean_graphics": "",
-    "clean_pixel_data": "pixels: screen",
-    "clean_recognizable_visual_features": "",
+    "retain_patient_characteristics": "options: [retain-patient-characteristics]",
+    "retain_device_identity": "options: [retain-device-identity]",
+    "retain_uids": "options: [retain-uids]",
+    "retain_safe_private": "private: safe",
+    "retain_institution_identity": "options: [retain-institution-identity]",
 }
-"""Option → how a profile asks for it; empty where no profile can."""
+"""Option → how a profile asks for it."""
 
 EXECUTED = {
-    "clean_pixel_data": "every frame was read by the pixel screen and found clear",
+    "clean_pixel_data": "the pixel screen read every frame and found it clear",
+    "clean_recognizable_visual_features": "the pixel screen did it; ours does not, so that all pixels are held",
+    "clean_graphics": "the instance has graphic annotations",
     "clean_structured_content": "the instance has a Content Sequence",
+    "retain_safe_private": "private elements were kept",
 }
-"""Option → what else must be true before its code is written."""
+"""Option → when its code is written, where the profile's wish is not enough."""
 
 ACTIONS = {
     Action.DUMMY: "dummy value",
@@ -86,6 +88,7 @@ DECISIONS = {
     "DATES": "moved by the days of the case; what names no day goes",
     "CODE_STRING": "stays where it looks like a term and is not this patient's; else known words stay",
     "NUMBER": "stays where it is a number",
+    "PRIVATE": "stays where Table E.3.10-1 lists it, and is cleaned by its VR",
 }
 
 DROPS = {
@@ -121,7 +124,6 @@ HOLDS = {
 }
 
 ALWAYS_GONE = {
-    "private elements (odd groups)": 0x00291010,
     "curves, 50xx": 0x50003000,
     "overlay planes, 60xx, with label, description and area": 0x60003000,
     "directory records, group 0004": 0x00041220,
@@ -166,20 +168,14 @@ def options() -> str:
         if option is None:
             rows.append(f"| {meaning} | {value} | `base: basic` | yes | yes | {len(attribute_rows())} | always |")
             continue
-        spelled = f"`{SPELLED[option]}`" if SPELLED[option] else "not offered"
-        chosen = [("yes" if option in asked_by(name) else "no") for name in ("teaching", "strict")]
+        spelled = f"`{SPELLED[option]}`"
+        chosen = ["yes" if option in profile(name).options else "no" for name in ("teaching", "strict")]
         own = str(counts[option]) if option in OPTION_COLUMNS else "-"
-        when = EXECUTED.get(option, "the profile asks for it") if SPELLED[option] else "never"
+        when = EXECUTED.get(option, "the profile asks for it")
         rows.append(f"| {meaning} | {value} | {spelled} | {' | '.join(chosen)} | {own} | {when} |")
     return table(
         "Option | Code | In a profile | `teaching` | `strict` | Attributes it changes | Code is written when", rows
     )
-
-
-@cache
-def asked_by(name: str) -> frozenset[str]:
-    """Return the options of a shipped profile; each screens pixels."""
-    return profile(name).options | {"clean_pixel_data"}
 
 
 def compound_codes() -> str:
@@ -206,7 +202,11 @@ def by_vr() -> str:
 
 
 def always_gone() -> str:
-    assert all(is_always_gone(tag) for tag in ALWAYS_GONE.values())
+    lines = [f"- {option.replace('_', '-')}" for option in SPELLED if option != "retain_longitudinal_full_dates"]
+    keeps_most = Decisions(
+        Profile.from_yaml("\n".join(["name: most", "base: basic", "options:", *lines])), iod_types(CT)
+    )
+    assert {keeps_most.decide(tag, ()) for tag in ALWAYS_GONE.values()} == {Decision.GONE}
     return "\n".join(f"- {what};" for what in ALWAYS_GONE)[:-1] + "."
 
 
@@ -276,8 +276,8 @@ def text_policy() -> str:
     counts = Counter(text_rules().values())
     return (
         f"The vocabulary has {len(vocabulary()):,} words. Of the text attributes outside Table E.1-1, "
-        f"{counts['words']} may keep known words,\n{counts['technical']} known words and short technical codes, {counts['label']} a label; "
-        "all others go whole."
+        f"{counts['words']} may keep\nknown words, {counts['technical']} known words and short technical codes, "
+        f"{counts['label']} a label; all others go whole."
     )
 
 
@@ -358,8 +358,9 @@ def attribute_list() -> str:
             tag = int(row["group"] + row["element"], 16)
             codes = [profile(name).code(tag) or "" for name in ("teaching", "strict")]
         else:
-            codes = ["X", "X"]
-            assert all(is_always_gone(tag) for tag in (0x50003000, 0x60004000, 0x60003000, 0x00291010))
+            # Curves and overlays go whatever is asked for.
+            asked = row["tag_kind"] == "private" and "retain_safe_private"
+            codes = ["C" if asked in profile(name).options else "X" for name in ("teaching", "strict")]
         rows.append(f"| {row['tag']} | {row['name']} | {row['basic_profile']} | {' | '.join(codes)} |")
     return table("Tag | Attribute | Basic | `teaching` | `strict`", rows)
 
@@ -424,11 +425,16 @@ def write() -> None:
     LIST.write_text(with_tables(LIST.read_text(), LISTS))
 
 
-def asks_for(spelled: str) -> frozenset[str]:
-    """Return the options that a profile with this line has."""
+def asked_text(option: str) -> str:
+    """Return a profile that asks for one option and nothing else."""
     lines = {"name": "asked", "base": "basic", "dates": "remove", "text": "remove"}
-    key, _, value = spelled.partition(": ")
-    return Profile.from_yaml("\n".join(f"{name}: {given}" for name, given in {**lines, key: value}.items())).options
+    key, _, value = SPELLED[option].partition(": ")
+    return "\n".join(f"{name}: {given}" for name, given in {**lines, key: value}.items())
+
+
+def asked(option: str) -> Profile:
+    """Return that profile."""
+    return Profile.from_yaml(asked_text(option))
 
 
 if __name__ == "__main__":

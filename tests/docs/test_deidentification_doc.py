@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from deidentify.actions import Action
 from deidentify.decisions import Decision
-from deidentify.errors import ProfileError
+from deidentify.errors import PixelScreenError
 from deidentify.pseudonyms import LONGEST_SHIFT_DAYS, SHORTEST_SHIFT_DAYS
 from deidentify.results import DropReason, HoldReason
 from deidentify.tables import method_codes
@@ -24,7 +24,8 @@ from tests.docs.deidentification_tables import (
     LISTS,
     PAGE,
     SPELLED,
-    asks_for,
+    asked,
+    asked_text,
     example,
     with_tables,
 )
@@ -32,6 +33,7 @@ from tests.tools import CHECKOUT
 
 TEXT = PAGE.read_text()
 ANEW = "write them anew with: .venv/bin/python -m tests.docs.deidentification_tables"
+BASIC, SCREENED = "113100", "113101"
 TABLES = CHECKOUT / "deidentify/tables"
 
 
@@ -57,37 +59,36 @@ def test_everything_that_can_happen_has_its_words():
 
 @pytest.mark.parametrize("option", SPELLED)
 def test_a_profile_asks_for_an_option_as_the_page_says(option: str):
-    if not SPELLED[option]:
-        with pytest.raises(ProfileError):
-            asks_for(f"options: [{option.replace('_', '-')}]")
-    elif option == "clean_pixel_data":
-        assert asks_for(SPELLED[option]) - {option} == frozenset()
-    else:
-        assert asks_for(SPELLED[option]) == {option}
+    # Pixels are always screened.
+    assert asked(option).options == {option, "clean_pixel_data"}
 
 
-def codes_of(written: Dataset) -> set[str]:
+def codes_of(instance: Dataset, option: str) -> set[str]:
+    written = deidentified(write_part10(instance), profile_text=asked_text(option)).dataset
     return {item.CodeValue for item in written.DeidentificationMethodCodeSequence}
 
 
-def with_option(option: str) -> str:
-    lines = {"name": "asked", "base": "basic", "dates": "remove", "text": "remove"}
-    key, _, value = SPELLED[option].partition(": ")
-    return "\n".join(f"{name}: {given}" for name, given in {**lines, key: value}.items())
+@pytest.mark.parametrize("option", set(SPELLED) - set(EXECUTED))
+def test_the_code_of_an_option_is_written_where_the_profile_asks_for_it(option: str):
+    assert codes_of(ct_instance(), option) == {BASIC, SCREENED, method_codes()[option][0]}
 
 
-@pytest.mark.parametrize("option", [option for option in SPELLED if SPELLED[option]])
-def test_the_code_of_an_option_is_written_when_the_page_says_so(option: str):
-    basic, screened = "113100", "113101"
-    own = method_codes()[option][0]
-    image = deidentified(write_part10(ct_instance()), profile_text=with_option(option)).dataset
-    if option == "clean_structured_content":
-        assert "Content Sequence" in EXECUTED[option]
-        assert own not in codes_of(image)
-        report = deidentified(write_part10(sr_instance()), profile_text=with_option(option)).dataset
-        assert codes_of(report) == {basic, own}
-    else:
-        assert codes_of(image) == {basic, screened, own}
+def test_other_codes_are_written_only_where_there_is_something_to_do():
+    safe_private = ct_instance()
+    safe_private.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+    safe_private.add_new(0x0019100C, "IS", "1000")
+    matter = {
+        "clean_pixel_data": (ct_instance(), SCREENED),
+        "clean_structured_content": (sr_instance(), "113104"),
+        "retain_safe_private": (safe_private, "113111"),
+    }
+    for option, (instance, code) in matter.items():
+        assert code == method_codes()[option][0]
+        assert code in codes_of(instance, option)
+        assert option == "clean_pixel_data" or code not in codes_of(ct_instance(), option)
+    assert method_codes()["clean_graphics"][0] not in codes_of(ct_instance(), "clean_graphics")
+    with pytest.raises(PixelScreenError):
+        codes_of(ct_instance(), "clean_recognizable_visual_features")
 
 
 def test_the_editions_are_those_of_the_tables():
