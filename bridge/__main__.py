@@ -281,6 +281,40 @@ def remove_peer(group_config: Path | None, /, config_file: Path | None, rule_id:
     sys.exit(remove(read_settings(config_file or group_config), rule_id))
 
 
+@main.group()
+def secret() -> None:
+    """Look after the generations of the installation's secret. The secret itself is never shown."""
+
+
+@secret.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def secret_list(config_file: Path | None, *, as_json: bool) -> None:
+    """Show the generations, since when there is each, and what still needs it."""
+    from bridge.secret_command import list_generations  # noqa: PLC0415
+
+    sys.exit(list_generations(read_settings(config_file), as_json=as_json))
+
+
+@secret.command("rotate")
+@config_option
+def secret_rotate(config_file: Path | None) -> None:
+    """Begin a new generation: cases opened from now on are made under it. Everything may go on meanwhile."""
+    from bridge.secret_command import rotate_secret  # noqa: PLC0415
+
+    sys.exit(rotate_secret(read_settings(config_file)))
+
+
+@secret.command("retire")
+@config_option
+@click.argument("number", type=click.IntRange(1))
+def secret_retire(config_file: Path | None, number: int) -> None:
+    """Delete generation NUMBER from the secret file; refused while a case or an original needs it."""
+    from bridge.secret_command import retire_generation  # noqa: PLC0415
+
+    sys.exit(retire_generation(read_settings(config_file), number))
+
+
 @main.group("spool-key")
 def spool_key() -> None:
     """Make keys that seal originals at rest."""

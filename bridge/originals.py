@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from bridge.actor import command_line_actor
 from bridge.app import open_database, open_spool
 from bridge.keys import SecretError
 from cases.errors import CaseError
@@ -61,7 +61,7 @@ def export(settings: Settings, *, study: str | None, transaction: str | None, to
         with open_database(settings) as database:
             subject, originals = _chosen(database, spool, study=study, transaction=transaction)
             exported = export_originals(
-                database, spool, originals, to=to, subject=subject, reason=reason, actor=_actor()
+                database, spool, originals, to=to, subject=subject, reason=reason, actor=command_line_actor()
             )
     except (CaseError, SecretError, ScpError, ExportError, OSError) as error:
         return _fail(error)
@@ -158,14 +158,6 @@ def _chosen(
                 raise ExportError("a transaction is named by its UID, or by its key of 32 hexadecimal digits")
             transaction = spool.transaction_key(transaction)
         return f"transaction {transaction}", Commitments(session).originals_of(transaction)
-
-
-def _actor() -> str:
-    """Return who runs the command, as this machine knows them."""
-    try:
-        return f"command-line ({pwd.getpwuid(os.getuid()).pw_name})"
-    except KeyError:
-        return f"command-line (uid {os.getuid()})"
 
 
 def _values(study: StudyOriginals) -> dict[str, Any]:

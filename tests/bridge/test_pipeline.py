@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bridge import pipeline
-from bridge.keys import Keys
+from bridge.generations import write_keys
+from bridge.keys import Generation, Keys, create_secret
 from bridge.pipeline import Filed, Task, Tools
 from cases.blobs import LocalBlobs
 from cases.errors import StoreUnavailableError
@@ -108,6 +109,58 @@ def test_an_instance_without_a_patient_id_names_nobody(spool: Path) -> None:
     assert unnamed.fingerprint is not None
     assert unnamed.patient_key == ""
     assert len(named.patient_key) == 32
+
+
+@pytest.fixture
+def secret_file(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The secret file of the task's tools, with generation 2, which these were started without."""
+    assert pipeline._tools is not None
+    path = tmp_path / "secret"
+    create_secret(path)
+    keys = pipeline._tools.keys
+    write_keys(path, dataclasses.replace(keys, generations=(*keys.generations, SECOND)))
+    monkeypatch.setattr(pipeline, "_tools", dataclasses.replace(pipeline._tools, secret_file=path))
+    pipeline._later_keys.cache_clear()
+    yield path
+    pipeline._later_keys.cache_clear()
+
+
+SECOND = Generation(number=2, secret=b"\x02" * 32)
+
+
+def test_a_generation_made_after_the_start_is_found_and_gives_other_keys(spool: Path, secret_file: Path) -> None:
+    spool.write_bytes(write_part10(ct_instance(PatientID="4711")))
+    first, second = (pipeline.inspect(dataclasses.replace(TASK, secret_generation=number)) for number in (1, 2))
+
+    assert first == pipeline.inspect(TASK)
+    assert len({first.patient_key, first.patient_number_key, second.patient_key, second.patient_number_key}) == 4
+    assert first.fingerprint == second.fingerprint
+    assert first.facts == second.facts
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        (Keys.derive(bytes(32)), "generation 2 of the secret is not in the secret file of this host"),
+        (
+            dataclasses.replace(Keys.derive(b"\x01" * 32), generations=(SECOND,)),
+            "another installation's; restore it from its backup",
+        ),
+    ],
+)
+def test_a_case_waits_for_its_generation_and_never_gets_another_identity(
+    spool: Path, secret_file: Path, keys: Keys, says: str
+) -> None:
+    spool.write_bytes(write_part10(ct_instance()))
+    right = secret_file.read_bytes()
+    write_keys(secret_file, keys)
+    task = dataclasses.replace(TASK, secret_generation=2)
+
+    for step in (pipeline.inspect, pipeline.process):
+        with pytest.raises(StoreUnavailableError, match=says):
+            step(task)
+    secret_file.write_bytes(right)
+    assert pipeline.inspect(task).patient_key
 
 
 SPOOL_KEYS = SpoolKeys(keys=(b"\x07" * 32,))

@@ -29,6 +29,7 @@ COMMANDS = (
     "peers",
     "receipts",
     "originals",
+    "secret",
     "spool",
     "spool-key",
 )
