@@ -77,6 +77,7 @@ def main() -> None:
     casebridge status   what was received, what waits, what is held and why
     casebridge receipts what became of each study, and whether all of it is there
     casebridge peers    who may send, and who was turned away
+    casebridge deidentify IN OUT   folders on disk, without a server
     """  # noqa: D301 - click wants the character itself, to keep the lines apart
 
 
@@ -313,6 +314,50 @@ def secret_retire(config_file: Path | None, number: int) -> None:
     from bridge.secret_command import retire_generation  # noqa: PLC0415
 
     sys.exit(retire_generation(read_settings(config_file), number))
+@main.command("deidentify")
+@config_option
+@click.argument("identified_input", metavar="IN", type=click.Path(exists=True, path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--profile", help="Name of a profile, or a YAML file; the one of the settings, if not given.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Where the JSON report goes.")
+@click.option(
+    "--map",
+    "identified_map",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write which name and UID became which. It leads back to the patients.",
+)
+@click.option("--no-pixels", is_flag=True, help="Leave the pixels unread; images then say that they were not checked.")
+@click.option(
+    "--case-per",
+    type=click.Choice(["input", "folder", "patient", "study"]),
+    default="input",
+    show_default=True,
+    help="What shares pseudonyms and one shift of dates.",
+)
+@click.option("--secret-file", type=PEM_FILE, help="64 hexadecimal digits; makes later runs give the same pseudonyms.")
+@click.option("--generation", type=click.IntRange(1), help="Of the secret; the latest, if not given.")
+@click.option("--case", "case_name", default="", help="With a secret file: the case that IN belongs to.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes; as many as processors, if not given.")
+def deidentify_files(
+    config_file: Path | None, identified_input: Path, output: Path, *, no_pixels: bool, case_per: str, **choice: Any
+) -> None:
+    """De-identify the DICOM files of IN, a folder or a file, into the new folder OUT; no server is needed.
+
+    The tree is kept; names that could identify somebody are replaced. What has to be held or dropped is not written,
+    and the report says why. Exit status: 0 when every instance was written or dropped by the profile, 1 when some are
+    held, 2 when nothing was begun.
+    """
+    from bridge.deidentify_command import Choices, deidentify  # noqa: PLC0415
+    from bridge.offline import CasePer  # noqa: PLC0415
+
+    choices = Choices(
+        identified_input=identified_input,
+        output=output,
+        has_screen=not no_pixels,
+        case_per=CasePer(case_per),
+        **choice,
+    )
+    sys.exit(deidentify(choices, read_settings(config_file)))
 
 
 @main.group("spool-key")

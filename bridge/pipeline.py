@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from bridge.instance_holds import hold_by_error, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
@@ -39,8 +40,6 @@ from scp.sealing import SpoolKeys
 from scp.spool import Spool
 
 log = logging.getLogger("casebridge.pipeline")
-
-TEXT_HOLDS = frozenset({HoldReason.BURNED_IN_TEXT, HoldReason.UNREADABLE_TEXT})
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
@@ -238,25 +237,16 @@ def process(task: Task) -> Processed:
     try:
         with original(task) as identified_file:
             return _steps(task, identified_file)
-    except DeidentificationError as error:
-        return Hold(reason=error.reason, detail=str(error))
     except SealBrokenError as error:
         return Hold(reason=HoldReason.UNREADABLE, detail=error.comment)
     except (MemoryError, StoreUnavailableError):
         raise
-    except OSError as error:
-        if error.errno == errno.EIO:
-            return Hold(reason=HoldReason.UNREADABLE, detail="the disk could not read the original")
-        if error.errno in NO_ROOM:
-            raise StoreUnavailableError("the work folder has no room") from None
-        raise
     except Exception as error:
-        # Whatever went wrong: nothing doubtful passes.
-        log.exception("an instance is held after an error of ours")
-        return Hold(
-            reason=HoldReason.INTERNAL_ERROR,
-            detail=f"{type(error).__name__} while the instance was worked on; the log has the place",
-        )
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            if error.errno in NO_ROOM:
+                raise StoreUnavailableError("the work folder has no room") from None
+            raise
+        return hold_by_error(error)
 
 
 def _steps(task: Task, identified_file: BinaryIO) -> Processed:
@@ -269,9 +259,10 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
     identified_file.seek(0)
     screen = _screener().screen(identified_file, plan.identified_tokens, _report_frames)
-    if screen.hold is not None:
+    hold = hold_by_screen(screen)
+    if hold is not None:
         _keep_findings(task, screen)
-        return Hold(reason=screen.hold, detail=_screen_sentence(screen), findings=screen.findings)
+        return hold
     with _output() as target:
         instance = deidentifier.write(plan, screen, identified_file, target)
         target.seek(0)
@@ -285,16 +276,6 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
 def _report_frames(done: int, frames: int) -> None:
     if done % PROGRESS_FRAMES == 0 or done == frames:
         send_progress((done, frames))
-
-
-def _screen_sentence(screen: ScreenReport) -> str:
-    regions = len(screen.findings)
-    if screen.hold is HoldReason.PIXELS_MISSING:
-        return "an image by its class or attributes, but without pixel data"
-    if regions and screen.hold in TEXT_HOLDS:
-        frames = len({finding.frame for finding in screen.findings})
-        return f"{regions} region(s) of text in {frames} of {screen.frames} frame(s)"
-    return f"{screen.frames_read} of {screen.frames} frame(s) could be read"
 
 
 def _keep_findings(task: Task, screen: ScreenReport) -> None:

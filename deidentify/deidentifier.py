@@ -19,7 +19,7 @@ from deidentify.dataset import (
 from deidentify.decisions import Decisions
 from deidentify.description import describe
 from deidentify.disposition import disposition_of
-from deidentify.errors import PixelScreenError, UnreadableInstanceError
+from deidentify.errors import PixelScreenError, PixelsMissingError, UnreadableInstanceError
 from deidentify.identity import IdentifiedTokens, identified_tokens
 from deidentify.markers import CLEAN_VISUAL_FEATURES, PrivateBlock, executed_options, markers
 from deidentify.memory import CaseMemory
@@ -58,6 +58,8 @@ class HeaderPlan:
     option_matter: tuple[tuple[str, bool], ...]
     """Option → whether it had something to do, for those that have it in some instances only."""
     private_blocks: tuple[PrivateBlock, ...]
+    stated_burned_in: bytes
+    """What the original says of burned-in annotation: YES, NO or nothing."""
     deflated_at: int | None
 
 
@@ -148,20 +150,27 @@ class Deidentifier:
                 ("retain_safe_private", bool(walk.private_blocks)),
             ),
             private_blocks=tuple(sorted(walk.private_blocks)),
+            stated_burned_in=_stated_burned_in(received),
             deflated_at=received.deflated_at,
         )
 
     def write(
-        self, plan: HeaderPlan, screen: ScreenReport, identified_file: BinaryIO, target: BinaryIO
+        self, plan: HeaderPlan, screen: ScreenReport | None, identified_file: BinaryIO, target: BinaryIO
     ) -> DeidentifiedInstance:
         """Write the instance; pixel bytes are copied from the original as they are.
+
+        Without a ``screen`` nobody looked at the pixels. The header is clean all the same, but the instance says that
+        the identity was not removed where it has pixels: Patient Identity Removed (0012,0062) speaks of both.
 
         Raises
         ------
         PixelScreenError
             Unless the screen read every frame and found nothing, or there are no pixels by the instance's definition.
         """
-        _check_screen(plan, screen, self._profile)
+        if screen is None:
+            screen = _not_screened(plan)
+        else:
+            _check_screen(plan, screen, self._profile)
         options = executed_options(self._profile, screen, dict(plan.option_matter))
         report = Report(
             profile=self._profile.name,
@@ -171,6 +180,9 @@ class Deidentifier:
             notes=plan.notes,
         )
         done = markers(self._profile, screen, options, plan.private_blocks, plan.encoding)
+        if screen.verdict is PixelVerdict.NOT_EVALUATED and plan.stated_burned_in:
+            # Some IODs require an answer; this one is the device's, not ours.
+            done.append(Element(0x00280301, "CS", plan.stated_burned_in))
         # Where the IOD asks for an answer about faces, the walk has written YES.
         tags = {element.tag for element in done}
         elements = [element for element in plan.elements if element.tag not in tags]
@@ -224,7 +236,18 @@ def _check_screen(plan: HeaderPlan, screen: ScreenReport, profile: Profile) -> N
     elif screen.verdict is not PixelVerdict.NO_PIXELS:
         raise PixelScreenError("the instance has no pixel data, but the pixel screen does not say so")
     elif plan.needs_pixels:
-        raise PixelScreenError("the pixel data is missing")
+        raise PixelsMissingError("the pixel data is missing")
+
+
+def _not_screened(plan: HeaderPlan) -> ScreenReport:
+    if plan.has_pixels:
+        return ScreenReport(verdict=PixelVerdict.NOT_EVALUATED, frames=plan.description.frames, frames_read=0)
+    return ScreenReport(verdict=PixelVerdict.NO_PIXELS, frames=0, frames_read=0)
+
+
+def _stated_burned_in(received: ReceivedInstance) -> bytes:
+    stated = received.text(0x00280301)
+    return stated.encode() if stated in {"YES", "NO"} else b""
 
 
 def _file_meta(plan: HeaderPlan) -> bytes:

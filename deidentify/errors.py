@@ -2,12 +2,14 @@
 
 DeidentificationError            → the instance is held, with the reason in ``reason``
 ├─ UnreadableInstanceError
+│  └─ NotDicomError               → a file of another kind
 ├─ UnsupportedSOPClassError
 ├─ UnsupportedTransferSyntaxError
 ├─ InvalidResultError
 ├─ ResidualIdentifierError
 ├─ ProfileError                  → a profile text that cannot be used
 └─ PixelScreenError
+   ├─ PixelsMissingError
    ├─ PixelDecodeError
    └─ DetectorUnavailableError
 """
@@ -25,6 +27,10 @@ class UnreadableInstanceError(DeidentificationError):
     """The data set cannot be parsed to its end."""
 
     reason = HoldReason.UNREADABLE
+
+
+class NotDicomError(UnreadableInstanceError):
+    """The file does not even begin like DICOM."""
 
 
 class UnsupportedSOPClassError(DeidentificationError):
@@ -61,6 +67,12 @@ class PixelScreenError(DeidentificationError):
     """The pixel screen could not finish."""
 
     reason = HoldReason.SCREEN_UNAVAILABLE
+
+
+class PixelsMissingError(PixelScreenError):
+    """An image by its class or attributes, but without pixel data."""
+
+    reason = HoldReason.PIXELS_MISSING
 
 
 class PixelDecodeError(PixelScreenError):

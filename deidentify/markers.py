@@ -37,7 +37,7 @@ def markers(
     """Return the elements that say what was done."""
     codes = [method_codes()[option] for option in options]
     done = [
-        Element(0x00120062, "CS", b"YES"),
+        Element(0x00120062, "CS", b"NO" if screen.verdict is PixelVerdict.NOT_EVALUATED else b"YES"),
         Element(0x00120063, "LO", f"Casebridge, PS3.15 {EDITION}, {profile.name} {profile.revision}".encode()[:64]),
         Element(0x00120064, "SQ", items=[_code(value, meaning) for value, meaning in codes]),
         Element(0x00280303, "CS", _TEMPORAL[profile.dates]),

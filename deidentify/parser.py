@@ -31,7 +31,7 @@ from deidentify.dataset import (
     text_of,
 )
 from deidentify.dictionary import registered_uids, vr_table
-from deidentify.errors import UnreadableInstanceError, UnsupportedTransferSyntaxError
+from deidentify.errors import NotDicomError, UnreadableInstanceError, UnsupportedTransferSyntaxError
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -114,12 +114,12 @@ def _has_span(items: list[list[Element]]) -> bool:
 
 def _file_meta(buffer: Buffer) -> tuple[list[Element], int]:
     if len(buffer) < 8:  # noqa: PLR2004 - the smallest element
-        raise UnreadableInstanceError("the file is empty or shorter than one element")
+        raise NotDicomError("the file is empty or shorter than one element")
     start = 0
     if buffer[slice(_PREFIX_AT, _PREFIX_AT + 4)] == b"DICM":
         start = _PREFIX_AT + 4
     elif buffer[slice(0, 2)] not in (b"\x02\0", b"\x08\0", b"\0\x08"):
-        raise UnreadableInstanceError("this is not a DICOM file")
+        raise NotDicomError("this is not a DICOM file")
     parser = _Parser(buffer)
     position, meta = start, []
     while buffer[slice(position, position + 2)] == b"\x02\0":

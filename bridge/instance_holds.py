@@ -1,0 +1,44 @@
+"""Why an instance waits for a person, said in a sentence: after its pixels were screened, or after an error."""
+
+import errno
+import logging
+
+from deidentify.errors import DeidentificationError
+from deidentify.results import Hold, HoldReason, ScreenReport
+
+log = logging.getLogger("casebridge.pipeline")
+
+TEXT_HOLDS = frozenset({HoldReason.BURNED_IN_TEXT, HoldReason.UNREADABLE_TEXT})
+
+
+def hold_by_screen(screen: ScreenReport) -> Hold | None:
+    """Return why the pixel screen lets an instance wait; None when it passed."""
+    if screen.hold is None:
+        return None
+    return Hold(reason=screen.hold, detail=_sentence(screen), findings=screen.findings)
+
+
+def _sentence(screen: ScreenReport) -> str:
+    regions = len(screen.findings)
+    if screen.hold is HoldReason.PIXELS_MISSING:
+        return "an image by its class or attributes, but without pixel data"
+    if regions and screen.hold in TEXT_HOLDS:
+        frames = len({finding.frame for finding in screen.findings})
+        return f"{regions} region(s) of text in {frames} of {screen.frames} frame(s)"
+    return f"{screen.frames_read} of {screen.frames} frame(s) could be read"
+
+
+def hold_by_error(error: Exception) -> Hold:
+    """Return the hold that an error of one instance is; nothing doubtful passes, whatever went wrong.
+
+    Errors of the machine (memory, room on the disk) are the caller's to tell apart before.
+    """
+    if isinstance(error, DeidentificationError):
+        return Hold(reason=error.reason, detail=str(error))
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return Hold(reason=HoldReason.UNREADABLE, detail="the disk could not read the original")
+    log.error("an instance is held after an error of ours", exc_info=error)
+    return Hold(
+        reason=HoldReason.INTERNAL_ERROR,
+        detail=f"{type(error).__name__} while the instance was worked on; the log has the place",
+    )

@@ -1,0 +1,58 @@
+"""Names of folders and files that may be passed on: people call files after patients, numbers and dates."""
+
+import re
+from pathlib import PurePath, PurePosixPath
+
+from deidentify.dictionary import registered_uids
+from deidentify.pseudonyms import PseudonymScope
+from deidentify.text import clean_text, folded
+
+__all__ = ["SafeNames"]
+
+_UID = re.compile(r"\d{1,39}(?:\.\d{1,39}){3,}", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}", re.ASCII)
+_LONG_NUMBER = re.compile(r"\d{5}")
+_MEDIA = re.compile(
+    r"(?:im|img|image|i|se|ser|series|s|st|stu|study|pa|pat|patient|sl|slice|f|file|fr|frame|v|vol|ct|mr|us|cr|dx|xa|z)"
+    r"[ _-]?(\d{1,8})",
+    re.ASCII | re.IGNORECASE,
+)
+"""How media, viewers and devices number files: the letters say nothing, and the number only a place in a row."""
+_EXTENSIONS = frozenset((".dcm", ".dicom", ".dic", ".ima", ".img"))
+_MOST_ZEROS = re.compile(r"0*\d{1,4}")
+
+
+class SafeNames:
+    """The names in one case: UIDs become its UIDs, known words and numbers of media stay, others get a stand-in.
+
+    Parameters
+    ----------
+    scope
+        The case, so that a name is the same all over it and in no other.
+    identified_words
+        Folded words of the identifiers in the case's files; a name with one of them never stays.
+    """
+
+    def __init__(self, scope: PseudonymScope, identified_words: frozenset[str]) -> None:
+        self._scope = scope
+        self._own = identified_words
+
+    def path(self, identified_path: PurePath) -> PurePosixPath:
+        """Return the path of a file, as deep as it was, with names that may be passed on, ending with ``.dcm``."""
+        folders = [self._name(part) for part in identified_path.parts[:-1]]
+        last = identified_path.name
+        stem = last[: -len(identified_path.suffix)] if identified_path.suffix.lower() in _EXTENSIONS else last
+        return PurePosixPath(*folders, f"{self._name(stem)}.dcm")
+
+    def _name(self, name: str) -> str:
+        if _UID.fullmatch(name):
+            return name if name in registered_uids() else self._scope.uid(name)
+        return name if self._may_stay(name) else self._scope.label(name)
+
+    def _may_stay(self, name: str) -> bool:
+        if not _PLAIN.fullmatch(name) or not self._own.isdisjoint(re.findall(r"[a-z]+|\d+", folded(name))):
+            return False
+        numbered = _MEDIA.fullmatch(name)
+        if numbered:
+            return _MOST_ZEROS.fullmatch(numbered[1]) is not None and numbered[1].lstrip("0") not in self._own
+        return not _LONG_NUMBER.search(name) and clean_text(re.sub("[_-]+", " ", name), self._own)[1] == 0
