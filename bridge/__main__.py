@@ -314,6 +314,8 @@ def secret_retire(config_file: Path | None, number: int) -> None:
     from bridge.secret_command import retire_generation  # noqa: PLC0415
 
     sys.exit(retire_generation(read_settings(config_file), number))
+
+
 @main.command("deidentify")
 @config_option
 @click.argument("identified_input", metavar="IN", type=click.Path(exists=True, path_type=Path))
