@@ -136,11 +136,14 @@ def inspect(identified_path: str) -> Seen | NotDicom | Hold:
     try:
         with Path(identified_path).open("rb") as identified_file:
             header = _deidentifier().read(identified_file)
+        tokens = identified_tokens(header, _profile().keeps)
+        # In a file's name a number of two digits can be the patient's, which in a text would be nobody's.
+        numbers = {token for token in tokens.tokens if token.isdigit() and len(token) > 1}
         return Seen(
             identified_study_uid=header.text(0x0020000D),
             identified_sop_uid=header.text(0x00080018),
             patient_key=patient_key(header, _have().patient_key, "") if names_patient(header) else "",
-            identified_words=identified_tokens(header, _profile().keeps).own_words,
+            identified_words=tokens.own_words | numbers,
         )
     except NotDicomError:
         return NotDicom()

@@ -12,6 +12,14 @@ __all__ = ["SafeNames"]
 _UID = re.compile(r"\d{1,39}(?:\.\d{1,39}){3,}", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}", re.ASCII)
 _LONG_NUMBER = re.compile(r"\d{5}")
+_PIECE = re.compile(r"[^\W\d_]+|\d+")
+_SHORTEST_NUMBER = 3
+_DATE = re.compile(
+    r"\d[ _-]+\d{1,4}[ _-]+\d|\d[ _-]*(?:jan|feb|m[aä]r|apr|ma[iy]|ju[nl]|aug|sep|o[ck]t|nov|de[cz])"
+    r"|(?:jan|feb|m[aä]r|apr|ma[iy]|ju[nl]|aug|sep|o[ck]t|nov|de[cz])[a-z]*[ _-]*\d",
+    re.IGNORECASE,
+)
+"""Three numbers in a row, or a month beside a number: dates are written in more ways than one can list."""
 _MEDIA = re.compile(
     r"(?:im|img|image|i|se|ser|series|s|st|stu|study|pa|pat|patient|sl|slice|f|file|fr|frame|v|vol|ct|mr|us|cr|dx|xa|z)"
     r"[ _-]?(\d{1,8})",
@@ -36,6 +44,9 @@ class SafeNames:
     def __init__(self, scope: PseudonymScope, identified_words: frozenset[str]) -> None:
         self._scope = scope
         self._own = identified_words
+        self._own_forms = {"".join(_pieces(word)) for word in identified_words}
+        numbers = (number for word in identified_words for number in re.findall(r"\d+", word))
+        self._own_forms |= {number.lstrip("0") for number in numbers if len(number) >= _SHORTEST_NUMBER}
 
     def path(self, identified_path: PurePath) -> PurePosixPath:
         """Return the path of a file, as deep as it was, with names that may be passed on, ending with ``.dcm``."""
@@ -50,9 +61,23 @@ class SafeNames:
         return name if self._may_stay(name) else self._scope.label(name)
 
     def _may_stay(self, name: str) -> bool:
-        if not _PLAIN.fullmatch(name) or not self._own.isdisjoint(re.findall(r"[a-z]+|\d+", folded(name))):
+        if not _PLAIN.fullmatch(name) or _DATE.search(name) or self._is_own(name):
             return False
         numbered = _MEDIA.fullmatch(name)
         if numbered:
-            return _MOST_ZEROS.fullmatch(numbered[1]) is not None and numbered[1].lstrip("0") not in self._own
+            return _MOST_ZEROS.fullmatch(numbered[1]) is not None
         return not _LONG_NUMBER.search(name) and clean_text(re.sub("[_-]+", " ", name), self._own)[1] == 0
+
+    def _is_own(self, name: str) -> bool:
+        """Tell whether pieces that stand together are an identifier of the case: "PAT 0123" is written "pat123", too."""
+        pieces = _pieces(folded(name))
+        return any(
+            "".join(pieces[start:stop]) in self._own_forms
+            for start in range(len(pieces))
+            for stop in range(start + 1, len(pieces) + 1)
+        )
+
+
+def _pieces(word: str) -> list[str]:
+    """Return the letters and the numbers of a folded word by themselves, numbers without leading zeros."""
+    return [piece.lstrip("0") or "0" if piece.isdigit() else piece for piece in _PIECE.findall(word)]

@@ -135,6 +135,19 @@ def test_names_that_identify_are_replaced_alike_all_over_the_case(tmp_path: Path
     assert len({name.split("/")[0] for name in names}) == 2
 
 
+@pytest.mark.parametrize(
+    ("patient_id", "folder"), [("PAT0123", "PAT0123"), ("0004711", "4711"), ("77", "Patient 77"), ("CT123", "ct_123")]
+)
+def test_a_patient_id_that_looks_like_a_name_of_media_goes_from_the_tree(
+    tmp_path: Path, patient_id: str, folder: str
+) -> None:
+    put(tmp_path / "in", f"{folder}/IM0001", ct_instance(PatientID=patient_id))
+    assert run(tmp_path / "in", tmp_path / "out").exit_code == 0
+    (place,) = written_files(tmp_path / "out")
+    assert place.startswith("ID-")
+    assert place.endswith("/IM0001.dcm")
+
+
 def test_what_is_said_and_reported_names_nobody(tmp_path: Path) -> None:
     folder, output = tmp_path / "in", tmp_path / "out"
     put(folder, "Testperson/Unreal.dcm", ct_instance(number=1))

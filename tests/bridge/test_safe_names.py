@@ -53,6 +53,35 @@ def test_what_could_be_somebodys_goes(text: str) -> None:
     assert len(stand_in) == len("ID-12345678.dcm")
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("pat0123", "PAT0123"),
+        ("pat0123", "pat 123"),
+        ("pat0123", "PAT-00123"),
+        ("pat0123", "IM0123"),
+        ("ct123", "CT123"),
+        ("0004711", "4711"),
+        ("0004711", "PAT4711"),
+        ("4711", "PAT0004711"),
+        ("77", "77"),
+        ("77", "PAT0077"),
+        ("ab123", "AB_123"),
+        ("s77", "S77"),
+    ],
+)
+def test_an_identifier_goes_however_it_is_cut_and_padded(word: str, text: str) -> None:
+    names = SafeNames(SCOPE, frozenset({word}))
+    assert names.path(PurePosixPath(text)).name.startswith("ID-")
+    assert names.path(PurePosixPath(text, "IM0001")).parts[0].startswith("ID-")
+    assert names.path(PurePosixPath("IM0045")).name == "IM0045.dcm"
+
+
+@pytest.mark.parametrize("text", ["61-3-12", "12 3 61", "12-May-61", "May 12", "3_12_61", "12mai61", "okt 61", "1-1-1"])
+def test_what_could_be_a_date_goes(text: str) -> None:
+    assert name(text).startswith("ID-")
+
+
 def test_uids_become_those_of_the_case() -> None:
     assert name("1.2.826.0.1.3680043.10.1507.1") == f"{SCOPE.uid('1.2.826.0.1.3680043.10.1507.1')}.dcm"
     assert name("1.2.840.10008.1.2.1") == "1.2.840.10008.1.2.1.dcm"
