@@ -31,7 +31,7 @@ def resolved(code: str, attribute_type: str | None) -> Action:
     if code in {Action.EMPTY, "Z/D"}:
         return Action.DUMMY if required else Action.EMPTY
     if code == Action.REMOVE:
-        return {"1": Action.DUMMY, "2": Action.EMPTY}.get(attribute_type or "", Action.REMOVE)
+        return {"1": Action.DUMMY, "2": Action.EMPTY, "2C": Action.EMPTY}.get(attribute_type or "", Action.REMOVE)
     if code == "X/Z/U*" and required:
         return Action.UID
     if required:

@@ -39,6 +39,8 @@ class Charset:
         return text.encode(self.encodings[0], "ignore")
 
 
+_NOT_EXTENDED = frozenset(("ISO_IR 192", "GB18030", "GBK"))
+
 DEFAULT = Charset(encodings=("iso8859",))
 
 
@@ -48,8 +50,16 @@ def charset_of(value: bytes) -> Charset:
     terms = [term.strip() for term in value.decode("latin-1").strip(" \0").split("\\")]
     if not any(terms):
         return DEFAULT
-    if any(term not in python_encoding for term in terms):
+    if any(term not in python_encoding for term in terms) or not _may_stand_together(terms):
         return Charset(encodings=("ascii",), is_known=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Charset(encodings=tuple(convert_encodings(terms)))
+
+
+def _may_stand_together(terms: list[str]) -> bool:
+    """Tell whether several terms are a default and its code extensions (PS3.3 C.12.1.1.2)."""
+    first, *extensions = terms
+    if not extensions:
+        return True
+    return first not in _NOT_EXTENDED and all(term.startswith("ISO 2022 IR ") for term in extensions)

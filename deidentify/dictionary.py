@@ -9,6 +9,8 @@ from pydicom._uid_dict import UID_dictionary
 # right for what we do (all are copied as they are) except where a word VR carries bytes as well.
 _AMBIGUOUS = {"US or SS": "US", "OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW", "NONE": "UN"}
 
+_WORD_ALTERNATIVES = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "OB or OW", "US or OW", "US or SS or OW"))
+
 # Attributes of Table E.1-1 2026d that are newer than the dictionary.
 _SUPPLEMENT = {
     **dict.fromkeys((0x0040B034, 0x0040A034, 0x0040A035, 0x0040B036), "DT"),
@@ -35,6 +37,19 @@ def vr_table() -> dict[int, str]:
     """Return tag number → VR of every public attribute known."""
     table = {tag: _AMBIGUOUS.get(entry[0], entry[0]) for tag, entry in DicomDictionary.items()}
     return {**_SUPPLEMENT, **table}
+
+
+@cache
+def most_values() -> dict[int, int]:
+    """Return tag number → how many values an attribute may have, where the Standard sets a limit."""
+    limits = {tag: entry[1].rpartition("-")[2] for tag, entry in DicomDictionary.items()}
+    return {tag: int(most) for tag, most in limits.items() if most.isdigit()}
+
+
+@cache
+def word_vrs() -> frozenset[int]:
+    """Return the attributes whose numbers may be written as a string of words (OW), by the dictionary."""
+    return frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] in _WORD_ALTERNATIVES)
 
 
 @cache

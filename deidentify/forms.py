@@ -1,8 +1,10 @@
 """What values of a VR look like (PS3.5 §6.2): a name in a number's place is none."""
 
 import re
+from typing import Literal
 
 from deidentify.dataset import Element
+from deidentify.dictionary import TEXT_VRS, most_values, vr_table, word_vrs
 
 BINARY_VRS = frozenset(("AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OW", "OF", "OD", "OL", "OV"))
 BINARY_OR_BYTES = BINARY_VRS | {"OB"}
@@ -27,3 +29,48 @@ def is_of_vr(element: Element, vr: str) -> bool:
     if form is None:
         return True
     return element.span is None and form.fullmatch(element.value) is not None
+
+
+_NUMBER_SIZES = {"US": 2, "SS": 2, "AT": 4, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "SV": 8, "UV": 8}
+_PRINTABLE = re.compile(rb"[\x20-\x7e\t\r\n]*[A-Za-z]{5}[\x20-\x7e\t\r\n]*")
+_TAG_SIZE = 4
+
+
+def is_numbers(element: Element, *, little: bool) -> bool:
+    """Tell whether binary values can be what the attribute holds: no more than it may have, and no text.
+
+    Where there is no limit, bytes that spell something are text, though a number could have them by chance.
+    """
+    tag, vr, value = element.tag, element.vr, element.value
+    size = _NUMBER_SIZES.get(vr)
+    if element.span is not None:
+        return size is None and tag in word_vrs()
+    if size is None:
+        if tag not in word_vrs() and not tag >> 16 & 1:
+            return False
+    else:
+        most = most_values().get(tag)
+        if len(value) % size or (most is not None and len(value) > most * size and tag not in word_vrs()):
+            return False
+        if vr == "AT" and not _are_tags(value, little=little):
+            return False
+    return len(value) <= _TAG_SIZE or _PRINTABLE.fullmatch(value.strip(b"\0 ")) is None
+
+
+def _are_tags(value: bytes, *, little: bool) -> bool:
+    """Tell whether words are tags: public ones that there are, or private ones that spell nothing."""
+    order: Literal["little", "big"] = "little" if little else "big"
+    for start in range(0, len(value), _TAG_SIZE):
+        group = int.from_bytes(value[start : start + 2], order)
+        tag = group << 16 | int.from_bytes(value[start + 2 : start + 4], order)
+        if tag not in vr_table() and (not group & 1 or value[start : start + _TAG_SIZE].isalpha()):
+            return False
+    return True
+
+
+def vr_to_write(element: Element, vr: str) -> str:
+    """Return the VR of a changed value: its own where it is of the dictionary's kind, else the dictionary's."""
+    own = element.vr
+    if own in TEXT_VRS and vr in TEXT_VRS:
+        return own
+    return own if vr == "UN" or (own in _NUMBER_SIZES and vr in _NUMBER_SIZES) else vr

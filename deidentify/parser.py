@@ -421,7 +421,7 @@ class _Parser:
                     return items, position
                 break
             if tag != ITEM:
-                break
+                raise UnreadableInstanceError("a sequence is damaged or does not end")
             item, position = self._item(position, end, length, depth, encoding)
             items.append(item)
         if defined and position == end:

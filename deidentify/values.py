@@ -10,7 +10,7 @@ from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
 from deidentify.decisions import Decisions, Path
 from deidentify.dictionary import TEXT_VRS, registered_uids, vr_table
 from deidentify.errors import InvalidResultError
-from deidentify.forms import BINARY_OR_BYTES, BINARY_VRS, CODE_STRING, NUMBERS, is_of_vr
+from deidentify.forms import BINARY_OR_BYTES, BINARY_VRS, CODE_STRING, NUMBERS, is_numbers, is_of_vr, vr_to_write
 from deidentify.identity import IdentifiedTokens, is_structural
 from deidentify.memory import LONGEST, CaseMemory
 from deidentify.private import is_private_creator
@@ -99,7 +99,8 @@ class Values:
             return Element(element.tag, "PN", self._scope.patient_name(self.identified_patient_id).encode())
         if element.tag == 0x00100020:  # noqa: PLR2004 - Patient ID
             return self.dummy(element, path)
-        return Element(element.tag, element.vr, items=[] if element.items is not None else None)
+        vr = vr_to_write(element, self._vrs.get(element.tag, element.vr))
+        return Element(element.tag, vr, items=[] if vr == "SQ" else None)
 
     def dummy(self, element: Element, path: Path) -> Element | None:
         """Replace the value by one that is valid for the VR and says nothing."""
@@ -108,13 +109,11 @@ class Values:
             return Element(element.tag, "LO", self._scope.patient_id(self.identified_patient_id).encode())
         if element.is_empty:
             return element
-        if element.items is not None:
+        vr = vr_to_write(element, self._vrs.get(element.tag, element.vr))
+        if vr == "SQ":
             return self._dummy_sequence(element, path)
-        vr = self._vrs.get(element.tag, element.vr)
         if vr == "UI":
             return self.uid(element, path)
-        if element.span is not None or vr not in {element.vr, "UN"}:
-            vr = element.vr
         return Element(element.tag, vr, dummy_value(vr, element.tag))
 
     def deny(self, element: Element, path: Path) -> Element | None:
@@ -233,7 +232,7 @@ class Values:
             if may_stay is None:
                 may_stay = self._judged.strings.keep(value, self._is_code_string(value))
             if may_stay:
-                return element
+                return element if element.vr == "CS" else Element(element.tag, "CS", value)
         return self.words(element, path)
 
     def _is_code_string(self, value: bytes) -> bool:
@@ -245,12 +244,14 @@ class Values:
     def number(self, element: Element, path: Path) -> Element | None:
         """Keep decimal and integer strings that are numbers."""
         if element.items is None and element.span is None and NUMBERS.fullmatch(element.value):
-            return element
+            return element if element.vr in {"DS", "IS"} else self._rewritten(element, element.value)
         return self.deny(element, path)
 
     def binary(self, element: Element, path: Path) -> Element | None:
         """Keep numbers in binary, and ICC profiles that are some."""
         if element.items is not None or element.vr not in BINARY_OR_BYTES:
+            return self.deny(element, path)
+        if not is_numbers(element, little=self.encoding.little):
             return self.deny(element, path)
         if element.tag == 0x00282000 and element.span is None and element.value[36:40] != b"acsp":  # noqa: PLR2004
             return self.deny(element, path)
@@ -288,7 +289,14 @@ class Values:
             return element
         self.counts["D"] += 1
         label = self._scope.label(text)
-        return Element(element.tag, element.vr, (label.replace("-", "_") if element.vr == "CS" else label).encode())
+        written = self._rewritten(element, label.encode())
+        if written.vr == "CS":
+            written.value = label.replace("-", "_").encode()
+        return written
+
+    def _rewritten(self, element: Element, value: bytes) -> Element:
+        """Return the element with another value, under the VR that it should have had."""
+        return Element(element.tag, vr_to_write(element, self._vrs.get(element.tag, element.vr)), value)
 
     def _text(self, element: Element, path: Path, *, technical: bool) -> Element | None:
         if element.items is not None or element.span is not None:
@@ -297,9 +305,9 @@ class Values:
         judged = self._judged.texts.get(key)
         written, removed, has_words = judged if judged is not None else self._judge(key)
         if not removed:
-            return element
+            return element if element.vr in TEXT_VRS else self._rewritten(element, element.value)
         self.notes[f"{tag_text(element.tag)}: words removed"] += removed
-        return Element(element.tag, element.vr, written) if has_words else self.deny(element, path)
+        return self._rewritten(element, written) if has_words else self.deny(element, path)
 
     def _judge(self, key: tuple[bytes, Charset, bool]) -> tuple[bytes, int, bool]:
         value, charset, technical = key

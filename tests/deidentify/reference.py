@@ -118,13 +118,14 @@ def _has_by_reference(elements: list[Element]) -> bool:
 
 def planned(part10: bytes, profile: Profile, scope: PseudonymScope) -> Tree:
     """Return what the rules make of a file, as a tree."""
-    elements = _read(part10)
+    elements, is_little = _read(part10)
     received = ReceivedInstance(
-        transfer_syntax_uid="", encoding=Encoding(explicit=True, little=True), identified_meta=[],
+        transfer_syntax_uid="", encoding=Encoding(explicit=True, little=is_little), identified_meta=[],
         identified_elements=elements,
     )  # fmt: skip
     identified = identified_tokens(received, profile.keeps)
     walk = PlainWalk(Decisions(profile, iod_types(received.text(0x00080016))), CaseMemory(scope), identified)
+    walk.encoding = received.encoding
     walk.identified_patient_id = received.text(0x00100020) or received.text(0x0020000D)
     walk.identified_ages = (received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))
     walk.has_by_reference = _has_by_reference(elements)
@@ -133,9 +134,10 @@ def planned(part10: bytes, profile: Profile, scope: PseudonymScope) -> Tree:
 
 def written_tree(written: bytes) -> Tree:
     """Return a written file as a tree, as pydicom reads it."""
-    return as_tree(_read(written))
+    return as_tree(_read(written)[0])
 
 
-def _read(part10: bytes) -> list[Element]:
+def _read(part10: bytes) -> tuple[list[Element], bool]:
     data = dcmread(io.BytesIO(part10), force=True)
-    return elements_of(data, is_little=data.original_encoding[1] is not False)
+    is_little = data.original_encoding[1] is not False
+    return elements_of(data, is_little=is_little), is_little

@@ -1,7 +1,6 @@
 """Where a name hides from rules that look at the right attribute only."""
 
 import io
-import struct
 
 import pytest
 from pydicom.sequence import Sequence
@@ -10,6 +9,7 @@ from deidentify.dataset import EXPLICIT_LITTLE, LONG_FORM_VRS, Element, encode
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import UnreadableInstanceError
 from tests.builders import code, ct_instance, dataset, sr_instance, write_part10
+from tests.deidentify.nasty import spliced
 from tests.deidentify.support import clear_screen, deidentified, profile, scope
 
 HIDDEN = b"Zzquilm"
@@ -17,14 +17,7 @@ HIDDEN = b"Zzquilm"
 
 def with_elements(*added, **attributes):
     """Return a CT with raw elements in place of those of the same tag; no writer would write them like that."""
-    part10 = write_part10(ct_instance(**attributes))
-    start = 144 + struct.unpack_from("<L", part10, 140)[0]
-    received = Deidentifier(profile()).read(io.BytesIO(part10))
-    tags = {element.tag for element in added}
-    kept = [element for element in received.identified_elements if element.tag not in tags]
-    parts = []
-    encode(sorted([*kept, *added], key=lambda element: element.tag), EXPLICIT_LITTLE, parts)
-    return part10[:start] + b"".join(part10[p[0] : p[0] + p[1]] if isinstance(p, tuple) else p for p in parts)
+    return spliced(write_part10(ct_instance(**attributes)), *added)
 
 
 def sequence_of_codes(*parts):
