@@ -15,6 +15,7 @@ from api.routes import peers as peers_routes
 from cases.blobs import BlobStore
 from cases.store import Database
 from cases.store.intake import HOLD_RETENTION_DAYS
+from cases.text_screen import TextScreen
 
 TITLE = "Casebridge"
 DESCRIPTION = """\
@@ -36,6 +37,7 @@ def create_app(
     metrics: MetricsSource,
     peers: PeerPolicy,
     marks: StudyMarks,
+    text_screen: TextScreen,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
 ) -> FastAPI:
@@ -54,6 +56,10 @@ def create_app(
         Figures for ``/metrics`` beside those of the requests.
     peers
         Who may send.
+    marks
+        What identifies a study to its operator.
+    text_screen
+        Looks through what people type into cases.
     version
         Version of the program, for ``/healthz`` and the description.
     hold_retention_days
@@ -84,6 +90,7 @@ def create_app(
         metrics=figures,
         peers=peers,
         marks=marks,
+        text_screen=text_screen,
         renderer=RendererOnDemand(),
         version=version,
         hold_retention_days=hold_retention_days,

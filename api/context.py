@@ -16,6 +16,7 @@ from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
 from cases.model import User
 from cases.store import Accounts, Database
+from cases.text_screen import TextScreen
 
 MAX_TOKEN_CHARS = 256
 _bearer = HTTPBearer(auto_error=False, description="A token from POST /api/v1/tokens or the first start's banner.")
@@ -31,6 +32,7 @@ class Context:
     metrics: AppMetrics
     peers: PeerPolicy
     marks: StudyMarks
+    text_screen: TextScreen
     renderer: Renderer
     version: str
     hold_retention_days: float

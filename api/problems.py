@@ -13,7 +13,9 @@ from starlette.requests import Request
 from api import errors
 from api.schemas.common import Problem, ProblemPart
 from cases import errors as case_errors
+from deidentify.results import TextReason
 
+MOST_PARTS = 20
 MEDIA_TYPE = "application/problem+json"
 STATUSES: Mapping[type[Exception], int] = {
     errors.UnauthenticatedError: 401,
@@ -26,6 +28,7 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.BlobNotFoundError: 404,
     case_errors.NotAllowedError: 403,
     case_errors.InvalidChangeError: 422,
+    case_errors.IdentifyingTextError: 422,
     case_errors.InvalidTransitionError: 409,
     case_errors.AlreadyClaimedError: 409,
     case_errors.CaseClosedError: 409,
@@ -42,6 +45,18 @@ _FIXED_DETAILS: Mapping[type[Exception], str] = {
     case_errors.BlobNotFoundError: "The stored image is gone.",
     case_errors.StoreUnavailableError: "The store does not answer; try again shortly.",
 }
+WHAT_TO_DO: Mapping[TextReason, str] = {
+    TextReason.CASE_IDENTIFIER: "this stood in the originals of the case (a name, number or date), or nearly so; "
+    "take it out.",
+    TextReason.DATE: 'a date; write the interval instead, for example "two years later".',
+    TextReason.PHONE: "a telephone number; take it out.",
+    TextReason.EMAIL: "an e-mail address; take it out.",
+    TextReason.TITLED_NAME: 'a title with a name; write the role instead, for example "the surgeon".',
+    TextReason.RECORD_NUMBER: "a number that may be a record's; take it out.",
+    TextReason.ADDRESS: "an address; take it out.",
+    TextReason.AGE_BEYOND_89: 'an age beyond 89; write "over 89".',
+}
+"""What the author of a text is told about each finding."""
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 PHRASES: Mapping[int, str] = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -81,6 +96,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` as a problem detail."""
     for error in STATUSES:
         app.add_exception_handler(error, _known)
+    app.add_exception_handler(case_errors.IdentifyingTextError, _identifying)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
 
@@ -89,6 +105,31 @@ def _known(_request: Request, error: Exception) -> JSONResponse:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUSES)
     detail = _FIXED_DETAILS.get(kind) or (sentence(str(error)) if str(error) else None)
     return problem_response(STATUSES[kind], kind=problem_type(kind), detail=detail)
+
+
+def _identifying(_request: Request, error: Exception) -> JSONResponse:
+    """Say where the text could identify somebody and why; the words are not repeated."""
+    assert isinstance(error, case_errors.IdentifyingTextError)
+    return problem_response(
+        422,
+        kind=problem_type(type(error)),
+        detail=sentence(str(error)),
+        parts=[_part_of(found) for found in error.findings[:MOST_PARTS]],
+    )
+
+
+def _part_of(found: case_errors.TypedFinding) -> ProblemPart:
+    place, finding = found.place, found.finding
+    steps = ("studies", place.study) if place.study is not None else ()
+    path = [str(step) for step in (*steps, place.field, place.index) if step is not None]
+    return ProblemPart(
+        location="body",
+        field=".".join(path),
+        detail=f"Characters {finding.start + 1} to {finding.end}: {WHAT_TO_DO[finding.reason]}",
+        start=finding.start,
+        end=finding.end,
+        reason=finding.reason,
+    )
 
 
 def sentence(text: str) -> str:
@@ -113,7 +154,7 @@ def _invalid(_request: Request, error: Exception) -> JSONResponse:
         422,
         kind="urn:casebridge:problem:invalid-request",
         detail="The request does not fit this call; see errors.",
-        parts=parts[:20],
+        parts=parts[:MOST_PARTS],
     )
 
 

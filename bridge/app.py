@@ -252,7 +252,9 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
     from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
+    from bridge.text_keys import TextKeys  # noqa: PLC0415
     from cases.blobs import open_blobs  # noqa: PLC0415
+    from deidentify.text_screen import KeyedTextScreen  # noqa: PLC0415
 
     blobs = open_blobs(settings.blob_url)
     spool = open_spool(settings)
@@ -269,6 +271,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         ),
         peers=peers,
         marks=SpoolMarks(spool=spool),
+        text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,
             spool=spool,

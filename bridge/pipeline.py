@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -34,7 +34,8 @@ from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
-from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, ScreenReport
+from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, IdentifierHashes, ScreenReport
+from deidentify.screen_tokens import IdentifierHasher
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.sealing import SpoolKeys
 from scp.spool import Spool
@@ -102,6 +103,8 @@ class Filed:
 
     instance: DeidentifiedInstance
     blob_key: str
+    identifiers: IdentifierHashes | None = None
+    """What the original said of whom, for the text screen of the case."""
 
 
 Processed = Filed | Hold | Dropped
@@ -173,6 +176,11 @@ def _deidentifier(profile: str) -> Deidentifier:
 @cache
 def _screener() -> PixelScreener:
     return PixelScreener()
+
+
+@lru_cache(maxsize=1)
+def _hasher(case_id: str, secret_generation: int) -> IdentifierHasher:
+    return IdentifierHasher(_generation(secret_generation).subkey(Purpose.TEXT_TOKENS), case_id)
 
 
 @cache
@@ -270,7 +278,8 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
         target.seek(0)
         blob_key = f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}.dcm"
         _blobs().put(blob_key, target)
-    return Filed(instance=instance, blob_key=blob_key)
+    identifiers = _hasher(task.case_id, task.secret_generation).of(header)
+    return Filed(instance=instance, blob_key=blob_key, identifiers=identifiers)
 
 
 def _report_frames(done: int, frames: int) -> None:

@@ -264,8 +264,8 @@ class StudyRunner:
                     Cases(session).withdraw_image(old.arrival_id)
                 intake.finish(old.arrival_id, InstanceOutcome.SUPERSEDED, duplicate_of=task.arrival_id)
             match processed:
-                case Filed(instance=instance, blob_key=blob_key):
-                    Cases(session).file(shell.case_id, task.arrival_id, instance, blob_key)
+                case Filed(instance=instance, blob_key=blob_key, identifiers=identifiers):
+                    Cases(session).file(shell.case_id, task.arrival_id, instance, blob_key, identifiers)
                 case Hold():
                     Holds(session).hold(shell.case_id, task.arrival_id, processed)
                 case Dropped(reason=reason, detail=detail):

@@ -7,6 +7,7 @@
     ├─ BlobNotFoundError        → 404
     ├─ NotAllowedError          → 403
     ├─ InvalidChangeError       → 422
+    ├─ IdentifyingTextError     → 422
     ├─ InvalidTransitionError   → 409
     │  ├─ AlreadyClaimedError
     │  ├─ CaseClosedError
@@ -16,6 +17,29 @@
     └─ StoreUnavailableError    → 503
        └─ SchemaMismatchError
 """
+
+from dataclasses import dataclass
+
+from deidentify.results import TextFinding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedPlace:
+    """The field of a change that a text was typed into."""
+
+    field: str
+    index: int | None = None
+    """Place among the tags."""
+    study: int | None = None
+    """Place among the studies of the change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedFinding:
+    """What the text screen found, and in which field."""
+
+    place: TypedPlace
+    finding: TextFinding
 
 
 class CaseError(Exception):
@@ -36,6 +60,17 @@ class NotAllowedError(CaseError):
 
 class InvalidChangeError(CaseError):
     """A change names an unknown study or a value that does not fit its field."""
+
+
+class IdentifyingTextError(CaseError):
+    """What was typed could identify somebody; ``findings`` says where and why."""
+
+    def __init__(self, findings: tuple[TypedFinding, ...]) -> None:
+        super().__init__(
+            "what was typed could identify somebody: take out what errors names, then send the text again; "
+            "nothing was changed"
+        )
+        self.findings = findings
 
 
 class InvalidTransitionError(CaseError):

@@ -630,6 +630,8 @@ class CaseDetail:
     """Cases of the same selection over other studies."""
     receipts: tuple[str, ...] = ()
     """Codes of the receipts of what was sent for it."""
+    knows_identifiers: bool = False
+    """Whether typed texts are held against the identifiers of all its images, and not against patterns alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,54 @@ class TeachingText:
     """The account that the sender named, out of those that there are; empty for none."""
 
 
+class TextReason(StrEnum):
+    """Why a piece of typed text could identify somebody."""
+
+    CASE_IDENTIFIER = "case-identifier"
+    """A name, a number or a date that stood in an original of this case, or is a letter away from it."""
+    DATE = "date"
+    PHONE = "phone"
+    EMAIL = "e-mail"
+    TITLED_NAME = "name-after-title"
+    RECORD_NUMBER = "record-number"
+    ADDRESS = "address"
+    AGE_BEYOND_89 = "age-beyond-89"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFinding:
+    """Where a typed text could identify somebody and why, never what it says.
+
+    ``start`` and ``end`` count characters (code points) of the text as it was given, from 0; ``end`` is behind the
+    last.
+    """
+
+    start: int
+    end: int
+    reason: TextReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifierHashes:
+    """Keyed hashes of the identifiers of one original: only the text screen can tell what they stand for."""
+
+    hashes: frozenset[bytes] = field(repr=False)
+    is_whole: bool
+    """False where the original held more than is kept of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIdentifiers:
+    """What is kept of the identifiers of a case, for the text screen."""
+
+    case_id: str
+    generation: int
+    """Generation of the secret that the hashes were made under."""
+    hashes: frozenset[bytes] = field(repr=False)
+    is_whole: bool
+    """False where images are without, or there are none yet: the case's own identifiers may pass then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelFinding:
     """One region of text in one frame: where it is and what it is taken for, never what it says.

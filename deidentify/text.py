@@ -55,16 +55,17 @@ def folded(text: str) -> str:
 @cache
 def vocabulary() -> frozenset[str]:
     """Return the words that name no person, folded."""
-    return _words_in("vocabulary.txt")
+    return words_in("vocabulary.txt")
 
 
 @cache
 def prose() -> frozenset[str]:
     """Return the words that running text may have beside the vocabulary, folded."""
-    return _words_in("prose.txt")
+    return words_in("prose.txt")
 
 
-def _words_in(table: str) -> frozenset[str]:
+def words_in(table: str) -> frozenset[str]:
+    """Return the words of a table, folded; lines that begin with # are remarks."""
     text = files("deidentify.tables").joinpath(table).read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))
     words: set[str] = set()

@@ -1,6 +1,8 @@
 """Cases: lists, the whole, edits, and withdrawing a draft."""
 
+from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -12,8 +14,8 @@ from api.openapi import problems
 from api.paging import Cursor, Limit
 from api.schemas.cases import CaseEdit, CaseItem, CaseOut, StudyTexts
 from api.schemas.common import Key, Listed
-from cases.errors import CaseError, VersionConflictError
-from cases.model import CaseChanges, CaseFilter, CaseModality, CaseScope, CaseStatus
+from cases.errors import CaseError, IdentifyingTextError, VersionConflictError
+from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
 from cases.store import Audit, Cases
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
@@ -75,7 +77,13 @@ def edit_study(
 ) -> Response:
     """Change findings or caption of one study of a draft."""
     changes = CaseChanges(studies=(body.change(study_id),))
-    return _edit(call, case_id, changes, if_match)
+    try:
+        return _edit(call, case_id, changes, if_match)
+    except IdentifyingTextError as error:
+        # The body of this call is the study itself.
+        raise IdentifyingTextError(
+            tuple(replace(found, place=replace(found.place, study=None)) for found in error.findings)
+        ) from None
 
 
 @router.delete("/{case_id}", status_code=204, responses=problems(403, 404, 409))
@@ -106,20 +114,34 @@ def _purge(call: AuthorizedCall, blob_keys: list[str]) -> None:
 
 
 def _edit(call: AuthorizedCall, case_id: str, changes: CaseChanges, if_match: str | None) -> Response:
-    expected = expected_version(if_match)
+    try:
+        detail = _patched(call, case_id, changes, expected_version(if_match))
+    except IdentifyingTextError as error:
+        # Whoever tries names until one is refused learns whose case it is: that has to be seen.
+        reasons = Counter(found.finding.reason.value for found in error.findings)
+        with call.database.write() as session:
+            Audit(session).append(call.caller.name, "case.edit-refused", case_id, dict(reasons))
+        raise
+    return _answer(CaseOut.of_detail(detail))
+
+
+def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected: int | None) -> CaseDetail:
+    screen = call.context.text_screen
     with call.database.write() as session:
         cases = Cases(session)
         before = cases.get(call.caller, case_id).summary
         call.permit(before.owner)
         try:
-            detail = cases.patch(call.caller, case_id, changes, before.version if expected is None else expected)
+            version = before.version if expected is None else expected
+            detail = cases.patch(call.caller, case_id, changes, version, screen)
         except VersionConflictError:
             if expected is not None:
                 raise
             # somebody was faster between reading and locking; the row is locked by now, and this caller does not mind
-            detail = cases.patch(call.caller, case_id, changes, cases.get(call.caller, case_id).summary.version)
+            version = cases.get(call.caller, case_id).summary.version
+            detail = cases.patch(call.caller, case_id, changes, version, screen)
         Audit(session).append(call.caller.name, "case.edit", case_id, {"version": detail.summary.version})
-    return _answer(CaseOut.of_detail(detail))
+    return detail
 
 
 def _answer(case: CaseOut, if_none_match: str | None = None) -> Response:

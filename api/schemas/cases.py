@@ -197,6 +197,10 @@ class CaseOut(CaseItem):
     )
     held_by_reason: dict[HoldReason, int] = Field(examples=[{"burned-in-text": 3}])
     receipts: list[str] = Field(examples=[["K7Q2M9F"]], description="Codes of the receipts of what was sent for it.")
+    text_screen: Literal["identifiers", "patterns"] = Field(
+        description="What you type is held against the identifiers of all images of the case, or against patterns "
+        "alone: before its first image, and where images came from an older version."
+    )
     studies: list[StudyOut]
 
     @classmethod
@@ -215,6 +219,7 @@ class CaseOut(CaseItem):
                 "related_case_ids": list(detail.related_case_ids),
                 "held_by_reason": dict(detail.held_by_reason),
                 "receipts": list(detail.receipts),
+                "text_screen": "identifiers" if detail.knows_identifiers else "patterns",
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

@@ -6,6 +6,7 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from cases.model import PRESENTATION_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
+from deidentify.results import TextReason
 
 ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -55,6 +56,9 @@ class ProblemPart(Answer):
     location: str = Field(examples=["body"])
     field: str = Field(examples=["title"])
     detail: str = Field(examples=["String should have at most 120 characters"])
+    start: int | None = Field(None, description="First character of the place in the field's text, from 0.")
+    end: int | None = Field(None, description="The character behind the place; code points are counted.")
+    reason: TextReason | None = Field(None, description="What the place looks like, where it could identify somebody.")
 
 
 class Problem(Answer):

@@ -31,6 +31,7 @@ from cases.store import views
 from cases.store.accounts import draft_count, lock_user
 from cases.store.clock import now as clock_now
 from cases.store.filing import Filing
+from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import (
     CaseImageRow,
@@ -42,6 +43,7 @@ from cases.store.rows import (
     UserRow,
 )
 from cases.store.shells import lock_case
+from cases.text_screen import TextScreen, check_typed
 
 _NO_FILTER = CaseFilter()
 
@@ -92,13 +94,15 @@ class Cases(Filing):
             raise CaseNotFoundError("there is no such image")
         return views.image_value(row)
 
-    def patch(self, viewer: User, case_id: str, changes: CaseChanges, version: int) -> CaseDetail:
-        """Change the fields of a draft.
+    def patch(self, viewer: User, case_id: str, changes: CaseChanges, version: int, screen: TextScreen) -> CaseDetail:
+        """Change the fields of a draft; this is where typed text enters.
 
         Parameters
         ----------
         version : int
             The version that the change was made on.
+        screen : TextScreen
+            Looks through every text of the change.
 
         Raises
         ------
@@ -112,6 +116,8 @@ class Cases(Filing):
             When somebody changed the case since.
         InvalidChangeError
             When a text is too long, or a study is not of this case.
+        IdentifyingTextError
+            When a text could identify somebody.
         """
         case = self._locked(viewer, case_id)
         states.check_editable(viewer, case.owner_id, case.status)
@@ -130,6 +136,7 @@ class Cases(Filing):
             case.hold_reason = ""
         for change in changes.studies:
             self._change_study(case.id, change)
+        check_typed(screen, changes, HashesOfIdentifiers(self._session).known(case))
         case.version += 1
         case.updated_at = clock_now()
         self._session.flush()
@@ -193,6 +200,7 @@ class Cases(Filing):
         case.version += 1
         case.updated_at = clock_now()
         keys = self._remove_images(case.id)
+        HashesOfIdentifiers(self._session).forget(case.id)
         self._withdraw_holds(case.id)
         self._drop_unfinished(case.id)
         self._session.flush()

@@ -9,6 +9,7 @@ from cases import build, states
 from cases.model import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
+from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.manifests import Manifests
 from cases.store.rows import (
     CaseImageRow,
@@ -21,16 +22,36 @@ from cases.store.rows import (
 )
 from cases.store.shells import Shells, lock_case
 from cases.store.upsert import insert_or_nothing
-from deidentify.results import DeidentifiedInstance
+from deidentify.results import DeidentifiedInstance, IdentifierHashes
 
 
 class Filing(Shells):
     """What the pipeline does to cases; every call may be repeated after a crash."""
 
-    def file(self, case_id: str, arrival_id: str, instance: DeidentifiedInstance, blob_key: str) -> None:
+    def file(
+        self,
+        case_id: str,
+        arrival_id: str,
+        instance: DeidentifiedInstance,
+        blob_key: str,
+        identifiers: IdentifierHashes | None = None,
+    ) -> None:
         """File a de-identified instance as an image of a case, and close the books on its arrival.
 
         Doing it again changes nothing. Where two arrivals give the same SOP Instance, the newer one wins.
+
+        Parameters
+        ----------
+        case_id
+            The case.
+        arrival_id
+            The arrival.
+        instance
+            What de-identification made of it.
+        blob_key
+            Where that lies.
+        identifiers
+            Hashes of what its original said of whom, for the text screen; None where nobody made them.
 
         Raises
         ------
@@ -63,10 +84,19 @@ class Filing(Shells):
             older = rival.arrival_id
             self.withdraw_image(older)
             finish_instance(self._session, older, InstanceOutcome.SUPERSEDED, duplicate_of=arrival_id)
-        self._add_image(case, arrival_id, instance, blob_key)
+        is_kept = identifiers is not None and HashesOfIdentifiers(self._session).add(case_id, identifiers)
+        self._add_image(case, arrival_id, instance, blob_key, identifiers_kept=is_kept)
         finish_instance(self._session, arrival_id, InstanceOutcome.FILED, case_id=case_id)
 
-    def _add_image(self, case: CaseRow, arrival_id: str, instance: DeidentifiedInstance, blob_key: str) -> None:
+    def _add_image(
+        self,
+        case: CaseRow,
+        arrival_id: str,
+        instance: DeidentifiedInstance,
+        blob_key: str,
+        *,
+        identifiers_kept: bool,
+    ) -> None:
         placement = build.place(instance)
         series_id = self._series(self._study(case, placement), placement)
         described, moment = build.storable(instance.description), clock_now()
@@ -97,6 +127,7 @@ class Filing(Shells):
             blob_key=blob_key,
             sha256=instance.sha256,
             size_bytes=instance.size_bytes,
+            identifiers_kept=identifiers_kept,
             filed_at=moment,
         )
         Manifests(self._session).mark_image(row, arrival_id)
@@ -170,6 +201,7 @@ class Filing(Shells):
         self._session.delete(image)
         self._session.flush()
         self._remove_if_empty(series_id)
+        HashesOfIdentifiers(self._session).forget_without_images(case_id)
         self._condemn(keys, case_id)
         self._session.execute(
             update(ReceivedInstanceRow)

@@ -330,6 +330,8 @@ class CaseImageRow(Base):
     is_key: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     key_position: Mapped[int | None] = mapped_column(Integer)
     key_frames: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    identifiers_kept: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether the hashes of every identifier of its original are kept for the text screen."""
     filed_at: Mapped[datetime]
 
 

@@ -76,7 +76,8 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         select(CaseStudyRow).where(CaseStudyRow.case_id == row.id).order_by(CaseStudyRow.position, CaseStudyRow.id)
     ).all()
     images: defaultdict[str, list[CaseImage]] = defaultdict(list)
-    for image in session.scalars(select(CaseImageRow).where(CaseImageRow.case_id == row.id)):
+    rows = session.scalars(select(CaseImageRow).where(CaseImageRow.case_id == row.id)).all()
+    for image in rows:
         images[image.series_id].append(image_value(image))
     series: defaultdict[str, list[CaseSeries]] = defaultdict(list)
     query = select(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_([study.id for study in studies]))
@@ -106,6 +107,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         receipts=tuple(
             session.scalars(select(ReceivedStudyRow.receipt_code).where(ReceivedStudyRow.key == row.received_study))
         ),
+        knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
     )
 
 

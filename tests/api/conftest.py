@@ -22,10 +22,11 @@ from bridge.peers import BridgePeers
 from cases.blobs import open_blobs
 from cases.model import Role
 from cases.store import Database
+from deidentify.text_screen import KeyedTextScreen
 from scp.peers import PeerRules, write_peer_rules
 from scp.spool import Spool
 from tests.api.pictures import instance
-from tests.api.seed import Somebody, World
+from tests.api.seed import TEXT_KEY, Somebody, World
 
 
 class Condition:
@@ -115,6 +116,7 @@ def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers
         metrics=figures,
         peers=peers,
         marks=marks,
+        text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",
     )
 

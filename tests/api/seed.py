@@ -23,6 +23,7 @@ from deidentify.results import (
 
 ARRIVED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 CT = "1.2.840.10008.5.1.4.1.1.2"
+TEXT_KEY = b"t" * 32
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
 

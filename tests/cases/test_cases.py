@@ -12,7 +12,7 @@ from cases.errors import (
 )
 from cases.model import CaseChanges, CaseFilter, CaseModality, CaseScope, CaseStatus, StudyChange, User
 from cases.store import Cases, Database
-from tests.cases.world import INBOX, Role, file_study, route, user
+from tests.cases.world import INBOX, SCREEN, Role, file_study, route, user
 
 ANN = route("ann")
 
@@ -33,7 +33,7 @@ def test_a_draft_is_edited_by_its_owner(database: Database) -> None:
             presentation="Chest pain.",
             studies=(StudyChange(id=before.studies[0].id, findings="Filling defect."),),
         )
-        Cases(session).patch(ann, shell.case_id, changes, before.summary.version)
+        Cases(session).patch(ann, shell.case_id, changes, before.summary.version, SCREEN)
     with database.read() as session:
         after = Cases(session).get(ann, shell.case_id)
     assert (after.summary.title, after.presentation, after.discussion) == ("Pulmonary embolism", "Chest pain.", "")
@@ -45,9 +45,9 @@ def test_two_tabs_never_overwrite_each_other(database: Database) -> None:
     ann = user(database, "ann")
     shell = file_study(database, ANN, "s")
     with database.write() as session:
-        Cases(session).patch(ann, shell.case_id, CaseChanges(title="one"), 1)
+        Cases(session).patch(ann, shell.case_id, CaseChanges(title="one"), 1, SCREEN)
     with database.write() as session, pytest.raises(VersionConflictError):
-        Cases(session).patch(ann, shell.case_id, CaseChanges(title="two"), 1)
+        Cases(session).patch(ann, shell.case_id, CaseChanges(title="two"), 1, SCREEN)
 
 
 def test_images_that_appear_do_not_disturb_an_edit(database: Database) -> None:
@@ -55,7 +55,7 @@ def test_images_that_appear_do_not_disturb_an_edit(database: Database) -> None:
     shell = file_study(database, ANN, "s", 1)
     file_study(database, ANN, "s", 3)
     with database.write() as session:
-        Cases(session).patch(ann, shell.case_id, CaseChanges(title="one"), 1)
+        Cases(session).patch(ann, shell.case_id, CaseChanges(title="one"), 1, SCREEN)
 
 
 def test_wrong_changes_are_refused_without_their_text(database: Database) -> None:
@@ -71,7 +71,7 @@ def test_wrong_changes_are_refused_without_their_text(database: Database) -> Non
     ]
     for changes in wrong:
         with database.write() as session, pytest.raises(InvalidChangeError) as caught:
-            Cases(session).patch(ann, one.case_id, changes, 1)
+            Cases(session).patch(ann, one.case_id, changes, 1, SCREEN)
         assert "secret" not in str(caught.value)
 
 
@@ -80,7 +80,7 @@ def test_a_waiting_case_is_seen_but_not_edited(database: Database) -> None:
     shell = file_study(database, ANN, "s")
     assert ids(database, ann, status=CaseStatus.WAITING) == {shell.case_id}
     with database.write() as session, pytest.raises(InvalidTransitionError, match="waits for a place"):
-        Cases(session).patch(ann, shell.case_id, CaseChanges(title="x"), 1)
+        Cases(session).patch(ann, shell.case_id, CaseChanges(title="x"), 1, SCREEN)
 
 
 def test_everybody_sees_their_own_and_administrators_see_all(database: Database) -> None:
@@ -99,7 +99,7 @@ def test_everybody_sees_their_own_and_administrators_see_all(database: Database)
         cases = Cases(session)
         for call in (
             lambda: cases.get(bob, one),
-            lambda: cases.patch(bob, one, CaseChanges(title="x"), 1),
+            lambda: cases.patch(bob, one, CaseChanges(title="x"), 1, SCREEN),
             lambda: cases.remove(bob, one),
             lambda: cases.image(bob, one, "0" * 32),
             lambda: cases.get(root, "0" * 32),
@@ -126,11 +126,11 @@ def test_an_unclaimed_draft_is_read_but_not_edited(database: Database) -> None:
         cases = Cases(session)
         assert cases.get(ann, shell.case_id).summary.sender == "PACS"
         with pytest.raises(NotAllowedError, match="claim"):
-            cases.patch(ann, shell.case_id, CaseChanges(title="x"), 1)
+            cases.patch(ann, shell.case_id, CaseChanges(title="x"), 1, SCREEN)
         with pytest.raises(NotAllowedError):
             cases.remove(ann, shell.case_id)
         assert cases.claim(ann, shell.case_id).summary.owner == "ann"
-        assert cases.patch(ann, shell.case_id, CaseChanges(title="x"), 2).summary.title == "x"
+        assert cases.patch(ann, shell.case_id, CaseChanges(title="x"), 2, SCREEN).summary.title == "x"
 
 
 def test_a_claim_beyond_the_limit_says_what_to_do(database: Database) -> None:
@@ -151,7 +151,7 @@ def test_a_removed_case_is_a_tombstone_that_only_staff_sees(database: Database) 
     ann, root = user(database, "ann"), user(database, "root", Role.ADMIN)
     shell = file_study(database, ANN, "s", 2)
     with database.write() as session:
-        Cases(session).patch(ann, shell.case_id, CaseChanges(title="x"), 1)
+        Cases(session).patch(ann, shell.case_id, CaseChanges(title="x"), 1, SCREEN)
         keys = Cases(session).remove(ann, shell.case_id)
         assert sorted(keys) == sorted(Cases(session).condemned_blobs())
     assert len(keys) == 2

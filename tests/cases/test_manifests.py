@@ -23,7 +23,7 @@ from cases.receipts import SettledBy
 from cases.store import Audit, Cases, Database, Intake, Manifests
 from cases.store.evidence import lists_of
 from deidentify.results import DelayReason, TeachingText
-from tests.cases.world import INBOX, arrival, file, file_study, image, key, open_shell, receive, route, user
+from tests.cases.world import INBOX, SCREEN, arrival, file, file_study, image, key, open_shell, receive, route, user
 
 ANN = route("ann")
 TEXT = TeachingText(
@@ -101,7 +101,7 @@ def patch(database: Database, case_id: str, changes: CaseChanges) -> CaseDetail:
     admin = user(database, "admin", Role.ADMIN)
     with database.write() as session:
         version = Cases(session).get(admin, case_id).summary.version
-        return Cases(session).patch(admin, case_id, changes, version)
+        return Cases(session).patch(admin, case_id, changes, version, SCREEN)
 
 
 # -- settling --------------------------------------------------------------------------------------------------------

@@ -12,12 +12,14 @@ from deidentify.results import (
     Description,
     Hold,
     HoldReason,
+    IdentifierHashes,
     PixelFinding,
     PixelVerdict,
     Report,
     ScreenReport,
     TextClass,
 )
+from deidentify.text_screen import KeyedTextScreen
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -30,6 +32,7 @@ HOLD = Hold(
     detail="1 region(s) of text in 1 of 1 frame(s)",
     findings=(PixelFinding(frame=0, x=4, y=8, width=60, height=12, text_class=TextClass.IDENTIFYING, score=0.93),),
 )
+SCREEN = KeyedTextScreen(lambda _generation: b"s" * 32)
 _numbers = count(1)
 
 
@@ -89,10 +92,16 @@ def file_study(database: Database, destination: Destination, study: str, sops: i
     return shell
 
 
-def file(database: Database, shell: CaseShell, instance: NewArrival, written: DeidentifiedInstance) -> str:
+def file(
+    database: Database,
+    shell: CaseShell,
+    instance: NewArrival,
+    written: DeidentifiedInstance,
+    identifiers: IdentifierHashes | None = None,
+) -> str:
     blob_key = f"cases/{shell.case_id}/{instance.arrival_id}-{written.sha256[:16]}.dcm"
     with database.write() as session:
-        Cases(session).file(shell.case_id, instance.arrival_id, written, blob_key)
+        Cases(session).file(shell.case_id, instance.arrival_id, written, blob_key, identifiers)
     return blob_key
 
 

@@ -17,6 +17,17 @@ def upgrade() -> None:
 
 def _identifier_tokens() -> None:
     """Keyed hashes of the identifiers of a case's originals, for the text screen."""
+    op.create_table(
+        "identifier_hash",
+        sa.Column("case_id", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=16), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"], ["teaching_case.id"], name="fk_identifier_hash_case_id_teaching_case", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("case_id", "digest", name="pk_identifier_hash"),
+    )
+    # Nobody knows the identifiers of images that were filed before.
+    op.add_column("case_image", sa.Column("identifiers_kept", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def _pseudonyms() -> None:
@@ -55,6 +66,8 @@ def downgrade() -> None:
 
 def _identifier_tokens_back() -> None:
     """Take back what `_identifier_tokens` made."""
+    op.drop_column("case_image", "identifiers_kept")
+    op.drop_table("identifier_hash")
 
 
 def _pseudonyms_back() -> None:

@@ -1,0 +1,60 @@
+"""What people type into a case, held against the identifiers of its originals before it is kept.
+
+The originals are gone by then, or soon: what is left of their identifiers are keyed hashes that only the screen can
+read. ``deidentify`` provides the screen.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from cases.errors import IdentifyingTextError, TypedFinding, TypedPlace
+from cases.model import CaseChanges
+from deidentify.results import KnownIdentifiers, TextFinding
+
+
+class TextScreen(Protocol):
+    """Finds in typed text what could identify somebody."""
+
+    def findings(self, text: str, known: KnownIdentifiers) -> tuple[TextFinding, ...]:
+        """Return every place that holds an identifier of the case or looks like one of anybody, in order.
+
+        A word that is merely unknown is none: people write prose.
+
+        Parameters
+        ----------
+        text
+            What was typed.
+        known
+            What is kept of the case's identifiers; without any, only patterns are looked for.
+        """
+        ...
+
+
+def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifiers) -> None:
+    """Refuse a change whose texts could identify somebody.
+
+    Raises
+    ------
+    IdentifyingTextError
+        With the places and the reasons, never with the words.
+    """
+    found = tuple(
+        TypedFinding(place=place, finding=finding)
+        for place, text in _typed(changes)
+        for finding in screen.findings(text, known)
+    )
+    if found:
+        raise IdentifyingTextError(found)
+
+
+def _typed(changes: CaseChanges) -> Iterator[tuple[TypedPlace, str]]:
+    """Yield every text of a change with its place."""
+    for name in ("title", "presentation", "discussion"):
+        if text := getattr(changes, name):
+            yield TypedPlace(field=name), text
+    for index, tag in enumerate(changes.tags or ()):
+        yield TypedPlace(field="tags", index=index), tag
+    for study, change in enumerate(changes.studies):
+        for name in ("findings", "caption"):
+            if text := getattr(change, name):
+                yield TypedPlace(field=name, study=study), text
