@@ -148,14 +148,14 @@ def patient_number_key_of(key: bytes, *, identified_patient_id: str) -> str:
 def age_band(identified_age: str, identified_birth_date: str, identified_study_date: str) -> str:
     """Return the age as a case may show it.
 
-    From Patient's Age (0010,1010), else from birth and study dates: "neonate" (under 28 days), months under two years,
+    From Patient's Age (0010,1010), else from birth and study dates: days under four weeks, months under two years,
     years under 18, then the nearest five years, from 90 on "90+ years". Empty when unknown.
     """
     days = _age_days(identified_age, identified_birth_date, identified_study_date)
     if days is None:
         return ""
     if days < 28:  # noqa: PLR2004
-        return "neonate"
+        return f"{int(days)} day{'' if int(days) == 1 else 's'}"
     months = int(days / 30.4375)
     if months < 24:  # noqa: PLR2004
         return f"{max(months, 1)} month{'s' if months > 1 else ''}"
@@ -170,7 +170,8 @@ def age_band(identified_age: str, identified_birth_date: str, identified_study_d
 
 def _age_days(age: str, birth: str, study: str) -> float | None:
     match = re.fullmatch(r"(\d{1,3})([DWMY])", age.strip().upper())
-    if match:
+    # No whole year, month or week says only what it is not yet.
+    if match and (int(match[1]) or match[2] == "D"):
         return int(match[1]) * {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}[match[2]]
     born, seen = shifted_date(birth.strip(), 0), shifted_date(study.strip(), 0)
     if not born or not seen or "-" in born + seen:
@@ -185,12 +186,8 @@ def _as_date(text: str) -> dt.date:
 
 def banded_age_string(band: str) -> str:
     """Return an AS value for an age band, for profiles that keep Patient's Age (0010,1010)."""
-    if band == "neonate":
-        return "014D"
     number, _, unit = band.partition(" ")
-    if not unit:
-        return ""
-    return f"{int(number.rstrip('+')):03d}{'M' if unit.startswith('month') else 'Y'}"
+    return f"{int(number.rstrip('+')):03d}{unit[0].upper()}" if unit else ""
 
 
 def names_patient(received: ReceivedInstance) -> bool:

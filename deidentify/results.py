@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NewType
 
 AgeBand = NewType("AgeBand", str)
-"""Rounded patient age, for example "neonate", "7 months", "12 years", "45 years", "90+ years"; empty when unknown."""
+"""Rounded patient age, for example "9 days", "7 months", "12 years", "45 years", "90+ years"; empty when unknown."""
 
 
 class PixelVerdict(StrEnum):
