@@ -69,7 +69,7 @@ class SafeNames:
         return not _LONG_NUMBER.search(name) and clean_text(re.sub("[_-]+", " ", name), self._own)[1] == 0
 
     def _is_own(self, name: str) -> bool:
-        """Tell whether pieces that stand together are an identifier of the case: "PAT 0123" is written "pat123", too."""
+        """Tell whether pieces that stand together are an identifier of the case: "PAT 0123" is "pat123"."""
         pieces = _pieces(folded(name))
         return any(
             "".join(pieces[start:stop]) in self._own_forms

@@ -121,7 +121,15 @@ def test_ages_are_rounded_to_bands(age, birth, study, band):
 
 
 @pytest.mark.parametrize(
-    ("band", "text"), [("1 day", "001D"), ("9 days", "009D"), ("7 months", "007M"), ("45 years", "045Y"), ("90+ years", "090Y"), ("", "")]
+    ("band", "text"),
+    [
+        ("1 day", "001D"),
+        ("9 days", "009D"),
+        ("7 months", "007M"),
+        ("45 years", "045Y"),
+        ("90+ years", "090Y"),
+        ("", ""),
+    ],
 )
 def test_a_band_can_stand_in_the_data_set(band, text):
     assert banded_age_string(band) == text
