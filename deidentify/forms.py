@@ -33,7 +33,7 @@ def is_of_vr(element: Element, vr: str) -> bool:
 
 _NUMBER_SIZES = {"US": 2, "SS": 2, "AT": 4, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "SV": 8, "UV": 8}
 _PRINTABLE = re.compile(rb"[\x20-\x7e\t\r\n]*[A-Za-z]{5}[\x20-\x7e\t\r\n]*")
-_TAG_SIZE = 4
+_TAG_SIZE, _SHORTEST_TEXT = 4, 5
 
 
 def is_numbers(element: Element, *, little: bool) -> bool:
@@ -43,6 +43,9 @@ def is_numbers(element: Element, *, little: bool) -> bool:
     """
     tag, vr, value = element.tag, element.vr, element.value
     size = _NUMBER_SIZES.get(vr)
+    if len(value) == size and size < _SHORTEST_TEXT and vr != "AT":
+        # The most frequent of all: one number.
+        return True
     if element.span is not None:
         return size is None and tag in word_vrs()
     if size is None:
@@ -54,7 +57,7 @@ def is_numbers(element: Element, *, little: bool) -> bool:
             return False
         if vr == "AT" and not _are_tags(value, little=little):
             return False
-    return len(value) <= _TAG_SIZE or _PRINTABLE.fullmatch(value.strip(b"\0 ")) is None
+    return len(value) < _SHORTEST_TEXT or _PRINTABLE.fullmatch(value.strip(b"\0 ")) is None
 
 
 def _are_tags(value: bytes, *, little: bool) -> bool:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from deidentify.actions import dummy_value
+from deidentify.actions import Action, dummy_value
 from deidentify.charsets import charset_of
 from deidentify.codes import TRIPLET, cleaned_code_item, is_code_item
-from deidentify.dataset import Element, tag_text
+from deidentify.dataset import Element, find, tag_text
 from deidentify.decisions import Decision, Path
 from deidentify.errors import UnreadableInstanceError
 from deidentify.identity import CHARSET_TAG
 from deidentify.private import safe_private_only
-from deidentify.structured import content_action
+from deidentify.structured import TEXT_VALUE, content_action
 from deidentify.values import Values
 
 CONTENT_SEQUENCE = 0x0040A730
@@ -111,7 +111,7 @@ class Walk(Values):
         # A content item is no code itself: what poses as one has met no check of codes.
         if not TRIPLET.isdisjoint([part.tag for part in item]):
             item = [part for part in item if part.tag not in TRIPLET]
-        return self._content_item(item, path, dummy=action in {"X", "D"})
+        return self._content_item(item, path, action)
 
     def _code_item(self, item: list[Element], sequence: int, path: Path) -> list[Element]:
         cleaned = self._cleaned_code_item(item)
@@ -131,9 +131,16 @@ class Walk(Values):
             codes.keep(key, None if cleaned is item else made)
         return codes[key] or item
 
-    def _content_item(self, item: list[Element], path: Path, *, dummy: bool) -> list[Element]:
+    def _content_item(self, item: list[Element], path: Path, action: str) -> list[Element]:
         kept = self.elements(item, path)
-        if not dummy:
+        if action == Action.KEEP:
+            # The text that an option retains, a serial number for instance; codes, UIDs and dates have their own rules.
+            said = find(item, TEXT_VALUE)
+            self.counts["K"] += 1
+            if said is not None and said.vr == "UT" and said.span is None:
+                others = [element for element in kept if element.tag != TEXT_VALUE]
+                return sorted([*others, said], key=lambda element: element.tag)
+        if action not in {Action.REMOVE, Action.DUMMY}:
             return kept
         self.counts["D"] += 1
         # The concept says that this value identifies: text, codes and numbers go, UIDs and dates are replaced already.

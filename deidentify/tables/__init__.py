@@ -69,10 +69,19 @@ def attribute_rows() -> dict[int, ActionRow]:
 
 
 @cache
-def concept_rows() -> dict[tuple[str, str], ActionRow]:
-    """Return (coding scheme, code value) → row of Table E.3.4-1."""
+def concept_rows() -> dict[tuple[str, str], dict[str, ActionRow]]:
+    """Return (coding scheme, code value) → Value Type → row of Table E.3.4-1; some concepts have a row for several."""
+    found: dict[tuple[str, str], dict[str, ActionRow]] = {}
+    for row in _load("ps3.15_table_E.3.4-1_sr_content_items.json")["rows"]:
+        found.setdefault((row["coding_scheme"], row["code_value"]), {})[row["value_type"]] = _row(row)
+    return found
+
+
+@cache
+def concepts_by_meaning() -> dict[str, tuple[str, str]]:
+    """Return Code Meaning, in lower case → (coding scheme, code value) of the concepts of Table E.3.4-1."""
     rows = _load("ps3.15_table_E.3.4-1_sr_content_items.json")["rows"]
-    return {(row["coding_scheme"], row["code_value"]): _row(row) for row in rows}
+    return {row["code_meaning"].casefold(): (row["coding_scheme"], row["code_value"]) for row in reversed(rows)}
 
 
 @cache

@@ -99,7 +99,7 @@ class PlainWalk(Walk):
                 if action == "X" and not self.has_by_reference:
                     continue
                 bare = [part for part in item if part.tag not in TRIPLET]
-                items.append(self._content_item(bare, inner, dummy=action in {"X", "D"}))
+                items.append(self._content_item(bare, inner, action))
             elif is_code_item(item):
                 items.append(self.elements(cleaned_code_item(item, self._charset, self._own), inner))
             else:

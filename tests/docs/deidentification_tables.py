@@ -369,6 +369,7 @@ def concept_list() -> str:
     rows = []
     for row in _load("ps3.15_table_E.3.4-1_sr_content_items.json")["rows"]:
         item = [
+            Element(0x0040A040, "CS", row["value_type"].encode()),
             Element(
                 0x0040A043,
                 "SQ",
@@ -378,13 +379,14 @@ def concept_list() -> str:
                         Element(0x00080102, "SH", row["coding_scheme"].encode()),
                     ]
                 ],
-            )
+            ),
         ]
         concept = f"({row['code_value']}, {row['coding_scheme']})"
         rows.append(
-            f"| {concept} | {row['code_meaning']} | {row['basic_profile']} | {content_action(item, profile())} |"
+            f"| {concept} | {row['code_meaning']} | {row['value_type']} | {row['basic_profile']} "
+            f"| {content_action(item, profile())} |"
         )
-    return table("Concept | Meaning | Basic | `teaching`", rows)
+    return table("Concept | Meaning | Value Type | Basic | `teaching`", rows)
 
 
 def rules() -> str:
