@@ -9,6 +9,7 @@ from pydicom.uid import UID_dictionary
 
 from benchmarks.midib.key import Action, Answer, Path, leaves
 from benchmarks.midib.planting import value_text
+from deidentify.concepts import standard_meaning
 from deidentify.tables import attribute_rows, concept_rows, iod_types
 
 __all__ = ["MOST_KEPT", "NOT_IN_TABLE", "answers_of", "pixel_digest"]
@@ -25,6 +26,7 @@ _CONTENT = 0x0040A730
 _REWRITTEN = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x00280303, 0x00080005))
 """Markers and the character set."""
 _CODES = frozenset((0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120))
+_CODE_MEANING = 0x00080104
 _CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # What the corpus itself has in text attributes and nobody can call a technical value: contacts, places in the web.
@@ -91,10 +93,11 @@ def _value(  # noqa: PLR0911 - a list of cases
     tag = path[-1]
     if tag in attribute_rows() or _removable(path) or not element.value or _concept_is_listed(data, path):
         return None
-    text, words = value_text(element), ()
+    text, words, or_else = value_text(element), (), ()
     if tag in _CODES:
         if not _is_public_code(data, path) or _ODD_TEXT.search(text.replace("\\", "")):
             return None
+        or_else = _standard_meanings(data, path) if tag == _CODE_MEANING else ()
     elif element.VR in {"DS", "IS"}:
         if not all(_NUMBER.fullmatch(part) for part in text.split("\\") if part):
             return None
@@ -112,16 +115,27 @@ def _value(  # noqa: PLR0911 - a list of cases
         action=Action.TEXT_RETAINED,
         path=path,
         value=text,
+        or_else=or_else,
         words=words,
         why=NOT_IN_TABLE,
     )
 
 
-def _is_public_code(data: Dataset, path: Path) -> bool:
+def _item_of(data: Dataset, path: Path) -> Dataset:
     at = data
     for step, number in zip(path[:-1:2], path[1::2], strict=False):
         at = at[step].value[number]  # type: ignore[index]
-    return str(at.get("CodingSchemeDesignator")) in _PUBLIC
+    return at
+
+
+def _is_public_code(data: Dataset, path: Path) -> bool:
+    return str(_item_of(data, path).get("CodingSchemeDesignator")) in _PUBLIC
+
+
+def _standard_meanings(data: Dataset, path: Path) -> tuple[str, ...]:
+    code = _item_of(data, path)
+    meaning = standard_meaning(str(code.get("CodingSchemeDesignator")), str(code.get("CodeValue")))
+    return (meaning,) if meaning else ()
 
 
 def _own_words(data: Dataset) -> set[str]:

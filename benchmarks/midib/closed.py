@@ -93,8 +93,8 @@ def uids_of(before: list[tuple[Instance, Dataset]]) -> Uids:
             if answer.action not in {Action.UID_CONSISTENT, Action.PATID_CONSISTENT}:
                 continue
             elements = found(after, answer.path)
-            if 0x0040A730 in answer.path and len(elements) > 1:
-                # Which of the content items this was cannot be told; the others say what the UID became.
+            if 0x0040A730 in answer.path:
+                # Which of the content items this was cannot be told once others went.
                 continue
             for element in elements:
                 many = [element.value] if isinstance(element.value, str) else list(element.value or [])

@@ -42,6 +42,8 @@ class Answer:
     path: Path
     value: str = ""
     """As it was; of text, the part that the action is about."""
+    or_else: tuple[str, ...] = ()
+    """What says the same: of a code, the meaning that PS3.16 gives it."""
     words: tuple[str, ...] = ()
     """Of useful text, the words that count one by one."""
     why: str
