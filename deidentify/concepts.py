@@ -37,4 +37,7 @@ def standard_meaning(scheme: str, value: str) -> str | None:
     if scheme in _SNOMED_TWINS:
         scheme, value = "SCT", _twins().get(value, "")
     meaning = _meanings().get((scheme, value))
+    if meaning is not None and scheme == "UCUM":
+        # Most character sets of DICOM have no such letter, and "V" alone is another unit.
+        meaning = meaning.replace("\u00b5", "u").replace("\u03bc", "u")
     return _SEMANTIC_TAG.sub("", meaning) if meaning and scheme == "SCT" else meaning

@@ -23,12 +23,12 @@ Tool = Callable[[Path, Path, str], str]
 
 
 def casebridge(profile_file: str) -> Tool:
-    """Return our engine; the pixel screen is measured elsewhere, here it says that it saw nothing."""
+    """Return our engine as ``casebridge deidentify --no-pixels`` runs it; the pixel screen is measured elsewhere."""
     from deidentify.deidentifier import Deidentifier
     from deidentify.errors import DeidentificationError
     from deidentify.profile import Profile
     from deidentify.pseudonyms import PseudonymScope
-    from deidentify.results import Dropped, PixelVerdict, ScreenReport
+    from deidentify.results import Dropped
 
     deidentifier = Deidentifier(Profile.from_yaml(Path(profile_file).read_text()))
 
@@ -44,10 +44,7 @@ def casebridge(profile_file: str) -> Tool:
                         f"{'dropped' if isinstance(verdict, Dropped) else 'held'}: {verdict.reason}: {verdict.detail}"
                     )
                 plan = deidentifier.plan(header, scope)
-                frames = plan.description.frames if plan.has_pixels else 0
-                seen = PixelVerdict.CLEAR if plan.has_pixels else PixelVerdict.NO_PIXELS
-                screen = ScreenReport(verdict=seen, frames=frames, frames_read=frames)
-                deidentifier.write(plan, screen, identified_file, made)
+                deidentifier.write(plan, None, identified_file, made)
                 deidentifier.verify(plan, made)
         except DeidentificationError as error:
             return f"held: {error.reason}: {error}"

@@ -13,14 +13,13 @@ from functools import cache
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID_dictionary
 
 from benchmarks.midib.key import leaves
 from deidentify.pseudonyms import shifted_date, shifted_datetime
 from deidentify.tables import iod_types
 
-__all__ = ["Studies", "corpus_root", "corpus_studies", "loaded", "moved", "own_studies", "written"]
+__all__ = ["Studies", "chosen", "corpus_root", "loaded", "moved", "own_studies", "written"]
 
 Studies = list[list[Path]]
 LARGEST = 600_000
@@ -45,19 +44,19 @@ def corpus_root() -> Path | None:
 
 
 @cache
-def corpus_studies() -> tuple[tuple[Path, ...], ...]:
-    """Return the corpus's files that may be bases, by study, in the order of the manifest."""
+def _corpus() -> tuple[tuple[str, tuple[Path, ...]], ...]:
+    """Return the kind of each study of the corpus and its files, as the manifest has them."""
     root = corpus_root()
     if root is None:
         return ()
     names = [name for group in _NO_BASES.values() for name in group]
     studies: dict[str, list[Path]] = defaultdict(list)
+    kinds: dict[str, str] = {}
     for row in json.loads((root / "manifest.json").read_text())["files"]:
-        file = root / row["file"]
         if row["study"] and row["sop"] and row["bytes"] <= LARGEST and not any(name in row["file"] for name in names):
-            studies[row["study"]].append(file)
-    usable = ([file for file in files if _is_usable(file)] for files in studies.values())
-    return tuple(tuple(_unlike(files)[:_MOST_INSTANCES]) for files in usable if files)
+            studies[row["study"]].append(root / row["file"])
+            kinds.setdefault(row["study"], row["sop_class_uid"])
+    return tuple((kinds[study], tuple(files)) for study, files in studies.items())
 
 
 def _unlike(files: list[Path]) -> list[Path]:
@@ -73,6 +72,10 @@ def _unlike(files: list[Path]) -> list[Path]:
         (rest if str(data.SOPClassUID) in kinds else first).append(file)
         kinds.add(str(data.SOPClassUID))
     return [*first, *rest]
+
+
+def _usable(files: tuple[Path, ...]) -> list[Path]:
+    return _unlike([file for file in files if _is_usable(file)])[:_MOST_INSTANCES]
 
 
 def _is_usable(file: Path) -> bool:
@@ -115,19 +118,10 @@ def written(data: Dataset) -> bytes:
 def own_studies(folder: Path | None = None) -> Studies:
     """Return studies made here, for machines without the corpus: two CT slices, an enhanced MR, a report."""
     from benchmarks.headers import enhanced_series, report_series
-    from benchmarks.inputs import ct_slice
+    from benchmarks.inputs import ct_series
 
     root = folder or Path(tempfile.mkdtemp(prefix="casebridge-midib-"))
-    made = []
-    (root / "ct").mkdir(parents=True, exist_ok=True)
-    for number in (1, 2):
-        data = ct_slice(1, number, 2, 64)
-        file = root / "ct" / f"{number}.dcm"
-        if not hasattr(data, "file_meta"):
-            data.file_meta = FileMetaDataset()
-        data.save_as(file, enforce_file_format=True)
-        made.append(file)
-    return [made, enhanced_series(root / "mr", 1), report_series(root / "sr", 2)]
+    return [ct_series(root / "ct", 2, size=64), report_series(root / "sr", 2), enhanced_series(root / "mr", 1)]
 
 
 def moved(data: Dataset, uid_of: Callable[[str], str], study_date: dt.date) -> int:
@@ -159,16 +153,17 @@ def _is_registered(uid: str) -> bool:
 
 
 def chosen(rng: random.Random, count: int) -> Studies:
-    """Return so many studies of the corpus, kinds of objects in turn, so that rare ones are met."""
+    """Return so many studies of the corpus, kinds of objects in turn, so that rare ones are met; none without it."""
     by_kind: dict[str, list[tuple[Path, ...]]] = defaultdict(list)
-    for study in corpus_studies():
-        by_kind[str(loaded(study[0]).SOPClassUID)].append(study)
+    for kind, files in _corpus():
+        by_kind[kind].append(files)
     for studies in by_kind.values():
         rng.shuffle(studies)
+    kinds = list(by_kind)
+    rng.shuffle(kinds)
     picked: Studies = []
-    while len(picked) < count and by_kind:
-        for kind in list(by_kind):
-            picked.append(list(by_kind[kind].pop()))
-            if not by_kind[kind]:
-                del by_kind[kind]
-    return picked[:count]
+    while len(picked) < count and any(by_kind.values()):
+        for kind in kinds:
+            if by_kind[kind] and len(picked) < count and (usable := _usable(by_kind[kind].pop())):
+                picked.append(usable)
+    return picked

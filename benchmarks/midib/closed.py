@@ -167,8 +167,12 @@ def references(delivered: list[tuple[Instance, Dataset]]) -> tuple[int, int]:
             here = found(after, answer.path)
             if not here and not answer.is_required:
                 continue
+            is_kept = bool(there) and any(str(one.value) == str(there[0].value) for one in here)
+            if not is_kept and not answer.is_required and 0x0040A730 in answer.path:
+                # The content item went, by Table E.3.4-1; another stands at its place.
+                continue
             asked += 1
-            kept += bool(there) and any(str(one.value) == str(there[0].value) for one in here)
+            kept += is_kept
     return kept, asked
 
 
@@ -242,8 +246,10 @@ def marks_of(before: Dataset, after: Dataset, *, leaks: int, moves: set[int], ha
             false.append(sentence)
 
     removed = str(after.get("PatientIdentityRemoved") or "")
-    say("Patient Identity Removed is YES, and it is", holds=removed == "YES" and not leaks)
     codes = {str(one.get("CodeValue")) for one in after.get("DeidentificationMethodCodeSequence") or []}
+    # It speaks of attributes and pixels (PS3.3 C.7.1.1): NO is true of pixels that nobody claims to have looked at.
+    is_cautious = removed == "NO" and "113101" not in codes and "Rows" in after
+    say("Patient Identity Removed is YES, and it is", holds=is_cautious or (removed == "YES" and not leaks))
     say("the method is named", holds=bool(codes or after.get("DeidentificationMethod")))
     temporal = str(after.get("LongitudinalTemporalInformationModified") or "")
     state = "REMOVED" if not has_dates else "UNMODIFIED" if moves <= {0} else "MODIFIED"

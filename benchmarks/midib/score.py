@@ -26,25 +26,26 @@ from benchmarks.midib.studies import generate
 from benchmarks.receivers import CHECKOUT
 from benchmarks.report import NOTHING, Section, Table
 
-__all__ = ["OURS", "PEERS", "PROFILE", "Score", "apply", "measure", "score"]
+__all__ = ["OURS", "PEERS", "PROFILE", "RELATIONS", "REMOVALS", "VALUES", "Score", "apply", "measure", "score"]
 
 OURS = "casebridge"
 PEERS = ("deid", "dicognito", "dicom-anonymizer")
 PEERS_PYTHON = CHECKOUT / ".venv-peers" / "bin" / "python"
 PROFILE = Path(__file__).with_name("profile.yaml")
 
-_REMOVALS = (Action.TEXT_REMOVED, Action.DATE_SHIFTED, Action.UID_CHANGED)
-_VALUES = (Action.TAG_RETAINED, Action.TEXT_NOTNULL, Action.TEXT_RETAINED)
+REMOVALS = (Action.TEXT_REMOVED, Action.DATE_SHIFTED, Action.UID_CHANGED)
+VALUES = (Action.TAG_RETAINED, Action.TEXT_NOTNULL, Action.TEXT_RETAINED)
 SCAN, INTERVALS, REFERENCES, TYPES, MARKERS = "whole file", "intervals", "references", "types", "markers"
+RELATIONS = (Action.UID_CONSISTENT, Action.PATID_CONSISTENT, INTERVALS, REFERENCES)
 WORDS, SEALED_WORDS, TECHNICAL, PRIVATE = "words", "words, sealed", "technical words", "safe private"
 
 _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("**removals**", (*_REMOVALS, SCAN)),
+    ("**removals**", (*REMOVALS, SCAN)),
     ("text_removed", (Action.TEXT_REMOVED,)),
     ("date_shifted", (Action.DATE_SHIFTED,)),
     ("uid_changed", (Action.UID_CHANGED,)),
     ("identifiers, whole file in every encoding", (SCAN,)),
-    ("**kept**, values and words", (*_VALUES, WORDS, SEALED_WORDS, TECHNICAL)),
+    ("**kept**, values and words", (*VALUES, WORDS, SEALED_WORDS, TECHNICAL)),
     ("tag_retained", (Action.TAG_RETAINED,)),
     ("text_notnull", (Action.TEXT_NOTNULL,)),
     ("text_retained, numbers and codes", (Action.TEXT_RETAINED,)),
@@ -52,7 +53,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("– of these, sealed phrases", (SEALED_WORDS,)),  # noqa: RUF001 - a dash is meant
     ("text_retained, technical text", (TECHNICAL,)),
     ("safe private elements", (PRIVATE,)),
-    ("**relations**", (Action.UID_CONSISTENT, Action.PATID_CONSISTENT, INTERVALS, REFERENCES)),
+    ("**relations**", RELATIONS),
     ("uid_consistent", (Action.UID_CONSISTENT,)),
     ("patid_consistent", (Action.PATID_CONSISTENT,)),
     ("intervals between dates", (INTERVALS,)),

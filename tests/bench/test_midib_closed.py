@@ -232,3 +232,15 @@ def test_a_file_without_markers_is_seen():
     before, _ = engine_output()
     marks = marks_of(before, before, leaks=0, moves={400}, has_dates=True, drawn=False)
     assert len(marks.false) >= 3
+
+
+def test_no_is_true_of_pixels_that_nobody_looked_at_and_of_nothing_else():
+    before, after = engine_output()
+    truth = {"leaks": 0, "moves": {400}, "has_dates": True, "drawn": False}
+    after.PatientIdentityRemoved = "NO"
+    assert "Patient Identity Removed is YES, and it is" in marks_of(before, after, **truth).false
+    codes = [item for item in after.DeidentificationMethodCodeSequence if item.CodeValue != "113101"]
+    after.DeidentificationMethodCodeSequence = Sequence(codes)
+    assert marks_of(before, after, **truth).false == ()
+    del after.Rows
+    assert "Patient Identity Removed is YES, and it is" in marks_of(before, after, **truth).false
