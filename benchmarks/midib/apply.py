@@ -13,6 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,14 +23,16 @@ Tool = Callable[[Path, Path, str], str]
 """Takes a file and the case it belongs to; returns "delivered", or why it is not."""
 
 
-def casebridge(profile_file: str) -> Tool:
-    """Return our engine as ``casebridge deidentify --no-pixels`` runs it; the pixel screen is measured elsewhere."""
+def casebridge(profile_file: str, *, has_screen: bool = False) -> Tool:
+    """Return our engine as ``casebridge deidentify`` runs it, else with ``--no-pixels``."""
     from deidentify.deidentifier import Deidentifier
     from deidentify.errors import DeidentificationError
+    from deidentify.pixels.screen import PixelScreener
     from deidentify.profile import Profile
     from deidentify.pseudonyms import PseudonymScope
-    from deidentify.results import Dropped
+    from deidentify.results import Dropped, PixelVerdict
 
+    screener = PixelScreener() if has_screen else None
     deidentifier = Deidentifier(Profile.from_yaml(Path(profile_file).read_text()))
 
     def run(source: Path, target: Path, case: str) -> str:
@@ -44,7 +47,13 @@ def casebridge(profile_file: str) -> Tool:
                         f"{'dropped' if isinstance(verdict, Dropped) else 'held'}: {verdict.reason}: {verdict.detail}"
                     )
                 plan = deidentifier.plan(header, scope)
-                deidentifier.write(plan, None, identified_file, made)
+                screen = None
+                if screener is not None:
+                    identified_file.seek(0)
+                    screen = screener.screen(identified_file, plan.identified_tokens)
+                    if screen.verdict is PixelVerdict.SUSPECT:
+                        return "held: the pixel screen found text"
+                deidentifier.write(plan, screen, identified_file, made)
                 deidentifier.verify(plan, made)
         except DeidentificationError as error:
             return f"held: {error.reason}: {error}"
@@ -107,6 +116,7 @@ def dicom_anonymizer(_profile: str) -> Tool:
 
 TOOLS: dict[str, Callable[[str], Tool]] = {
     "casebridge": casebridge,
+    "casebridge, screened": partial(casebridge, has_screen=True),
     "deid": deid,
     "dicognito": dicognito,
     "dicom-anonymizer": dicom_anonymizer,
@@ -133,7 +143,11 @@ def main() -> None:
             made.unlink(missing_ok=True)
             outcome = f"failed: {type(error).__name__}"
         outcomes[relative.as_posix()] = outcome
-    print(json.dumps({"tool": name, "version": version(name), "outcomes": outcomes}), file=answers, flush=True)
+    print(
+        json.dumps({"tool": name, "version": version(name.partition(",")[0]), "outcomes": outcomes}),
+        file=answers,
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -62,8 +62,6 @@ class Instance:
     sop_instance_uid: str
     study: int
     answers: list[Answer] = field(default_factory=list)
-    burned_in: tuple[int, int, int, int] | None = None
-    """Row, column, height and width of text drawn into the pixels."""
 
 
 @dataclass(slots=True, kw_only=True)

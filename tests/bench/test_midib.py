@@ -10,7 +10,9 @@ from pydicom import dcmread
 
 from benchmarks.midib import score as scoring
 from benchmarks.midib.bases import chosen, own_studies
+from benchmarks.midib.checks import Uids, passes
 from benchmarks.midib.closed import found_secrets
+from benchmarks.midib.drawn import generate_drawn
 from benchmarks.midib.key import Action, Case
 from benchmarks.midib.people import CULTURES, Kind, made_up_person
 from benchmarks.midib.score import OURS, Score
@@ -158,3 +160,21 @@ def test_our_engine_reaches_its_targets_on_files_of_the_corpus(tmp_path):
     assert result.share((scoring.MARKERS,)) == 1
     assert result.share(scoring.VALUES) >= 0.99
     assert result.delivered() >= 0.97
+
+
+def test_what_is_drawn_into_pixels_is_seen_until_it_is_blanked(tmp_path):
+    import numpy as np
+
+    cases = generate_drawn(tmp_path, 6, 1)
+    answers = {case.name: case.instances[0].answers[0] for case in cases}
+    assert [answer.action is Action.PIXELS_HIDDEN for answer in answers.values()].count(True) == 4
+    for name, answer in answers.items():
+        data = dcmread(tmp_path / name / "study0" / "000.dcm")
+        judged = passes(data, answer, Uids())
+        assert judged is not None
+        assert judged.passed is (answer.action is Action.PIXELS_RETAINED)
+        if not judged.passed:
+            data.PixelData = np.zeros((data.Rows, data.Columns), dtype="<u2").tobytes()
+            judged = passes(data, answer, Uids())
+            assert judged is not None
+            assert judged.passed
