@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from bridge.instance_holds import hold_by_error, hold_by_screen
 from bridge.logs import configure_logging
@@ -40,6 +40,8 @@ __all__ = [
     "stored_pixels",
 ]
 
+_NO_SUCH_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+"""What file systems and kernels without nameless files say."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
@@ -230,12 +232,23 @@ def _unfinished(target: Path) -> Iterator[tuple[BinaryIO, "_Finish"]]:
     """Give a file without a name: what is not verified yet may identify somebody, and a kill must leave nothing."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent) as file:
+        with _nameless(target.parent) as file:
             yield file, _Finish(file, target)
     except OSError as error:
         if error.errno in _NO_ROOM or isinstance(error, PermissionError):
             raise OutputError(f"the output folder cannot be written to ({os.strerror(error.errno or 0)})") from None
         raise
+
+
+def _nameless(folder: Path) -> BinaryIO:
+    """Open a file that has no name, one that can be given one later where the file system has such files."""
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            return os.fdopen(os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o666), "w+b")
+        except OSError as error:
+            if error.errno not in _NO_SUCH_FILES:
+                raise
+    return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
 
 
 class _Finish:
@@ -245,6 +258,12 @@ class _Finish:
         self._file, self._target = file, target
 
     def __call__(self) -> None:
+        self._file.flush()
+        with suppress(OSError):
+            # Given a descriptor, the call follows the link that /proc has there; the target must not be there yet.
+            descriptor = self._file.fileno()
+            os.link(f"/proc/self/fd/{descriptor}", self._target, src_dir_fd=descriptor, follow_symlinks=True)
+            return
         self._file.seek(0)
         part = self._target.with_name(f".{self._target.name}.part")
         try:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path, PurePath, PurePosixPath
 
 from bridge.offline_child import Seen, Written
-from deidentify.results import Dropped, Hold
+from deidentify.results import Dropped, Hold, HoldReason
 
 __all__ = ["Outcome", "Skip", "Source", "counts_of", "described", "find_sources"]
 
@@ -36,14 +36,23 @@ class Source:
 
 
 Outcome = Written | Hold | Dropped | Skip
+_UNLISTED = Hold(
+    reason=HoldReason.UNREADABLE, detail="the folder cannot be listed, so what lies in it was not looked at"
+)
 
 
 def find_sources(identified_input: Path) -> list[Source]:
     """Return the files of a folder, or a file itself, in the order of their paths; links are not followed."""
     if not identified_input.is_dir():
-        return [Source(identified_path=PurePath(identified_input.name))]
-    found = []
-    for folder, folders, names in os.walk(identified_input):
+        outcome = None if identified_input.is_file() else Skip.SPECIAL
+        return [Source(identified_path=PurePath(identified_input.name), outcome=outcome)]
+    found: list[Source] = []
+
+    def unlisted(error: OSError) -> None:
+        path = Path(error.filename).relative_to(identified_input)
+        found.append(Source(identified_path=path, outcome=_UNLISTED))
+
+    for folder, folders, names in os.walk(identified_input, onerror=unlisted):
         folders.sort()
         for name in names + [name for name in folders if Path(folder, name).is_symlink()]:
             path = Path(folder, name)

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -351,17 +352,94 @@ def in_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("in_child")
 def test_a_full_disk_ends_the_run_with_a_sentence(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(**_: Any) -> None:
+    def no_room(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(study))
 
     task = FileTask(
         identified_source=str(study / "MR brain/IM0001"), target=str(tmp_path / "out/1.dcm"), case_key="0" * 32
     )
     assert isinstance(offline_child.process(task), Written)
-    monkeypatch.setattr(offline_child.tempfile, "TemporaryFile", no_room)
+    monkeypatch.setattr(offline_child, "_nameless", no_room)
     with pytest.raises(OutputError, match="No space left") as caught:
         offline_child.process(task)
     assert str(study) not in str(caught.value)
+
+
+def has_nameless_files(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder, os.O_RDWR | os.O_TMPFILE))
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("in_child")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("step", ["write", "verify", "name"])
+def test_a_kill_at_any_step_leaves_nothing(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    if not has_nameless_files(tmp_path / "out"):
+        pytest.skip("this file system has no files without a name")
+
+    def killed(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    owner = offline_child.os if step == "name" else Deidentifier
+    monkeypatch.setattr(owner, {"name": "link"}.get(step, step), killed)
+    task = FileTask(
+        identified_source=str(study / "MR brain/IM0001"), target=str(tmp_path / "out/1.dcm"), case_key="0" * 32
+    )
+    child = multiprocessing.get_context("fork").Process(target=offline_child.process, args=(task,))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.usefixtures("in_child")
+def test_files_are_whole_where_no_file_can_be_without_a_name(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_nameless_files(tmp_path):
+        pytest.skip("this file system has no files without a name anyway")
+
+    def unknown(path: object, flags: int, *rest: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE and path == tmp_path:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opened(path, flags, *rest)
+
+    task = FileTask(identified_source=str(study / "MR brain/IM0001"), target=str(tmp_path / "1.dcm"), case_key="0" * 32)
+    assert isinstance(offline_child.process(task), Written)
+    written = Path(task.target).read_bytes()
+    Path(task.target).unlink()
+    opened = os.open
+    monkeypatch.setattr(offline_child.os, "open", unknown)
+    assert isinstance(offline_child.process(task), Written)
+    assert Path(task.target).read_bytes() == written
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_cannot_be_listed_is_told(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "MR brain":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scanned(path)
+
+    scanned = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = run(study, tmp_path / "out")
+    assert result.exit_code == 1
+    (entry,) = [entry for entry in report_of(tmp_path / "out")["files"] if entry["outcome"] == "held"]
+    assert "cannot be listed" in entry["detail"]
+    assert len(written_files(tmp_path / "out")) == 3
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert run(tmp_path / "pipe", tmp_path / "out").exit_code == 1
+    assert [entry["reason"] for entry in report_of(tmp_path / "out")["files"]] == ["no-regular-file"]
 
 
 @pytest.mark.usefixtures("in_child")
