@@ -123,6 +123,34 @@ HOLDS = {
     HoldReason.INTERNAL_ERROR: "a fault of ours; the log has the place",
 }
 
+REPORT = {
+    "format": "number of this form; another form gets another number",
+    "casebridge": "version of the program",
+    "began": "when, UTC",
+    "ended": "when, UTC",
+    "complete": "`false` where the run was ended before all files were done",
+    "profile": "`name` and `revision` of the profile",
+    "pixels": "`screened` or `not screened`",
+    "secret": "`file` or `random`",
+    "case_per": "what made a case: `input`, `folder`, `patient`, `study`",
+    "cases": "how many cases there were",
+    "counts": "`outcome`, `reason`, `detail` and how many `files` had them",
+    "files": "an entry for each file of IN",
+}
+REPORT_FILE = {
+    "place": "where it is in OUT, or would be",
+    "case": "number of its case; `null` for what belongs to none",
+    "outcome": "`written`, `held`, `dropped`, `skipped` or `not-done`",
+    "reason": "of what was not written, as on this page; or `not-dicom`, `symbolic-link`, `no-regular-file`",
+    "detail": "the reason as a sentence",
+    "sha256": "of what was written",
+    "size_bytes": "of what was written",
+    "pixels": "what the screen says: `clear`, `no-pixels` or `not-evaluated`",
+    "actions": "action code → how many elements met it",
+    "options": "the codes that were written into (0012,0064)",
+    "notes": "what a reviewer should know, by attribute, with a count",
+}
+
 ALWAYS_GONE = {
     "curves, 50xx": 0x50003000,
     "overlay planes, 60xx, with label, description and area": 0x60003000,
@@ -268,6 +296,14 @@ def holds() -> str:
     return table("Reason | What was the matter", [f"| `{reason.value}` | {HOLDS[reason]} |" for reason in HoldReason])
 
 
+def report() -> str:
+    return table("Key | Content", [f"| `{key}` | {content} |" for key, content in REPORT.items()])
+
+
+def report_files() -> str:
+    return table("Key | Content", [f"| `{key}` | {content} |" for key, content in REPORT_FILE.items()])
+
+
 def schemes() -> str:
     return ", ".join(f"`{scheme}`" for scheme in sorted(KNOWN_SCHEMES, key=str.casefold)) + "."
 
@@ -408,6 +444,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "descriptions": descriptions,
     "schemes": schemes,
     "ages": ages,
+    "report": report,
+    "report files": report_files,
     "holds": holds,
 }
 LISTS: dict[str, Callable[[], str]] = {"attributes": attribute_list, "concepts": concept_list}

@@ -2,10 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from click.testing import CliRunner
+from pydicom import Dataset, dcmread
 
+from bridge.__main__ import main
+from bridge.deidentify_command import EXIT_HELD
 from deidentify.actions import Action
 from deidentify.decisions import Decision
 from deidentify.errors import PixelScreenError
@@ -23,6 +27,8 @@ from tests.docs.deidentification_tables import (
     LIST,
     LISTS,
     PAGE,
+    REPORT,
+    REPORT_FILE,
     SPELLED,
     asked,
     asked_text,
@@ -152,6 +158,25 @@ def test_this_patients_own_words_and_numbers_do_not_remain_there():
     assert re.search(rb"\bLong\b", written) is None
     assert b"MILLER" not in written
     assert b"4711123" not in written
+
+
+def test_the_report_of_a_folder_has_the_keys_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASEBRIDGE_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/IM1").write_bytes(write_part10(ct_instance()))
+    (tmp_path / "in/IM2").write_bytes(write_part10(ct_instance(StudyInstanceUID=None)))
+    (tmp_path / "in/letter.txt").write_text("no image")
+    words = ["deidentify", str(tmp_path / "in"), str(tmp_path / "out"), "--no-pixels", "--workers", "1"]
+    assert CliRunner().invoke(main, words).exit_code == EXIT_HELD == 1
+    report = json.loads((tmp_path / "out-report.json").read_text())
+    assert list(report) == list(REPORT)
+    assert {key for entry in report["files"] for key in entry} == set(REPORT_FILE)
+    assert [entry["outcome"] for entry in report["files"]] == ["written", "held", "skipped"]
+    assert "1 when some were held" in section("Folders, without a server")
+    written = dcmread(tmp_path / "out/IM1.dcm")
+    assert written.PatientIdentityRemoved == "NO"
+    assert SCREENED not in {item.CodeValue for item in written.DeidentificationMethodCodeSequence}
+    assert "BurnedInAnnotation" not in written
 
 
 def test_every_file_that_the_page_names_is_there():
