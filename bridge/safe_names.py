@@ -5,7 +5,8 @@ from pathlib import PurePath, PurePosixPath
 
 from deidentify.dictionary import registered_uids
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.text import clean_text, folded
+from deidentify.text import clean_text
+from deidentify.vocabulary import folded
 
 __all__ = ["SafeNames"]
 

@@ -5,7 +5,8 @@ import re
 from deidentify.charsets import Charset
 from deidentify.concepts import standard_meaning
 from deidentify.dataset import Element, find
-from deidentify.text import clean_text, folded, is_code_like, vocabulary, words_of
+from deidentify.text import clean_text
+from deidentify.vocabulary import folded, is_code_like, vocabulary, words_of
 
 CODE_VALUE, SCHEME, SCHEME_VERSION, MEANING = 0x00080100, 0x00080102, 0x00080103, 0x00080104
 LONG_CODE, URN_CODE = 0x00080119, 0x00080120

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator
 
 from deidentify.dataset import Buffer
-from deidentify.text import folded, vocabulary
+from deidentify.vocabulary import folded, vocabulary
 
 _APPLICATION_OR_COMMENT = frozenset((*range(0xE0, 0xF0), 0xFE))
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")

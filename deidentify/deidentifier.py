@@ -26,7 +26,16 @@ from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.results import DeidentifiedInstance, Description, Dropped, Hold, PixelVerdict, Report, ScreenReport
+from deidentify.results import (
+    DeidentifiedInstance,
+    Description,
+    Dropped,
+    Hold,
+    PixelVerdict,
+    RemovedText,
+    Report,
+    ScreenReport,
+)
 from deidentify.tables import iod_types, method_codes
 from deidentify.verify import verify_written
 from deidentify.walk import CONTENT_SEQUENCE, Walk
@@ -52,6 +61,7 @@ class HeaderPlan:
     description: Description
     actions: tuple[tuple[str, int], ...]
     notes: tuple[str, ...]
+    removed_text: tuple[RemovedText, ...]
     written_dates: frozenset[str] = field(repr=False)
     has_pixels: bool
     needs_pixels: bool
@@ -138,6 +148,7 @@ class Deidentifier:
             description=describe(elements, received, has_pixels=has_pixels),
             actions=tuple(sorted(walk.counts.items())),
             notes=(*received.notes, *(f"{note} ({count})" for note, count in sorted(walk.notes.items()))),
+            removed_text=tuple(walk.removed_text),
             written_dates=frozenset(walk.written_dates),
             has_pixels=has_pixels,
             needs_pixels=types is not None
@@ -178,6 +189,7 @@ class Deidentifier:
             actions=plan.actions,
             options=tuple(method_codes()[option][0] for option in options),
             notes=plan.notes,
+            removed_text=plan.removed_text,
         )
         done = markers(self._profile, screen, options, plan.private_blocks, plan.encoding)
         if screen.verdict is PixelVerdict.NOT_EVALUATED and plan.stated_burned_in:

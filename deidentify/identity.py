@@ -10,7 +10,7 @@ from deidentify.charsets import DEFAULT, Charset, charset_of
 from deidentify.dataset import Element, ReceivedInstance
 from deidentify.dictionary import registered_uids
 from deidentify.tables import attribute_rows
-from deidentify.text import folded, vocabulary
+from deidentify.vocabulary import folded, vocabulary
 
 if TYPE_CHECKING:
     from deidentify.memory import CaseMemory

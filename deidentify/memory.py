@@ -6,12 +6,14 @@ it stays in the process that reads the spool, and is bounded.
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from deidentify.own_words import OwnWords
 from deidentify.pseudonyms import PseudonymScope
 
 if TYPE_CHECKING:
     from deidentify.charsets import Charset
     from deidentify.dataset import Element
     from deidentify.identity import IdentifiedTokens, NamedValue
+    from deidentify.text import WentWord
     from deidentify.verify import Patterns
 
 MOST = 20_000
@@ -37,9 +39,10 @@ class Bounded(dict[K, V], Generic[K, V]):
 class Judged:
     """Judgements that hold for one set of the patient's own words."""
 
-    def __init__(self) -> None:
-        self.texts: Bounded[tuple[bytes, Charset, bool], tuple[bytes, int, bool]] = Bounded()
-        """Value, character set, technical → what stays, how many words went, whether a word stays."""
+    def __init__(self, own: frozenset[str]) -> None:
+        self.own = OwnWords(own)
+        self.texts: Bounded[tuple[bytes, Charset, bool], tuple[bytes, tuple[WentWord, ...], bool]] = Bounded()
+        """Value, character set, technical → what stays, which words went, whether a word stays."""
         self.codes: Bounded[tuple[object, ...], list[Element] | None] = Bounded()
         """Content of a code item and its character set → the cleaned item; None where it may stay as it is."""
         self.strings: Bounded[bytes, bool] = Bounded()
@@ -62,4 +65,4 @@ class CaseMemory:
     def judged(self, own: frozenset[str]) -> Judged:
         """Return the judgements under these own words."""
         found = self._judged.get(own)
-        return self._judged.keep(own, Judged()) if found is None else found
+        return self._judged.keep(own, Judged(own)) if found is None else found

@@ -209,6 +209,22 @@ class Dropped:
     detail: str
 
 
+MOST_REMOVED = 200
+"""Words of one instance whose places are told one by one; the notes count all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedText:
+    """One word, or piece of text, that was taken out of a header: where it stood and why, never what it said."""
+
+    place: str
+    """Attribute with its sequences and items counted from 0, for example "(0040,A730)[2].(0040,A160)"."""
+    word: int
+    """Number of the word in the value, counted from 0."""
+    reason: str
+    """One of ``deidentify.text.Reason``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What was done to the header: counts by action code and the options executed, never values."""
@@ -220,7 +236,9 @@ class Report:
     options: tuple[str, ...]
     """Code values of CID 7050 that were really executed, for example "113100"."""
     notes: tuple[str, ...] = ()
-    """What a reviewer should know, by tag and path, for example "(0008,103E): 2 words removed"."""
+    """What a reviewer should know, by tag and path, for example "(0008,103E): words removed (2)"."""
+    removed_text: tuple[RemovedText, ...] = ()
+    """The words that were taken out, one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from deidentify.dataset import Element, ReceivedInstance
 from deidentify.identity import CHARSET_TAG
 from deidentify.results import IdentifierHashes
 from deidentify.spellings import IDEOGRAPHS, number_form, shortened, spellings
-from deidentify.text import prose, vocabulary
+from deidentify.vocabulary import prose, vocabulary
 
 DIGEST_BYTES = 16
 MOST_HASHES = 1_000

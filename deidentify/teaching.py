@@ -16,8 +16,9 @@ from deidentify.errors import ResidualIdentifierError
 from deidentify.identity import IdentifiedTokens
 from deidentify.manifest import Manifest, TeachingInformation, Topic
 from deidentify.results import TeachingText
-from deidentify.text import clean_text, folded, prose, words_of
+from deidentify.text import clean_text
 from deidentify.verify import Search
+from deidentify.vocabulary import folded, words_of
 
 TITLE_LONGEST = 120
 PRESENTATION_LONGEST = 2000
@@ -222,7 +223,7 @@ class _Gate:
             masked = pattern.sub(" ", masked)
         masked = _NUMBERS.sub(lambda match: match.group() if _is_measure(match.group()) else " ", masked)
         masked = _OLD_AGE.sub(" ", masked)
-        cleaned, _ = clean_text(masked, self._own, known=prose())
+        cleaned, _ = clean_text(masked, self._own)
         cleaned = cleaned.replace("\r\n", "\n").strip()
         left = _count(cleaned)
         # Bare numbers and a few words of many say nothing, and what the last search finds is not argued about.

@@ -1,157 +1,352 @@
-"""Free text: words of a closed vocabulary stay, everything else goes (PS3.15 §E.3.5 Clean Descriptors).
+"""Free text: words that name no person stay, everything else goes (PS3.15 §E.3.5 Clean Descriptors).
 
 Nothing in here decides by guessing what is a name: a word stays only when it is known to name no person, and goes even
-then when it is part of this patient's own name or IDs.
+then when it is one of this patient's identifiers, or stands where a name stands. What went is told by its position.
 """
 
 import re
 import unicodedata
+from bisect import bisect_left
+from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
-_SPLIT = re.compile(r"[^\W_]+(?:[*+]|/o(?!\w))?", re.UNICODE)
-_UNITS = (
-    "mm|cm|m|ml|s|sec|ms|min|hz|khz|mhz|kv|kvp|ma|mas|kev|gy|mgy|mbq|hu|mg|g|kg|d|x|ch|t|w|y|deg|fps|nm|um|b|e|p"
-    "|th|st|nd|rd"
-)
-_NUMBER = re.compile(rf"\d{{1,4}}(?:{_UNITS})?|[txbfhivlcspngmk]\d{{1,4}}[fshrt]?", re.ASCII)
-_TECHNICAL = re.compile(r"(?=\D*\d)(?!.*\d{5})[a-z0-9*]{1,12}", re.ASCII)
-_YEAR = re.compile(r"(?:1[89]|20|21)\d\d", re.ASCII)
+from deidentify.own_words import NOBODY, OwnWords
+from deidentify.text_shapes import Reason, spans
+from deidentify.vocabulary import folded, is_known_word, names_too, phrases, titles
 
-# Three numbers like a date or a time, a long run of digits, a telephone number, an address in a mail or on the web.
-_PATTERN = re.compile(
-    r"\d{1,4}\s?[./\-:]\s?\d{1,2}\s?[./\-:]\s?\d{1,4}(?![.\d])|\d[\d\s()/.-]{6,}\d|\S+@\S+|\b(?:https?|www)\S+|\d{1,2}\.\d{1,2}\.\d{2,4}",
-    re.ASCII,
-)
+__all__ = ["Reason", "Removal", "WentWord", "clean_text", "clean_values", "removals", "without"]
 
-# Dates with other separators, and who is named by a title.
-_ODD_DATE = re.compile(r"(?<![^\W_])\d{1,4}_\d{1,2}_\d{1,4}(?![^\W_])", re.ASCII)
-_TITLED = re.compile(
-    r"\b(?:(?:[Dd]r|[Pp]rof|PROF|[Mm]rs|MRS|Mr|Ms|[Mm]iss|[Hh]errn?|[Ff]rau|[Mm]me|[Dd]octor|[Pp]rofessor)\b[.\s^]*)+"
-    r"(?:[^\W\d_][.]\s*)*[^\W\d_][\w'-]*",
-)
+WentWord = tuple[int, str]
+"""Number of a word in a value, counted from 0, and the reason why it went."""
 
+_WORD = re.compile(r"[^\W_]+(?:[*+]|/o(?!\w))?")
+_RUN = re.compile(r"[^\W\d_]+|\d+")
 # What is neither a word nor punctuation: bytes that the character set does not explain, or that switch it.
 _STRANGE = re.compile(
-    r"[^\x20-\x7e\t\n\r\f\u00b0-\u00b3\u00b7\u00d7\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2264\u2265]"
+    r"[^\x20-\x7e\t\n\r\f\u00b0-\u00b3\u00b5\u00b7\u00ba\u00aa\u00d7\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2264\u2265\w]"
 )
-_RUN = re.compile(r"[^\W\d_]+|\d+")
-_LONGEST_CODE_LETTERS = 4
-"""Letters in a row of a technical code such as Br40f or tfl3d1; a name with a number behind it has more."""
-_LONG_CODE_LETTERS = frozenset(("epfid", "isoft", "bedge"))
-
-# Software versions look like telephone numbers, so technical text is only searched for dates.
-_DATE_PATTERN = re.compile(r"\b\d{1,2}[./-]\d{1,2}[./-]\d{4}\b|\b\d{4}-\d{2}-\d{2}\b|\S+@\S+", re.ASCII)
-
-
-def folded(text: str) -> str:
-    """Return the text as it is compared: no case, no accents, compatibility forms resolved."""
-    if text.isascii():
-        return text.casefold()
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return "".join(character for character in plain if not unicodedata.combining(character))
+_MOST_JOINED = 4
+"""Words beside each other that may be one word, taken apart."""
+_SIDES = frozenset("lr")
+_ACCENTED = frozenset("\u00e0\u00e8\u00e9\u00f3")
+"""Words of one letter with an accent."""
+_DIGITS_OF_A_TOWN = 4
+_IN_PHRASE = re.compile(r"[ _'\u2019-]{1,2}|\. ?")
+_IN_NAME = re.compile(r"[ .:\t\u2019'^-]{1,4}")
+_NEAR = re.compile(r"[ .,^='\u2019\t-]{1,3}")
+_AFTER_INITIAL = re.compile(r"\.[ -]?")
+_OF_ONE_NAME = re.compile(r"[ ]?[,^=-][ ]?")
 
 
-@cache
-def vocabulary() -> frozenset[str]:
-    """Return the words that name no person, folded."""
-    return words_in("vocabulary.txt")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """One piece of text that goes: from ``start`` to ``end``, and the number of its first word, from 0."""
+
+    start: int
+    end: int
+    word: int
+    reason: Reason
 
 
-@cache
-def prose() -> frozenset[str]:
-    """Return the words that running text may have beside the vocabulary, folded."""
-    return words_in("prose.txt")
+@dataclass(slots=True)
+class _Token:
+    start: int
+    end: int
+    word: str
+    """Folded; empty for a piece that a pattern took."""
+    written: str
+    reason: Reason | None = None
+    is_phrase: bool = False
+
+    @property
+    def is_name(self) -> bool:
+        """Tell whether it went and may be a name."""
+        if self.reason in {Reason.UNKNOWN, Reason.OWN}:
+            return len(self.word) > 1 and self.word.isalpha()
+        return self.reason is Reason.NAME
 
 
-def words_in(table: str) -> frozenset[str]:
-    """Return the words of a table, folded; lines that begin with # are remarks."""
-    text = files("deidentify.tables").joinpath(table).read_text(encoding="utf-8")
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    words: set[str] = set()
-    for line in lines:
-        for word in line.split():
-            words.add(folded(word))
-            words.update(folded(part) for part in re.split(r"[-/_]", word) if len(part) > 1 and not part.isdigit())
-    return frozenset(words)
-
-
-def words_of(text: str) -> list[str]:
-    """Return the folded words of a text."""
-    return [match.group() for match in _SPLIT.finditer(folded(text))]
-
-
-def is_known_word(word: str, *, technical: bool = False) -> bool:
-    """Tell whether a folded word names no person: in the vocabulary, or a short number or technical code."""
-    known = vocabulary()
-    bare = word.rstrip("*+")
-    if word in known or bare in known:
-        return True
-    if _YEAR.fullmatch(bare):
-        return False
-    if _NUMBER.fullmatch(bare):
-        return True
-    if technical and _TECHNICAL.fullmatch(word):
-        return is_code_like(word)
-    return len(bare) > 4 and bare.endswith("s") and bare[:-1] in known  # noqa: PLR2004 - plural of a known word
-
-
-def is_code_like(text: str) -> bool:
-    """Tell whether a text has no letters in a row that could be a name."""
-    return all(
-        run.isdigit() or len(run) <= _LONGEST_CODE_LETTERS or run in vocabulary() or run in _LONG_CODE_LETTERS
-        for run in _RUN.findall(folded(text))
-    )
-
-
-def _is_own(word: str, own: frozenset[str]) -> bool:
-    """Tell whether a word, or its letters or digits alone, are this patient's ("Lee57")."""
-    return word in own or word.rstrip("*+") in own or not own.isdisjoint(_RUN.findall(word))
-
-
-def clean_text(
-    text: str, own: frozenset[str], *, technical: bool = False, known: frozenset[str] = frozenset()
-) -> tuple[str, int]:
-    """Return the text with only its safe words, and how many words went.
+def removals(
+    text: str, own: OwnWords | frozenset[str], *, technical: bool = False, known: frozenset[str] = frozenset()
+) -> list[Removal]:
+    """Return the pieces of a text that go, in order; nothing of a DICOM instance is needed.
 
     Parameters
     ----------
     text
         Decoded value, without padding.
     own
-        Folded words of this patient's own identifiers; they go whatever the vocabulary says.
+        This patient's own identifiers; they go whatever the vocabulary says.
     technical
         Whether short codes with digits, such as kernel or coil names, may stay.
     known
         Folded words that may stay beside those of the vocabulary.
     """
-    removed = 0
-    masked, hits = (_DATE_PATTERN if technical else _PATTERN).subn(" ", text)
-    removed += hits
-    for pattern in (_ODD_DATE, _TITLED):
-        masked, hits = pattern.subn(" ", masked)
-        removed += hits
-    result: list[str] = []
-    last = 0
-    for match in re.finditer(r"[^\W_]+(?:[*+]|/o(?!\w))?", masked):
-        between, hits = _STRANGE.subn(" ", masked[last : match.start()])
-        removed += hits
-        result.append(between)
-        last = match.end()
-        word = folded(match.group())
-        # One letter with an accent is what bytes of another character set look like.
-        is_letter = len(match.group()) > 1 or match.group().isascii()
-        is_known = word in known or is_known_word(word, technical=technical)
-        if is_letter and is_known and not _is_own(word, own):
-            result.append(match.group())
-        else:
-            removed += 1
-    between, hits = _STRANGE.subn(" ", masked[last:])
-    removed += hits
-    result.append(between)
+    own = own if isinstance(own, OwnWords) else OwnWords(own)
+    plain = _plain(text)
+    taken = _merged(list(spans(plain, technical=technical)))
+    tokens = _tokens(plain, taken)
+    _judge_words(tokens, plain, own, known, technical=technical)
+    _judge_neighbours(plain, tokens, own, technical=technical)
+    found = [(token.start, token.end, token.reason) for token in tokens if token.reason is not None]
+    if _STRANGE.search(plain):
+        found += [
+            (*match.span(), Reason.CHARACTER) for match in _STRANGE.finditer(plain) if not _is_in(match.start(), found)
+        ]
+        found.sort()
+    if not found:
+        return []
+    starts = [match.start() for match in _WORD.finditer(plain)]
+    return [Removal(start=start, end=end, word=bisect_left(starts, start), reason=why) for start, end, why in found]
+
+
+def clean_text(
+    text: str,
+    own: OwnWords | frozenset[str] = NOBODY,
+    *,
+    technical: bool = False,
+    known: frozenset[str] = frozenset(),
+) -> tuple[str, int]:
+    """Return the text with only its safe words, and how many pieces went; parameters as for ``removals``."""
+    found = removals(text, own, technical=technical, known=known)
+    return without(text, found), len(found)
+
+
+def clean_values(text: str, own: OwnWords, *, technical: bool = False) -> tuple[str, tuple[WentWord, ...]]:
+    """Return a text of one or more values, cleaned, and which of its words went."""
+    written, went, words = [], [], 0
+    for piece in text.split("\\"):
+        found = removals(piece, own, technical=technical)
+        went += [(words + one.word, str(one.reason)) for one in found]
+        written.append(without(piece, found))
+        words += sum(1 for _ in _WORD.finditer(piece))
+    return "\\".join(written), tuple(went)
+
+
+def without(text: str, removed: list[Removal]) -> str:
+    """Return a text without its removals, and without the punctuation that stood around them."""
     if not removed:
-        return text, 0
-    return _tidied("".join(result)), removed
+        return text
+    pieces: list[str] = []
+    last = 0
+    for one in removed:
+        pieces.append(text[last : one.start])
+        if one.reason is not Reason.UNKNOWN and one.reason is not Reason.OWN:
+            pieces.append(" ")
+        last = max(last, one.end)
+    return _tidied("".join((*pieces, text[last:])))
+
+
+@cache
+def _spaces() -> dict[int, str]:
+    """Return what digits, dashes and spaces of other kinds stand for, character by character."""
+    found = {ord(one): "-" for one in "\u2010\u2011\u2012\u2212\ufe63\uff0d"}
+    found |= {ord(one): " " for one in "\u00a0\u2007\u2009\u202f\u3000"}
+    return found | {0xFF0E: ".", 0xFF0F: "/", 0xFF20: "@", 0xFF1A: ":", 0x2044: "/", 0xFF3E: "^"}
+
+
+def _plain(text: str) -> str:
+    """Return a text of the same length with plain digits, dashes and spaces."""
+    if text.isascii():
+        return text
+    digits = (str(unicodedata.digit(one, one)) if one.isdigit() and not one.isascii() else one for one in text)
+    return "".join(digits).translate(_spaces())
+
+
+def _is_in(position: int, pieces: list[tuple[int, int, Reason]]) -> bool:
+    return any(start <= position < end for start, end, _ in pieces)
+
+
+def _merged(pieces: list[tuple[int, int, Reason]]) -> list[tuple[int, int, Reason]]:
+    """Return pieces in order, those that lie in each other as one."""
+    merged: list[tuple[int, int, Reason]] = []
+    for start, end, reason in sorted(pieces, key=lambda piece: (piece[0], -piece[1])):
+        if merged and start < merged[-1][1]:
+            first, last, why = merged[-1]
+            merged[-1] = (first, max(last, end), why)
+        else:
+            merged.append((start, end, reason))
+    return merged
+
+
+def _tokens(plain: str, taken: list[tuple[int, int, Reason]]) -> list[_Token]:
+    """Return the words of a text and the pieces that patterns took, in order; a word that one begins in goes whole."""
+    tokens: list[_Token] = []
+    waiting = iter(taken)
+    piece = next(waiting, None)
+    for match in _WORD.finditer(plain):
+        start, end = match.span()
+        while piece is not None and piece[1] <= start:
+            tokens.append(_Token(piece[0], piece[1], "", "", piece[2]))
+            piece = next(waiting, None)
+        if piece is None or end <= piece[0]:
+            written = match.group()
+            tokens.append(_Token(start, end, folded(written), written))
+        else:
+            piece = (min(start, piece[0]), max(end, piece[1]), piece[2])
+    if piece is not None:
+        tokens.append(_Token(piece[0], piece[1], "", "", piece[2]))
+    return tokens
+
+
+def _judge_words(tokens: list[_Token], plain: str, own: OwnWords, known: frozenset[str], *, technical: bool) -> None:
+    """Decide each word by itself, and the words of phrases together."""
+    ways, inside = phrases(), 0
+    for at, token in enumerate(tokens):
+        word = token.word
+        if not word:
+            continue
+        if word in ways:
+            inside = max(inside, at + _phrase_at(tokens, at, plain, ways[word]))
+        token.is_phrase = at < inside
+        bare = word.rstrip("*+")
+        if own.names(bare) or (not bare.isalpha() and any(own.names(run) for run in _RUN.findall(word))):
+            token.reason = Reason.OWN
+        elif token.is_phrase or (word in known and _is_letter(token)):
+            continue
+        elif not _is_letter(token) or not is_known_word(word, technical=technical):
+            token.reason = Reason.OWN if own.names(bare, misspelled=True) else Reason.UNKNOWN
+        elif word in names_too() and own.names(word, misspelled=True):
+            token.reason = Reason.OWN
+
+
+def _is_letter(token: _Token) -> bool:
+    """Tell a word from one letter with an accent, which is what bytes of another character set look like."""
+    return len(token.written) > 1 or token.written.isascii() or token.written in _ACCENTED
+
+
+def _phrase_at(tokens: list[_Token], at: int, plain: str, ways: frozenset[tuple[str, ...]]) -> int:
+    """Return how many words of the longest phrase stand here."""
+    longest = 0
+    for way in ways:
+        end = at + len(way)
+        if (
+            longest < len(way)
+            and end <= len(tokens)
+            and all(token.word == word for token, word in zip(tokens[at:end], way, strict=True))
+            and all(_IN_PHRASE.fullmatch(plain, tokens[one].end, tokens[one + 1].start) for one in range(at, end - 1))
+        ):
+            longest = len(way)
+    return longest
+
+
+def _judge_neighbours(plain: str, tokens: list[_Token], own: OwnWords, *, technical: bool) -> None:
+    """Take what stands where a name stands: behind titles, beside names and initials, or taken apart."""
+    words = [token.word for token in tokens]
+    if any(own.begins(word) for word in words):
+        _join(tokens, own)
+    if technical:
+        return
+    if not titles().isdisjoint(words):
+        for at, token in enumerate(tokens):
+            if token.word in titles():
+                _judge_titled(plain, tokens, at)
+    ambiguous = names_too()
+    is_open = any(len(word) == 1 or word in ambiguous or word.isdigit() for word in words)
+    while is_open:
+        went = [_judge_neighbour(plain, tokens, at) for at in range(len(tokens))]
+        is_open = any(went)
+
+
+def _join(tokens: list[_Token], own: OwnWords) -> None:
+    """Take words that are one of the patient's words in pieces."""
+    for at, token in enumerate(tokens):
+        joined = token.word
+        if not joined or not own.begins(joined):
+            continue
+        for end in range(at + 1, min(at + _MOST_JOINED, len(tokens))):
+            if not tokens[end].word:
+                break
+            joined += tokens[end].word
+            if own.names(joined):
+                for one in tokens[at : end + 1]:
+                    one.reason = Reason.OWN
+
+
+def _judge_titled(plain: str, tokens: list[_Token], at: int) -> None:
+    """Take who is named behind a title."""
+    title = tokens[at]
+    has_dot = plain[title.end : title.end + 1] == "."
+    if len(title.word) == 1 and not has_dot:
+        return
+    last = at
+    for next_at in range(at + 1, len(tokens)):
+        one = tokens[next_at]
+        gap = plain[tokens[next_at - 1].end : one.start]
+        if not _IN_NAME.fullmatch(gap) or (one.word and not one.word.isalpha()):
+            break
+        if one.word in titles() or one.word in titles("degree") or one.word in titles("particle") or len(one.word) == 1:
+            has_dot = has_dot or (one.word in titles() and plain[one.end : one.end + 1] == ".")
+            continue
+        if _is_titled(title, one, has_dot=has_dot):
+            last = next_at
+        break
+    if last > at:
+        for one in tokens[at + (title.word in titles("label")) : last + 1]:
+            one.reason = one.reason or Reason.NAME
+
+
+def _is_titled(title: _Token, one: _Token, *, has_dot: bool) -> bool:
+    """Tell whether a word behind a title looks like a name."""
+    if one.word in titles("glue"):
+        return False
+    if title.word in titles("strong"):
+        return not one.is_phrase
+    if one.reason is not None:
+        return one.is_name
+    if title.word in titles("label"):
+        return one.word in names_too(always=True)
+    if has_dot and not one.is_phrase:
+        return True
+    return one.word in names_too(always=True) or (
+        title.written.istitle() and one.written.istitle() and len(title.word) > 1
+    )
+
+
+def _judge_neighbour(plain: str, tokens: list[_Token], at: int) -> bool:
+    """Tell whether a word goes for what stands beside it, and take it."""
+    one = tokens[at]
+    if one.reason is not None or not one.word or one.is_phrase:
+        return False
+    if len(one.word) == 1 and one.word.isalpha():
+        goes = _is_initial(plain, tokens, at)
+    elif one.word.isdigit():
+        goes = len(one.word) == _DIGITS_OF_A_TOWN and at + 1 < len(tokens) and tokens[at + 1].is_name
+    elif one.word in names_too():
+        goes = _is_beside_a_name(plain, tokens, at, is_plain=one.word in names_too(always=True))
+    else:
+        return False
+    if goes:
+        one.reason = Reason.NAME
+    return goes
+
+
+def _is_initial(plain: str, tokens: list[_Token], at: int) -> bool:
+    """Tell whether one letter, but for the sides, stands beside a name."""
+    one = tokens[at]
+    if one.word in _SIDES and plain[one.end : one.end + 1] != ".":
+        return False
+    return any(other.is_name and _NEAR.fullmatch(plain, *gap) for other, gap in _beside(tokens, at))
+
+
+def _is_beside_a_name(plain: str, tokens: list[_Token], at: int, *, is_plain: bool) -> bool:
+    """Tell whether a word that is also a name stands beside one; a part of the body needs more than a space."""
+    before = tokens[at - 1] if at else tokens[at]
+    is_initial = len(before.word) == 1 and before.word.isalpha() and (is_plain or before.word not in _SIDES)
+    if is_initial and _AFTER_INITIAL.fullmatch(plain, before.end, tokens[at].start):
+        return True
+    pattern = _NEAR if is_plain else _OF_ONE_NAME
+    return any(other.is_name and pattern.fullmatch(plain, *gap) for other, gap in _beside(tokens, at))
+
+
+def _beside(tokens: list[_Token], at: int) -> list[tuple[_Token, tuple[int, int]]]:
+    """Return the neighbours of a word, each with the gap between."""
+    found = []
+    if at > 0:
+        found.append((tokens[at - 1], (tokens[at - 1].end, tokens[at].start)))
+    if at + 1 < len(tokens):
+        found.append((tokens[at + 1], (tokens[at].end, tokens[at + 1].start)))
+    return found
 
 
 def _tidied(text: str) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from deidentify.results import TextFinding, TextReason
-from deidentify.text import folded, prose, vocabulary
+from deidentify.vocabulary import folded, prose, vocabulary
 
 _EDGE = r"(?<![^\W_])(?<!\d[.,])"
 _END = r"(?![^\W_])"

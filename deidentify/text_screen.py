@@ -13,8 +13,8 @@ from itertools import pairwise
 from deidentify.results import KnownIdentifiers, TextFinding, TextReason
 from deidentify.screen_tokens import LONGEST_WORD, SHORTEST_NUMBER, CaseHash, is_number, near_forms
 from deidentify.spellings import IDEOGRAPHS, days, number_form, spellings
-from deidentify.text import is_known_word, prose, words_in
 from deidentify.text_patterns import found_by_pattern
+from deidentify.vocabulary import is_known_word, prose, words_in
 
 LONGEST_TEXT = 100_000
 """Characters; the fields of a case are shorter."""

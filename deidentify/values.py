@@ -15,7 +15,9 @@ from deidentify.identity import IdentifiedTokens, is_structural
 from deidentify.memory import LONGEST, CaseMemory
 from deidentify.private import is_private_creator
 from deidentify.pseudonyms import age_band, banded_age_string, is_time, shifted_date, shifted_datetime
-from deidentify.text import clean_text, vocabulary, words_of
+from deidentify.results import MOST_REMOVED, RemovedText
+from deidentify.text import WentWord, clean_text, clean_values
+from deidentify.vocabulary import vocabulary, words_of
 
 _TYPED_CODES = frozenset((0x00700080,))
 """Content Label: a code string by its VR, but people type it."""
@@ -37,6 +39,7 @@ class Values:
         self.counts: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.written_dates: set[str] = set()
+        self.removed_text: list[RemovedText] = []
         self.identified_patient_id = ""
         self.identified_ages = ("", "", "")
         self.has_by_reference = False
@@ -46,10 +49,11 @@ class Values:
         self._decisions, self._profile = decisions, decisions.profile
         self._keeps_private = "retain_safe_private" in decisions.profile.options
         self._memory, self._scope = memory, memory.scope
-        self._own = identified.own_words
         self._own_unknown = identified.own_words - vocabulary()
         self._judged = memory.judged(identified.own_words)
+        self._own = identified.own_words
         self._days = memory.scope.shift_days
+        self._items: list[int] = []
         self._charset = DEFAULT
         self._vrs = vr_table()
 
@@ -306,15 +310,24 @@ class Values:
         written, removed, has_words = judged if judged is not None else self._judge(key)
         if not removed:
             return element if element.vr in TEXT_VRS else self._rewritten(element, element.value)
-        self.notes[f"{tag_text(element.tag)}: words removed"] += removed
+        self.notes[f"{tag_text(element.tag)}: words removed"] += len(removed)
+        self._note_removed(element.tag, path, removed)
         return self._rewritten(element, written) if has_words else self.deny(element, path)
 
-    def _judge(self, key: tuple[bytes, Charset, bool]) -> tuple[bytes, int, bool]:
+    def _note_removed(self, tag: int, path: Path, removed: tuple[WentWord, ...]) -> None:
+        """Remember where words went, for the reviewer; the first of very many."""
+        room = MOST_REMOVED - len(self.removed_text)
+        if room <= 0:
+            return
+        place = "".join(
+            f"{tag_text(outer)}[{item}]." for outer, item in zip(path, self._items, strict=False)
+        ) + tag_text(tag)
+        self.removed_text += [RemovedText(place=place, word=word, reason=reason) for word, reason in removed[:room]]
+
+    def _judge(self, key: tuple[bytes, Charset, bool]) -> tuple[bytes, tuple[WentWord, ...], bool]:
         value, charset, technical = key
-        text = charset.decode(value).rstrip(" \0")
-        pieces = [clean_text(piece, self._own, technical=technical) for piece in text.split("\\")] if text else []
-        written = "\\".join(piece for piece, _ in pieces)
-        judged = charset.encode(written), sum(count for _, count in pieces), bool(words_of(written))
+        written, removed = clean_values(charset.decode(value).rstrip(" \0"), self._judged.own, technical=technical)
+        judged = charset.encode(written), removed, bool(words_of(written))
         return self._judged.texts.keep(key, judged) if len(value) <= LONGEST else judged
 
 

@@ -20,7 +20,7 @@ from deidentify.identity import CHARSET_TAG, IdentifiedTokens, is_structural
 from deidentify.memory import LONGEST, Bounded, CaseMemory
 from deidentify.parser import read_instance
 from deidentify.tables import method_codes
-from deidentify.text import folded, is_known_word, vocabulary, words_of
+from deidentify.vocabulary import folded, is_known_word, phrase_words, vocabulary, words_of
 
 _LONG = 5
 _LONG_NUMBER = re.compile(rb"[0-9]{7}")
@@ -232,7 +232,7 @@ def _inside_harmless(plain: str, match: re.Match[str]) -> bool:
     word = plain[start:stop]
     if match.group().isdigit():
         return word != match.group() and word.isdigit()
-    return word in _harmless() or is_known_word(word)
+    return word in _harmless() or word in phrase_words() or is_known_word(word)
 
 
 def _alternation(words: frozenset[str]) -> re.Pattern[str] | None:

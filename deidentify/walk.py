@@ -87,12 +87,15 @@ class Walk(Values):
         inner = (*path, element.tag)
         items: list[list[Element]] = []
         is_same = True
+        self._items.append(0)
         for item in element.items:
             written = self._item(item, element.tag, inner)
+            self._items[-1] += 1
             if written is not item:
                 is_same = False
             if written is not None:
                 items.append(written)
+        self._items.pop()
         if is_same:
             return element
         if not items and element.items and self._type(element.tag, path) not in {"1", "2"}:

@@ -123,6 +123,7 @@ class Filing(Shells):
                 "actions": [list(action) for action in instance.report.actions],
                 "options": list(instance.report.options),
                 "notes": list(instance.report.notes),
+                "removed_text": [[one.place, one.word, one.reason] for one in instance.report.removed_text],
             },
             blob_key=blob_key,
             sha256=instance.sha256,

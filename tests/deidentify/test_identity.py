@@ -6,7 +6,7 @@ import pytest
 
 from deidentify.identity import identified_tokens
 from deidentify.parser import read_instance
-from deidentify.text import words_of
+from deidentify.vocabulary import words_of
 from tests.builders import ct_instance, write_part10
 from tests.deidentify.support import deidentified
 

@@ -1,6 +1,7 @@
 import pytest
 
-from deidentify.text import clean_text, vocabulary
+from deidentify.text import clean_text
+from deidentify.vocabulary import vocabulary
 
 NOBODY = frozenset()
 

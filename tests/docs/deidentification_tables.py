@@ -21,7 +21,8 @@ from deidentify.pseudonyms import age_band, banded_age_string
 from deidentify.results import Dropped, DropReason, HoldReason
 from deidentify.structured import content_action
 from deidentify.tables import OPTION_COLUMNS, _load, attribute_rows, iod_types, method_codes
-from deidentify.text import clean_text, folded, vocabulary, words_of
+from deidentify.text import clean_text
+from deidentify.vocabulary import folded, vocabulary, words_of
 from scp.contexts import is_storage
 from tests.builders import code, ct_instance, write_part10
 from tests.deidentify.support import deidentified, profile
