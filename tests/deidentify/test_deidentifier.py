@@ -140,7 +140,7 @@ def test_descriptions_lose_unknown_words_with_a_note_that_does_not_name_them():
     assert way.dataset.SeriesDescription == "CT Abdomen portal"
     assert "(0008,103E): words removed (2)" in way.instance.report.notes
     assert [(one.place, one.word, one.reason) for one in way.instance.report.removed_text] == [
-        ("(0008,103E)", 2, "unknown"),
+        ("(0008,103E)", 2, "own"),
         ("(0008,103E)", 3, "number"),
     ]
     assert "Zimmer" not in repr(way.instance)
