@@ -78,6 +78,7 @@ def main() -> None:
     casebridge receipts what became of each study, and whether all of it is there
     casebridge peers    who may send, and who was turned away
     casebridge deidentify IN OUT   folders on disk, without a server
+    casebridge find-patient   one patient's cases, to withdraw or erase them
     """  # noqa: D301 - click wants the character itself, to keep the lines apart
 
 
@@ -280,6 +281,25 @@ def remove_peer(group_config: Path | None, /, config_file: Path | None, rule_id:
     from bridge.peers_command import remove  # noqa: PLC0415
 
     sys.exit(remove(read_settings(config_file or group_config), rule_id))
+
+
+@main.command("find-patient")
+@config_option
+@click.option("--study", "by_study", is_flag=True, help="Standard input is a Study Instance UID.")
+@click.option("--withdraw", is_flag=True, help="Make drafts again of the cases that others can see.")
+@click.option("--erase", is_flag=True, help="Erase the cases with their images, and the originals that are there.")
+@click.option("--all-issuers", is_flag=True, help="Also where several issuers use the number: maybe several people.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do it.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def find_patient(config_file: Path | None, **choice: Any) -> None:
+    """Show the cases of the patient whose ID is written to standard input; a second line may name its issuer.
+
+    An ID on the command line would stand in the list of processes and in the history of the shell. The audit log keeps
+    who asked and how much was found. The exit status is 3 where nothing was.
+    """
+    from bridge.find_patient import find_patient as run  # noqa: PLC0415
+
+    sys.exit(run(read_settings(config_file), **choice))
 
 
 @main.group()

@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.keys import KEY_MARK, SPOOL_RECORD, Keys, SecretError, check_folder, create_secret, load_keys
@@ -26,6 +27,10 @@ def prepare_folders(settings: Settings) -> None:
     """Create what a first start needs on disk: data folder, secret, spool."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     ensure_secret(settings)
+    if not (settings.spool_dir / KEY_MARK).exists() and _has_tables(settings):
+        # A database that came back from its backup knows its secret; a new spool would be marked with any.
+        with open_database(settings) as database:
+            check_secret(settings, database)
     open_spool(settings).prepare()
 
 
@@ -35,15 +40,37 @@ def ensure_secret(settings: Settings) -> None:
     Raises
     ------
     SecretError
-        When this is none: a secret of its own would give every patient in it a second identity.
+        When it may be none: a secret of its own would give every patient in it a second identity.
     """
+    if settings.secret_file.exists():
+        return
     used = (settings.data_dir / SPOOL_RECORD, settings.spool_dir / KEY_MARK)
-    if not settings.secret_file.exists() and any(path.exists() for path in used):
+    if any(path.exists() for path in used) or _has_tables(settings):
         raise SecretError(
-            f"the secret file {settings.secret_file} is missing, but {settings.spool_dir} was in use; restore the file "
-            "from its backup, or copy it from another host of this installation"
+            f"the secret file {settings.secret_file} is missing, but this installation was in use; restore the file "
+            "from its backup, or copy it from another host"
         )
     create_secret(settings.secret_file)
+
+
+def _has_tables(settings: Settings) -> bool:
+    """Say whether a database was in use; a new one on this machine has no file, and nothing is imported to ask it."""
+    prefix = "sqlite:///"
+    if settings.database_url.startswith(prefix) and not Path(settings.database_url.removeprefix(prefix)).exists():
+        return False
+    from cases.errors import StoreUnavailableError  # noqa: PLC0415
+    from cases.store import Database  # noqa: PLC0415
+
+    database = Database.open(settings.database_url)
+    try:
+        return database.is_in_use()
+    except StoreUnavailableError:
+        raise SecretError(
+            "the database cannot be asked whether this installation is new, and which secret it knows; start the "
+            "database, and look at CASEBRIDGE_DATABASE_URL"
+        ) from None
+    finally:
+        database.close()
 
 
 def prepare(settings: Settings) -> str | None:

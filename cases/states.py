@@ -30,6 +30,10 @@ class Action(StrEnum):
     CLAIM = "claim"
     """A contributor takes a draft from the inbox."""
     REMOVE = "remove"
+    WITHDRAW = "withdraw"
+    """A case that others may see becomes a draft again, since its patient wants it."""
+    ERASE = "erase"
+    """A case goes with all that it holds, since its patient wants it."""
 
 
 class Actor(StrEnum):
@@ -41,6 +45,8 @@ class Actor(StrEnum):
     """Any user who may own cases."""
     EDITOR = "editor"
     """An editor or administrator."""
+    PRIVACY_OFFICER = "privacy officer"
+    """Whoever acts for a patient, with ``casebridge find-patient``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,7 @@ LEAVING: tuple[Guard, ...] = (is_not_on_hold,)
 """Guards of every transition that shows a case to others: submission and publication begin with them."""
 
 _SYSTEM = frozenset({Actor.SYSTEM})
+_PRIVACY_OFFICER = frozenset({Actor.PRIVACY_OFFICER})
 _OWNER_OR_EDITOR = frozenset({Actor.OWNER, Actor.EDITOR})
 
 TRANSITIONS: tuple[Transition, ...] = (
@@ -125,6 +132,16 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     Transition(action=Action.REMOVE, source=CaseStatus.DRAFT, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
     Transition(action=Action.REMOVE, source=CaseStatus.WAITING, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
+    # The owner's limit does not count: a patient does not wait for a place.
+    *(
+        Transition(action=Action.WITHDRAW, source=source, target=CaseStatus.DRAFT, actors=_PRIVACY_OFFICER)
+        for source in (CaseStatus.PENDING_REVIEW, CaseStatus.PUBLISHED)
+    ),
+    # Of a removed case too: its tombstone still tells whose it was.
+    *(
+        Transition(action=Action.ERASE, source=source, target=CaseStatus.REMOVED, actors=_PRIVACY_OFFICER)
+        for source in CaseStatus
+    ),
 )
 
 
@@ -175,6 +192,11 @@ def may_see(user: User, owner_id: str | None, status: CaseStatus) -> bool:
     if status == CaseStatus.REMOVED:
         return False
     return owner_id == user.id or (owner_id is None and status == CaseStatus.DRAFT)
+
+
+def is_shown_to_others(status: CaseStatus) -> bool:
+    """Return whether a case in this state left its owner's hands."""
+    return status in {CaseStatus.PENDING_REVIEW, CaseStatus.PUBLISHED}
 
 
 def check_editable(user: User, owner_id: str | None, status: CaseStatus) -> None:

@@ -11,6 +11,7 @@ from cases.store.intake import Intake
 from cases.store.leases import Leases
 from cases.store.manifests import Manifests
 from cases.store.originals import Originals
+from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
@@ -28,6 +29,7 @@ __all__ = [
     "Leases",
     "Manifests",
     "Originals",
+    "Patients",
     "PeerBooks",
     "PeerRules",
     "Peers",

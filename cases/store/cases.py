@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from cases import states
@@ -21,8 +21,6 @@ from cases.model import (
     CaseScope,
     CaseStatus,
     CaseSummary,
-    HoldState,
-    InstanceOutcome,
     Page,
     StudyChange,
     User,
@@ -30,16 +28,13 @@ from cases.model import (
 from cases.store import views
 from cases.store.accounts import draft_count, lock_user
 from cases.store.clock import now as clock_now
-from cases.store.filing import Filing
+from cases.store.emptying import Emptying
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
-    CaseSeriesRow,
     CaseStudyRow,
-    HoldRow,
-    ReceivedInstanceRow,
     UserRow,
 )
 from cases.store.shells import lock_case
@@ -48,7 +43,7 @@ from cases.text_screen import TextScreen, check_typed
 _NO_FILTER = CaseFilter()
 
 
-class Cases(Filing):
+class Cases(Emptying):
     """Teaching cases."""
 
     def __init__(self, session: Session) -> None:
@@ -195,53 +190,7 @@ class Cases(Filing):
         case.status = states.decide(
             states.Action.REMOVE, case.status, states.actors_of(viewer, case.owner_id), states.Facts()
         )
-        case.title = case.presentation = case.discussion = case.level = case.hold_reason = ""
-        case.tags, case.systems = [], []
-        case.version += 1
-        case.updated_at = clock_now()
-        keys = self._remove_images(case.id)
-        HashesOfIdentifiers(self._session).forget(case.id)
-        self._withdraw_holds(case.id)
-        self._drop_unfinished(case.id)
-        self._session.flush()
-        return keys
-
-    def _remove_images(self, case_id: str) -> builtins.list[str]:
-        keys = [*self._session.scalars(select(CaseImageRow.blob_key).where(CaseImageRow.case_id == case_id))]
-        self._condemn(keys, case_id)
-        self._session.execute(delete(CaseImageRow).where(CaseImageRow.case_id == case_id))
-        studies = select(CaseStudyRow.id).where(CaseStudyRow.case_id == case_id)
-        self._session.execute(delete(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_(studies)))
-        self._session.execute(delete(CaseStudyRow).where(CaseStudyRow.case_id == case_id))
-        return keys
-
-    def _withdraw_holds(self, case_id: str) -> None:
-        held = self._session.scalars(
-            update(HoldRow)
-            .where(HoldRow.case_id == case_id, HoldRow.state == HoldState.OPEN)
-            .values(state=HoldState.WITHDRAWN, decided_at=clock_now())
-            .returning(HoldRow.arrival_id)
-        ).all()
-        self._session.execute(
-            update(ReceivedInstanceRow)
-            .where(ReceivedInstanceRow.arrival_id.in_(held), ReceivedInstanceRow.outcome == InstanceOutcome.HELD)
-            .values(
-                outcome=InstanceOutcome.DROPPED, reason="case-removed", detail="its case was removed while it was held"
-            )
-        )
-
-    def _drop_unfinished(self, case_id: str) -> None:
-        # Whoever removes a case while its images still appear does not want the rest of them in another draft.
-        self._session.execute(
-            update(ReceivedInstanceRow)
-            .where(ReceivedInstanceRow.case_id == case_id, ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED)
-            .values(
-                outcome=InstanceOutcome.DROPPED,
-                reason="case-removed",
-                detail="its case was removed while it was worked on",
-                finished_at=clock_now(),
-            )
-        )
+        return self._empty(case)
 
     def _visible(self, viewer: User, case_id: str, *, is_claim: bool = False) -> CaseRow:
         row = self._session.get(CaseRow, case_id)

@@ -76,6 +76,11 @@ class Database:
 
                 upgrade(connection)
 
+    def is_in_use(self) -> bool:
+        """Return whether it has tables of ours."""
+        with _translated(), self._reading.connect() as connection:
+            return schema_version(connection) is not None
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Give a session that cannot write."""

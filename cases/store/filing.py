@@ -38,7 +38,8 @@ class Filing(Shells):
     ) -> None:
         """File a de-identified instance as an image of a case, and close the books on its arrival.
 
-        Doing it again changes nothing. Where two arrivals give the same SOP Instance, the newer one wins.
+        Doing it again changes nothing, and what was dropped meanwhile stays out. Where two arrivals give the same SOP
+        Instance, the newer one wins.
 
         Parameters
         ----------
@@ -68,6 +69,9 @@ class Filing(Shells):
             finish_instance(self._session, arrival_id, InstanceOutcome.FILED, case_id=filed.case_id)
             return
         states.check_open(case.status)
+        if self._is_dropped(arrival_id):
+            self._condemn([blob_key], case_id)
+            return
         rival = self._session.scalar(
             select(CaseImageRow).where(
                 CaseImageRow.case_id == case_id,
@@ -87,6 +91,13 @@ class Filing(Shells):
         is_kept = identifiers is not None and HashesOfIdentifiers(self._session).add(case_id, identifiers)
         self._add_image(case, arrival_id, instance, blob_key, identifiers_kept=is_kept)
         finish_instance(self._session, arrival_id, InstanceOutcome.FILED, case_id=case_id)
+
+    def _is_dropped(self, arrival_id: str) -> bool:
+        """Say whether an instance was dropped while it was worked on: its patient was erased."""
+        arrived = self._session.get(
+            ReceivedInstanceRow, arrival_id, with_for_update={"key_share": True}, populate_existing=True
+        )
+        return arrived is not None and arrived.outcome is InstanceOutcome.DROPPED
 
     def _add_image(
         self,

@@ -4,7 +4,7 @@ Locks are always taken in one order (received study, user, case, instance), so t
 each other. On SQLite the transaction itself is the lock.
 """
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from cases import states
@@ -14,12 +14,14 @@ from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
 from cases.store.generations import newest_generation
+from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.prefilled import is_only_prefilled
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
     CaseStudyRow,
     CondemnedBlobRow,
+    CrosswalkRow,
     HoldRow,
     ReceivedInstanceRow,
     ReceivedStudyRow,
@@ -182,8 +184,14 @@ class Shells:
         self._session.execute(
             update(CaseRow).where(CaseRow.previous_case_id == case.id).values(previous_case_id=case.previous_case_id)
         )
+        self._forget_patient(case.id)
         self._session.delete(case)
         self._session.flush()
+
+    def _forget_patient(self, case_id: str) -> None:
+        """Delete what was kept, hashed or sealed, to know the patient of a case again."""
+        HashesOfIdentifiers(self._session).forget(case_id)
+        self._session.execute(delete(CrosswalkRow).where(CrosswalkRow.case_id == case_id))
 
 
 def lock_case(session: Session, case_id: str) -> CaseRow:

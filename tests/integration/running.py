@@ -161,9 +161,11 @@ class RunningBridge:
             if not cursor:
                 return items
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, says: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command on the same data; ``says`` is its standard input."""
         return subprocess.run(
             [sys.executable, "-m", "bridge", *arguments],
+            input=says,
             env=self.environ,
             cwd=CHECKOUT,
             capture_output=True,

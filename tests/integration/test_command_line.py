@@ -29,6 +29,7 @@ COMMANDS = (
     "peers",
     "receipts",
     "originals",
+    "find-patient",
     "secret",
     "spool",
     "spool-key",
