@@ -40,6 +40,8 @@ class Decision(IntEnum):
     RECURSE = auto()
     DATES = auto()
     CODE_STRING = auto()
+    CODE_TERM = auto()
+    """A code string that nothing requires: only words of terms stay."""
     NUMBER = auto()
     PRIVATE = auto()
     """A private element that the walk found to be known and safe."""
@@ -54,6 +56,8 @@ _ALWAYS_GONE = frozenset((0x00080001, 0xFFFCFFFC, 0xFFFAFFFA, 0x4FFE0001, PRIVAT
 _GONE_GROUPS = frozenset((0x0000, 0x0002, 0x0004, 0x0400, 0x0006))
 _ALLOWED_BYTES = frozenset((0x7FE00010, 0x00282000, 0x54001010, 0x54000110, 0x54000112, 0x5400100A))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_FREE_TERMS = frozenset((0x00080008, 0x00089007))
+"""Image Type and Frame Type: required, but manufacturers put into them what they like."""
 _BY_ACTION = {
     Action.REMOVE: Decision.REMOVE,
     Action.EMPTY: Decision.EMPTY,
@@ -69,7 +73,7 @@ _BY_VR = {
     "DA": Decision.DATES,
     "DT": Decision.DATES,
     "TM": Decision.DATES,
-    "CS": Decision.CODE_STRING,
+    "CS": Decision.CODE_TERM,
     "DS": Decision.NUMBER,
     "IS": Decision.NUMBER,
 }
@@ -147,7 +151,7 @@ class Decisions:
             return Decision.CHARSET
         code = self.profile.code(tag)
         if code is None:
-            return self._by_tag(tag, path) or self._by_vr(tag)
+            return self._by_tag(tag, path) or self._by_vr(tag, path)
         return _BY_ACTION[self._resolved(code, tag, path)]
 
     def _resolved(self, code: str, tag: int, path: Path) -> Action:
@@ -167,10 +171,13 @@ class Decisions:
             return Decision.CODE_PART
         return Decision.SCHEME if tag == SCHEME and path else None
 
-    def _by_vr(self, tag: int) -> Decision:
+    def _by_vr(self, tag: int, path: Path) -> Decision:
         vr = self._vrs.get(tag)
         if vr is None:
             return Decision.REMOVE
+        if vr == "CS" and tag not in _FREE_TERMS and self.type_of(tag, path) in {"1", "1C"}:
+            # What an object cannot do without is chosen by a machine, and without it the object means nothing.
+            return Decision.CODE_STRING
         if vr in TEXT_VRS:
             return _BY_TEXT_RULE.get(text_rules().get(tag, ""), Decision.DENY)
         if self.profile.keeps_vr(vr):

@@ -47,6 +47,8 @@ class Judged:
         """Content of a code item and its character set → the cleaned item; None where it may stay as it is."""
         self.strings: Bounded[bytes, bool] = Bounded()
         """Value of a code string → whether it may stay."""
+        self.terms: Bounded[bytes, tuple[bytes, int]] = Bounded()
+        """Value of a code string → what stays, how many words went."""
 
 
 class CaseMemory:

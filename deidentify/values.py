@@ -5,6 +5,7 @@ from collections import Counter
 
 from deidentify.actions import Action, dummy_value, resolved
 from deidentify.charsets import DEFAULT, Charset
+from deidentify.code_terms import NOTHING_LEFT, cleaned_code_string
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
 from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
 from deidentify.decisions import Decisions, Path
@@ -153,7 +154,7 @@ class Values:
             return self.dates(element, path)
         if vr == "AE":
             return self._alias(element, path)
-        return self.code_string(element, path) if vr == "CS" else self.deny(element, path)
+        return self.code_term(element, path) if vr == "CS" else self.deny(element, path)
 
     def _alias(self, element: Element, path: Path) -> Element | None:
         """Replace an application entity title by one that is the same throughout the case."""
@@ -239,6 +240,25 @@ class Values:
                 return element if element.vr == "CS" else Element(element.tag, "CS", value)
         return self.words(element, path)
 
+    def code_term(self, element: Element, path: Path) -> Element | None:
+        """Keep the words of defined terms in a code string."""
+        written = self.code_string(element, path)
+        if written is None or written.vr != "CS" or element.items is not None or element.tag in _TYPED_NAMES:
+            return written
+        terms, value = self._judged.terms, written.value
+        known = terms.get(value)
+        kept, removed = known if known is not None else terms.keep(value, self._judge_terms(value))
+        if not removed:
+            return written
+        self.notes[f"{tag_text(element.tag)}: words removed"] += removed
+        if not kept.replace(NOTHING_LEFT.encode(), b"").strip(b"\\ "):
+            return self.deny(element, path)
+        return Element(element.tag, "CS", kept)
+
+    def _judge_terms(self, value: bytes) -> tuple[bytes, int]:
+        """Judge a code string; what is none, and has been judged as text, is left as that judgement left it."""
+        return cleaned_code_string(value, self._own) if CODE_STRING.fullmatch(value) else (value, 0)
+
     def _is_code_string(self, value: bytes) -> bool:
         if not CODE_STRING.fullmatch(value) or _ODD_CODE.search(value):
             return False
@@ -273,7 +293,7 @@ class Values:
             return self.technical(element, path)
         if vr in BINARY_VRS:
             return self.binary(element, path)
-        handlers = {"DS": self.number, "IS": self.number, "CS": self.code_string, "UI": self.uid}
+        handlers = {"DS": self.number, "IS": self.number, "CS": self.code_term, "UI": self.uid}
         return handlers.get(vr, self.remove)(element, path)
 
     def words(self, element: Element, path: Path) -> Element | None:

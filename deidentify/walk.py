@@ -181,6 +181,7 @@ _HANDLERS: dict[Decision, Callable[[Walk, Element, Path], Element | None]] = {
     Decision.RECURSE: Walk.recurse,
     Decision.DATES: Walk.dates,
     Decision.CODE_STRING: Walk.code_string,
+    Decision.CODE_TERM: Walk.code_term,
     Decision.NUMBER: Walk.number,
     Decision.PRIVATE: Walk.private,
 }

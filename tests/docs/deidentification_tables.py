@@ -88,6 +88,7 @@ DECISIONS = {
     "RECURSE": "each item is walked",
     "DATES": "moved by the days of the case; what names no day goes",
     "CODE_STRING": "stays where it looks like a term and is not this patient's; else known words stay",
+    "CODE_TERM": "words of defined terms and known words stay",
     "NUMBER": "stays where it is a number",
     "PRIVATE": "stays where Table E.3.10-1 lists it, and is cleaned by its VR",
 }

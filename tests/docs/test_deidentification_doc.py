@@ -135,7 +135,7 @@ def test_two_cases_of_one_study_have_nothing_in_common_that_identifies():
     ("limit", "keyword", "value"),
     [
         ("that are words", "ImageComments", "seen with Long"),
-        ("Code strings", "ScanOptions", "MILLER"),
+        ("Code strings", "Modality", "MILLER"),
         ("Numbers", "NumberOfTemporalPositions", "4711123"),
         ("The device", "TimezoneOffsetFromUTC", "+0200"),
     ],
@@ -152,7 +152,7 @@ def test_this_patients_own_words_and_numbers_do_not_remain_there():
         PatientName="Long^Miller",
         PatientID="4711123",
         ImageComments="seen with Long",
-        ScanOptions="MILLER",
+        Modality="MILLER",
     )
     written = deidentified(write_part10(instance)).written
     assert re.search(rb"\bLong\b", written) is None
