@@ -6,7 +6,7 @@ Values of this VR look harmless, and nothing but the Standard's lists of terms k
 import re
 from functools import cache
 
-from deidentify.text import is_code_like, is_known_word, prose, vocabulary, words_in
+from deidentify.vocabulary import is_code_like, is_known_word, prose, vocabulary, words_in
 
 _SHORT = 3
 """Letters of a word that is taken for an abbreviation, unless it is the patient's own."""
