@@ -82,6 +82,8 @@ NUMBERS = (
     "MR2024",
     "100000",
     "000001",
+    "1000000",
+    "250000000",
 )
 """Patient IDs as small sites and test systems give them."""
 

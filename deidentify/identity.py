@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deidentify.charsets import DEFAULT, Charset, charset_of
 from deidentify.dataset import Element, ReceivedInstance
 from deidentify.dictionary import registered_uids
+from deidentify.spellings import spellings
 from deidentify.tables import attribute_rows
 from deidentify.vocabulary import folded, vocabulary
 
@@ -110,7 +111,7 @@ def _gather(elements: list[Element], charset: Charset, found: list[tuple[Element
         if element.items is not None:
             for item in element.items:
                 _gather(item, charset, found)
-        elif (element.vr in vrs or tag in tags) and element.value and not tag >> 16 & 1:
+        elif (element.vr in vrs or tag in tags) and element.value and (not tag >> 16 & 1 or element.vr == "PN"):
             found.append((element, charset))
 
 
@@ -168,6 +169,8 @@ class _Collected:
         self._values[text] = None
         self._spellings.add(spelling)
         words = {word for word in _SEPARATORS.split(folded(text)) if word}
+        if not text.isascii():
+            words.update(form for word in _SEPARATORS.split(text) for form in spellings(word))
         (self._personal if is_personal else self._places).update(words)
 
     def result(self) -> IdentifiedTokens:

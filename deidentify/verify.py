@@ -8,6 +8,7 @@ every study.
 """
 
 import re
+import struct
 from functools import cache
 from typing import BinaryIO
 
@@ -19,15 +20,26 @@ from deidentify.errors import InvalidResultError, ResidualIdentifierError, Unrea
 from deidentify.identity import CHARSET_TAG, IdentifiedTokens, is_structural
 from deidentify.memory import LONGEST, Bounded, CaseMemory
 from deidentify.parser import read_instance
+from deidentify.search_terms import bytes_of, days_in, joined_words, numbers_in
 from deidentify.tables import method_codes
 from deidentify.vocabulary import folded, is_known_word, phrase_words, vocabulary, words_of
 
 _LONG = 5
 _LONG_NUMBER = re.compile(rb"[0-9]{7}")
-_LONG_NUMBERS = re.compile(r"\d{8}|\d+(?:\.\d+){3}")
+_NUMBERS = re.compile(r"\d{4}|\d+(?:\.\d+){3}")
+"""What a text with a date or a UID has."""
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
-_DATE = re.compile(r"(?<!\d)\d{8}(?!\d)")
 _RAW_UID = re.compile(rb"\d+(?:\.\d+){3,}")
+_RAW_DATE = re.compile(rb"(?<!\d)\d{8}(?!\d)")
+_DOT = re.compile(r"\.")
+_SHORTEST_UID = 16
+"""Characters of a UID that is somebody's; shorter ones are roots, which many share."""
+_SHORTEST_NUMBER = 7
+_SHORTEST_BYTES = 4
+_MOST_NUMBERS = 16
+"""Values of an element that may be a record's number or a date; more are a table."""
+_MOST_NUMBER = 10**15
+_BINARY_NUMBERS = {"UL": ("I", 4), "SL": ("i", 4), "UV": ("Q", 8), "SV": ("q", 8), "FD": ("d", 8)}
 _ENCODINGS = ("utf-8", "utf-16-le")
 _OWN_WORDS = "anonymous removed unknown casebridge yes no modified remapped basic profile teaching strict about blank"
 _MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
@@ -122,13 +134,15 @@ class Patterns:
         self.short = frozenset(telling - long)
         self.known_names = frozenset(identified.own_words & vocabulary())
         self.long = _alternation(long)
-        self.numbers = frozenset(word for word in long if word.isdigit() and len(word) > 6)  # noqa: PLR2004
-        spellings = set(identified.spellings)
+        self._words = long
+        self.numbers = frozenset(number for value in identified.values for number in numbers_in(folded(value)))
+        """Of six digits and more, without leading zeros."""
+        spellings = {spelling for spelling in identified.spellings if self._is_telling(spelling)}
         for value in identified.values:
             for word in re.split(r"[\^=\\\s,;]+", value):
-                if not word.isascii() and len(word) >= _LONG - 1:
-                    spellings.update(word.encode(codec, "ignore") for codec in ("latin-1", "utf-8"))
-        self.raw = _raw_alternation(long, [spelling for spelling in spellings if self._is_telling(spelling)])
+                if len(word) >= _LONG - 1 or (len(word) > 1 and not folded(word).isascii()):
+                    spellings.update(spelling for spelling in bytes_of(word) if folded(word) not in harmless)
+        self.raw = _raw_alternation(long, sorted(spellings))
         self.judged: Bounded[tuple[bytes, Charset, bool], tuple[bool, bool]] = Bounded()
         """Value, character set, free text → whether it has an identifier, whether it has long numbers."""
 
@@ -141,10 +155,16 @@ class Patterns:
 
     def has_identifier(self, plain: str, *, free: bool) -> bool:
         """Tell whether a folded text names what these are the patterns of."""
-        words = set(words_of(plain))
-        if words & self.short or (free and words & self.known_names):
+        words = words_of(plain)
+        if not self.short.isdisjoint(words) or (free and not self.known_names.isdisjoint(words)):
             return True
-        return self.long is not None and any(not _inside_harmless(plain, match) for match in self.long.finditer(plain))
+        if self.numbers and not self.numbers.isdisjoint(numbers_in(plain)):
+            return True
+        if self.long is None:
+            return False
+        if any(not _inside_harmless(plain, match) for match in self.long.finditer(plain)):
+            return True
+        return not self._words.isdisjoint(joined_words(words))
 
 
 class Search:
@@ -168,21 +188,51 @@ class Search:
             if _LONG_NUMBER.search(value):
                 self._number(element)
         elif vr == "UI":
-            if not is_structural(element.tag) and any(
-                uid.strip(" \0") in self._uids for uid in value.decode("latin-1").split("\\")
-            ):
+            if not is_structural(element.tag) and self._has_uid(value.decode("latin-1")):
                 self._hit(tag_text(element.tag))
         elif vr in {"DA", "DT"}:
             if any(part.strip()[:8] in self._dates for part in value.decode("latin-1").split("\\")):
                 self._hit(tag_text(element.tag))
-        elif len(value) >= _LONG:
-            self.raw(value, tag_text(element.tag))
+        else:
+            self._bytes(element)
+
+    def _bytes(self, element: Element) -> None:
+        if len(element.value) < _SHORTEST_BYTES:
+            return
+        self.raw(element.value, tag_text(element.tag))
+        if element.vr in _BINARY_NUMBERS:
+            self._binary(element)
+
+    def _has_uid(self, value: str) -> bool:
+        for part in value.split("\\"):
+            uid = part.strip(" \0")
+            if uid in self._uids:
+                return True
+            # One below an identifier of the original says that identifier too.
+            if not uid.startswith("2.25.") and any(
+                uid[: dot.start()] in self._uids for dot in _DOT.finditer(uid, _SHORTEST_UID)
+            ):
+                return True
+        return False
 
     def _number(self, element: Element) -> None:
-        found = {part.strip(" \0") for part in element.value.decode("latin-1").split("\\")}
-        # Eight digits that are a date of this patient are no count.
-        if found & self._patterns.numbers or (element.vr == "IS" and found & self._dates):
-            self._hit(tag_text(element.tag))
+        """Look for record numbers and dates among decimal and integer strings: many digits are no measurement."""
+        for part in element.value.decode("latin-1").split("\\"):
+            number = part.strip(" \0").partition(".")[0].lstrip("+-0")
+            if len(number) >= _SHORTEST_NUMBER and (number in self._patterns.numbers or number in self._dates):
+                self._hit(tag_text(element.tag))
+
+    def _binary(self, element: Element) -> None:
+        """Look for them among a few binary numbers, in both byte orders; many are a table."""
+        value = element.value
+        code, size = _BINARY_NUMBERS[element.vr]
+        if len(value) > _MOST_NUMBERS * size or len(value) % size or not (self._patterns.numbers or self._dates):
+            return
+        for order in "<>":
+            for number in struct.unpack(f"{order}{len(value) // size}{code}", value):
+                text = str(int(number)) if number == number and abs(number) < _MOST_NUMBER else ""  # noqa: PLR0124
+                if len(text) >= _SHORTEST_NUMBER and (text in self._patterns.numbers or text in self._dates):
+                    self._hit(tag_text(element.tag))
 
     def _text(self, element: Element, charset: Charset, *, free: bool) -> None:
         value, judged = element.value, self._patterns.judged
@@ -190,14 +240,16 @@ class Search:
         known = judged.get(key)
         if known is None:
             plain = folded(charset.decode(value))
-            known = self._patterns.has_identifier(plain, free=free), _LONG_NUMBERS.search(plain) is not None
+            known = self._patterns.has_identifier(plain, free=free), _NUMBERS.search(plain) is not None
+            if not known[0] and not value.isascii() and self._patterns.raw is not None:
+                # Bytes of another character set than the one that is named.
+                known = self._patterns.raw.search(value.lower()) is not None, known[1]
             if len(value) <= LONGEST:
                 judged.keep(key, known)
         hit, has_numbers = known
         if has_numbers and not hit:
             plain = folded(charset.decode(value))
-            hit = any(uid in self._uids for uid in _UID.findall(plain))
-            hit = hit or any(date in self._dates for date in _DATE.findall(plain))
+            hit = any(self._has_uid(uid) for uid in _UID.findall(plain)) or not self._dates.isdisjoint(days_in(plain))
         if hit:
             self._hit(tag_text(element.tag))
 
@@ -206,7 +258,9 @@ class Search:
         pattern = self._patterns.raw
         if pattern is not None and pattern.search(value.lower()):
             self._hit(place)
-        if any(uid.decode() in self._uids for uid in _RAW_UID.findall(value)):
+        if any(self._has_uid(uid.decode()) for uid in _RAW_UID.findall(value)):
+            self._hit(place)
+        if any(date.decode() in self._dates for date in _RAW_DATE.findall(value)):
             self._hit(place)
 
     @staticmethod
