@@ -382,6 +382,53 @@ def deidentify_files(
     sys.exit(deidentify(choices, read_settings(config_file)))
 
 
+@main.group(invoke_without_command=True)
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def crosswalk(context: click.Context, config_file: Path | None, *, as_json: bool) -> None:
+    """Show whether it is kept, sealed, whose a case is; to make its keys, and to read an entry."""
+    context.obj = config_file
+    if context.invoked_subcommand is None:
+        from bridge.crosswalk_command import show  # noqa: PLC0415
+
+        sys.exit(show(read_settings(config_file), as_json=as_json))
+
+
+@crosswalk.command("keygen")
+@click.option("--private", required=True, type=click.Path(path_type=Path), help="New file, to be kept elsewhere.")
+@click.option("--public", required=True, type=click.Path(path_type=Path), help="New file, for crosswalk_key_file.")
+def crosswalk_keygen(private: Path, public: Path) -> None:
+    """Make a pair of keys, best on a machine without a network; the private one is kept under a passphrase."""
+    from bridge.crosswalk_command import keygen  # noqa: PLC0415
+
+    sys.exit(keygen(private, public))
+
+
+@crosswalk.command("read")
+@config_option
+@click.argument("case_id", metavar="CASE")
+@click.option("--key", "key_file", required=True, type=PEM_FILE, help="The private key, brought here for this.")
+@click.option("--reason", required=True, help="Why, for the audit log; never a patient's name or number.")
+@click.pass_obj
+def crosswalk_read(group_config: Path | None, /, config_file: Path | None, **choice: Any) -> None:
+    """Show whose CASE is. The audit log keeps who asked, when and why, also where it does not open."""
+    from bridge.crosswalk_command import read  # noqa: PLC0415
+
+    sys.exit(read(read_settings(config_file or group_config), **choice))
+
+
+@crosswalk.command("clear")
+@config_option
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do it.")
+@click.pass_obj
+def crosswalk_clear(group_config: Path | None, /, config_file: Path | None, *, is_confirmed: bool) -> None:
+    """Delete every entry, when nobody has to be found again any more."""
+    from bridge.crosswalk_command import clear  # noqa: PLC0415
+
+    sys.exit(clear(read_settings(config_file or group_config), is_confirmed=is_confirmed))
+
+
 @main.group("spool-key")
 def spool_key() -> None:
     """Make keys that seal originals at rest."""

@@ -25,6 +25,10 @@ MEGABYTE = 1_000_000
 
 def prepare_folders(settings: Settings) -> None:
     """Create what a first start needs on disk: data folder, secret, spool."""
+    if settings.crosswalk_key_file is not None:
+        from bridge.crosswalk import load_crosswalk_key  # noqa: PLC0415
+
+        load_crosswalk_key(settings.crosswalk_key_file)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     ensure_secret(settings)
     if not (settings.spool_dir / KEY_MARK).exists() and _has_tables(settings):

@@ -19,6 +19,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from bridge.crosswalk import CrosswalkKey, SealedEntry, entry_of
 from bridge.instance_holds import hold_by_error, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.logs import configure_logging
@@ -67,6 +68,8 @@ class Tools:
     profiles: dict[str, str]
     """Profile name → YAML text."""
     log_level: str
+    crosswalk: CrosswalkKey | None = None
+    """What it is sealed to whose a case is; None where no crosswalk is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,8 @@ class Filed:
     blob_key: str
     identifiers: IdentifierHashes | None = None
     """What the original said of whom, for the text screen of the case."""
+    crosswalk: SealedEntry | None = None
+    """Whose the case is, where a crosswalk is kept."""
 
 
 Processed = Filed | Hold | Dropped
@@ -279,7 +284,9 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
         blob_key = f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}.dcm"
         _blobs().put(blob_key, target)
     identifiers = _hasher(task.case_id, task.secret_generation).of(header)
-    return Filed(instance=instance, blob_key=blob_key, identifiers=identifiers)
+    key_of_crosswalk = _have().crosswalk
+    entry = key_of_crosswalk.seal(entry_of(header, task.hospital), task.case_id) if key_of_crosswalk else None
+    return Filed(instance=instance, blob_key=blob_key, identifiers=identifiers, crosswalk=entry)
 
 
 def _report_frames(done: int, frames: int) -> None:

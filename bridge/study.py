@@ -19,7 +19,7 @@ from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
 from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
-from cases.store import Cases, Database, Holds, Intake
+from cases.store import Cases, Crosswalk, Database, Holds, Intake
 from deidentify.compare import Fingerprint
 from deidentify.results import Dropped, Hold, HoldReason
 
@@ -264,8 +264,10 @@ class StudyRunner:
                     Cases(session).withdraw_image(old.arrival_id)
                 intake.finish(old.arrival_id, InstanceOutcome.SUPERSEDED, duplicate_of=task.arrival_id)
             match processed:
-                case Filed(instance=instance, blob_key=blob_key, identifiers=identifiers):
+                case Filed(instance=instance, blob_key=blob_key, identifiers=identifiers, crosswalk=entry):
                     Cases(session).file(shell.case_id, task.arrival_id, instance, blob_key, identifiers)
+                    if entry is not None:
+                        Crosswalk(session).keep(shell.case_id, task.arrival_id, entry.key_id, entry.sealed)
                 case Hold():
                     Holds(session).hold(shell.case_id, task.arrival_id, processed)
                 case Dropped(reason=reason, detail=detail):

@@ -11,6 +11,7 @@ from typing import IO, Self
 
 from bridge.app import check_secret, keys_of, open_spool
 from bridge.commitments import CommitmentDecisions, CommitmentReports
+from bridge.crosswalk import load_crosswalk_key
 from bridge.engine import Engine, EngineClient
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
@@ -65,6 +66,7 @@ class Worker:
             blob_url=settings.blob_url,
             profiles={name: profile_text(name, settings) for name in names},
             log_level=settings.log_level,
+            crosswalk=load_crosswalk_key(settings.crosswalk_key_file),
         )
         self._pool = Pool(threads, initializer=start_child, initargs=(tools,), timeout_s=INSTANCE_TIMEOUT_S)
         runner = StudyRunner(

@@ -220,6 +220,12 @@ class Settings(_Section):
         "give a program and its arguments, quoted as in a shell",
         "unset",
     )
+    crosswalk_key_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "Public key to which it is sealed whose a case is (`casebridge crosswalk keygen` makes one). Unset: not kept.",
+        "give the path of a file, or leave it unset: then no crosswalk is kept",
+        "unset",
+    )
     open: bool = _setting(
         False,
         "Any peer may send, whatever its AE title and address. For trials only.",

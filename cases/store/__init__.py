@@ -4,6 +4,7 @@ from cases.store.accounts import Accounts
 from cases.store.audit import Audit
 from cases.store.cases import Cases
 from cases.store.commitments import Commitments
+from cases.store.crosswalk import Crosswalk
 from cases.store.database import Database
 from cases.store.generations import Generations
 from cases.store.holds import Holds
@@ -22,6 +23,7 @@ __all__ = [
     "Audit",
     "Cases",
     "Commitments",
+    "Crosswalk",
     "Database",
     "Generations",
     "Holds",

@@ -9,6 +9,7 @@ from cases import build, states
 from cases.model import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
+from cases.store.crosswalk import Crosswalk
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.manifests import Manifests
 from cases.store.rows import (
@@ -214,6 +215,7 @@ class Filing(Shells):
         self._session.flush()
         self._remove_if_empty(series_id)
         HashesOfIdentifiers(self._session).forget_without_images(case_id)
+        Crosswalk(self._session).forget_without_images(case_id)
         self._condemn(keys, case_id)
         self._session.execute(
             update(ReceivedInstanceRow)

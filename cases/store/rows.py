@@ -15,7 +15,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Text,
@@ -444,15 +443,3 @@ class SecretGenerationRow(Base):
     """Tells whether a secret file holds this generation."""
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
-
-
-class CrosswalkRow(Base):
-    """Whose a case is, sealed to a key that is not here."""
-
-    __tablename__ = "crosswalk_entry"
-
-    case_id: Mapped[str] = mapped_column(ForeignKey("teaching_case.id"), primary_key=True)
-    key_id: Mapped[str] = mapped_column(String(ID))
-    """Which public key it is sealed to."""
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime]

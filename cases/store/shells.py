@@ -4,7 +4,7 @@ Locks are always taken in one order (received study, user, case, instance), so t
 each other. On SQLite the transaction itself is the lock.
 """
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from cases import states
@@ -13,6 +13,7 @@ from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, Instanc
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
+from cases.store.crosswalk import Crosswalk
 from cases.store.generations import newest_generation
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.prefilled import is_only_prefilled
@@ -21,7 +22,6 @@ from cases.store.rows import (
     CaseRow,
     CaseStudyRow,
     CondemnedBlobRow,
-    CrosswalkRow,
     HoldRow,
     ReceivedInstanceRow,
     ReceivedStudyRow,
@@ -191,7 +191,7 @@ class Shells:
     def _forget_patient(self, case_id: str) -> None:
         """Delete what was kept, hashed or sealed, to know the patient of a case again."""
         HashesOfIdentifiers(self._session).forget(case_id)
-        self._session.execute(delete(CrosswalkRow).where(CrosswalkRow.case_id == case_id))
+        Crosswalk(self._session).forget(case_id)
 
 
 def lock_case(session: Session, case_id: str) -> CaseRow:

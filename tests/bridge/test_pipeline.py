@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from bridge import pipeline
+from bridge.crosswalk import CrosswalkKey, open_entry
 from bridge.generations import write_keys
 from bridge.keys import Generation, Keys, create_secret
 from bridge.pipeline import Filed, Task, Tools
@@ -161,6 +164,28 @@ def test_a_case_waits_for_its_generation_and_never_gets_another_identity(
             step(task)
     secret_file.write_bytes(right)
     assert pipeline.inspect(task).patient_key
+
+
+def test_whose_a_case_is_is_sealed_only_where_a_crosswalk_is_kept(
+    spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN))
+    (tmp_path / "spool" / "incoming").mkdir()
+    spool.write_bytes(write_part10(ct_instance(PatientID="KNR-558211")))
+    without = pipeline.process(TASK)
+    private = X25519PrivateKey.generate()
+    key = CrosswalkKey(raw=private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+    assert pipeline._tools is not None
+    monkeypatch.setattr(pipeline, "_tools", dataclasses.replace(pipeline._tools, crosswalk=key))
+    kept = pipeline.process(TASK)
+
+    assert isinstance(without, Filed)
+    assert without.crosswalk is None
+    assert isinstance(kept, Filed)
+    assert kept.crosswalk is not None
+    assert open_entry(kept.crosswalk.sealed, private, TASK.case_id).identified_patient_id == "KNR-558211"
+    assert kept.instance == without.instance, "nothing of it is in the file"
+    assert "KNR" not in repr(kept)
 
 
 SPOOL_KEYS = SpoolKeys(keys=(b"\x07" * 32,))

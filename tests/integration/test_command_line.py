@@ -30,6 +30,7 @@ COMMANDS = (
     "receipts",
     "originals",
     "find-patient",
+    "crosswalk",
     "secret",
     "spool",
     "spool-key",

@@ -53,7 +53,9 @@ def _pseudonyms() -> None:
         sa.Column("key_id", sa.String(length=32), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
-        sa.ForeignKeyConstraint(["case_id"], ["teaching_case.id"], name="fk_crosswalk_entry_case_id"),
+        sa.ForeignKeyConstraint(
+            ["case_id"], ["teaching_case.id"], name="fk_crosswalk_entry_case_id", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("case_id", name="pk_crosswalk_entry"),
     )
 
