@@ -21,7 +21,7 @@ from bridge import offline_child
 from bridge.offline_child import FileTask, NotDicom, Seen
 from bridge.offline_sources import Skip, Source
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
-from bridge.safe_names import SafeNames
+from bridge.safe_names import IdentifiedForms, SafeNames
 from bridge.study import ATTEMPTS, CONFLICT, TWO_PATIENTS
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.results import Hold, HoldReason
@@ -123,17 +123,13 @@ class OfflineRun:
 
     def _name_places(self, sources: list[Source]) -> None:
         """Give every file its place; what is no instance gets one too, to be named in the report."""
-        words: dict[str, set[str]] = defaultdict(set)
-        everything: set[str] = set()
-        for source in sources:
-            if source.seen is not None:
-                words[source.case_key] |= source.seen.identified_words
-                everything |= source.seen.identified_words
+        # A folder may be called after the patient of another case that lies beside it.
+        words = frozenset().union(*(source.seen.identified_words for source in sources if source.seen is not None))
+        forms = IdentifiedForms(words)
         nobody = hmac.new(self.pseudonym_key, b"offline names", hashlib.sha256).hexdigest()[:32]
-        words[""] = everything
         names = {
-            case: SafeNames(PseudonymScope(key=self.pseudonym_key, case_key=case or nobody), frozenset(own))
-            for case, own in words.items()
+            case: SafeNames(PseudonymScope(key=self.pseudonym_key, case_key=case or nobody), forms)
+            for case in {source.case_key for source in sources}
         }
         taken: set[str] = set()
         for source in sources:
@@ -150,6 +146,7 @@ class OfflineRun:
 
     def _hold_two_patients(self, instances: list[Source]) -> None:
         patients: dict[tuple[str, str], set[str]] = defaultdict(set)
+        instances = [source for source in instances if source.seen and source.seen.identified_study_uid]
         for source in instances:
             if source.seen and source.seen.patient_key:
                 patients[_study(source)].add(source.seen.patient_key)
@@ -159,12 +156,14 @@ class OfflineRun:
 
     def _hold_conflicts(self, instances: list[Source]) -> None:
         """Hold what has the SOP Instance UID of another file of the case and other pixels; copies are copied."""
+        instances = [source for source in instances if source.seen and source.seen.identified_sop_uid]
         counts = Counter(map(_instance, instances))
         twice = [source for source in instances if source.outcome is None and counts[_instance(source)] > 1]
         for digest_of in (offline_child.stored_pixels, offline_child.decoded_pixels):
             digests: dict[tuple[str, str], set[str]] = defaultdict(set)
             for source, digest in self._in_children("Comparing", twice, digest_of, self._path):
-                digests[_instance(source)].add(digest if isinstance(digest, str) else "")
+                # What cannot be compared equals nothing.
+                digests[_instance(source)].add(digest if isinstance(digest, str) and digest else str(id(source)))
             twice = [source for source in twice if len(digests[_instance(source)]) > 1]
         for source in twice:
             source.outcome = CONFLICT

@@ -57,7 +57,11 @@ def find_sources(identified_input: Path) -> list[Source]:
         for name in names + [name for name in folders if Path(folder, name).is_symlink()]:
             path = Path(folder, name)
             source = Source(identified_path=path.relative_to(identified_input))
-            mode = path.lstat().st_mode
+            try:
+                mode = path.lstat().st_mode
+            except OSError:
+                # It is gone, or hides: reading it will tell.
+                mode = stat.S_IFREG
             if stat.S_ISLNK(mode):
                 source.outcome = Skip.LINK
             elif not stat.S_ISREG(mode):

@@ -8,7 +8,7 @@ from deidentify.pseudonyms import PseudonymScope
 from deidentify.text import clean_text
 from deidentify.vocabulary import folded
 
-__all__ = ["SafeNames"]
+__all__ = ["IdentifiedForms", "SafeNames"]
 
 _UID = re.compile(r"\d{1,39}(?:\.\d{1,39}){3,}", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,63}", re.ASCII)
@@ -31,6 +31,25 @@ _EXTENSIONS = frozenset((".dcm", ".dicom", ".dic", ".ima", ".img"))
 _MOST_ZEROS = re.compile(r"0*\d{1,4}")
 
 
+class IdentifiedForms:
+    """The words of the identifiers of some files, and the forms in which names have them."""
+
+    def __init__(self, identified_words: frozenset[str]) -> None:
+        self.words = identified_words
+        self._forms = {"".join(_pieces(word)) for word in identified_words}
+        numbers = (number for word in identified_words for number in re.findall(r"\d+", word))
+        self._forms |= {number.lstrip("0") for number in numbers if len(number) >= _SHORTEST_NUMBER}
+
+    def are_in(self, name: str) -> bool:
+        """Tell whether pieces that stand together are an identifier: "PAT 0123" is "pat123"."""
+        pieces = _pieces(folded(name))
+        return any(
+            "".join(pieces[start:stop]) in self._forms
+            for start in range(len(pieces))
+            for stop in range(start + 1, len(pieces) + 1)
+        )
+
+
 class SafeNames:
     """The names in one case: UIDs become its UIDs, known words and numbers of media stay, others get a stand-in.
 
@@ -38,16 +57,13 @@ class SafeNames:
     ----------
     scope
         The case, so that a name is the same all over it and in no other.
-    identified_words
-        Folded words of the identifiers in the case's files; a name with one of them never stays.
+    forms
+        The identifiers of all files; a name with one of them never stays.
     """
 
-    def __init__(self, scope: PseudonymScope, identified_words: frozenset[str]) -> None:
+    def __init__(self, scope: PseudonymScope, forms: IdentifiedForms) -> None:
         self._scope = scope
-        self._own = identified_words
-        self._own_forms = {"".join(_pieces(word)) for word in identified_words}
-        numbers = (number for word in identified_words for number in re.findall(r"\d+", word))
-        self._own_forms |= {number.lstrip("0") for number in numbers if len(number) >= _SHORTEST_NUMBER}
+        self._forms = forms
 
     def path(self, identified_path: PurePath) -> PurePosixPath:
         """Return the path of a file, as deep as it was, with names that may be passed on, ending with ``.dcm``."""
@@ -62,21 +78,13 @@ class SafeNames:
         return name if self._may_stay(name) else self._scope.label(name)
 
     def _may_stay(self, name: str) -> bool:
-        if not _PLAIN.fullmatch(name) or _DATE.search(name) or self._is_own(name):
+        if not _PLAIN.fullmatch(name) or _DATE.search(name) or self._forms.are_in(name):
             return False
         numbered = _MEDIA.fullmatch(name)
         if numbered:
             return _MOST_ZEROS.fullmatch(numbered[1]) is not None
-        return not _LONG_NUMBER.search(name) and clean_text(re.sub("[_-]+", " ", name), self._own)[1] == 0
-
-    def _is_own(self, name: str) -> bool:
-        """Tell whether pieces that stand together are an identifier of the case: "PAT 0123" is "pat123"."""
-        pieces = _pieces(folded(name))
-        return any(
-            "".join(pieces[start:stop]) in self._own_forms
-            for start in range(len(pieces))
-            for stop in range(start + 1, len(pieces) + 1)
-        )
+        words = name.lstrip("0") if name.isdigit() else re.sub("[_-]+", " ", name)
+        return not _LONG_NUMBER.search(name) and clean_text(words, self._forms.words)[1] == 0
 
 
 def _pieces(word: str) -> list[str]:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.safe_names import SafeNames
+from bridge.safe_names import IdentifiedForms, SafeNames
 from deidentify.pseudonyms import PseudonymScope
 
 SCOPE = PseudonymScope(key=b"k" * 32, case_key="0" * 32)
 OWN = frozenset({"brown", "mei", "4711", "700123"})
-NAMES = SafeNames(SCOPE, OWN)
+NAMES = SafeNames(SCOPE, IdentifiedForms(OWN))
 
 
 def name(text: str) -> str:
@@ -71,7 +71,7 @@ def test_what_could_be_somebodys_goes(text: str) -> None:
     ],
 )
 def test_an_identifier_goes_however_it_is_cut_and_padded(word: str, text: str) -> None:
-    names = SafeNames(SCOPE, frozenset({word}))
+    names = SafeNames(SCOPE, IdentifiedForms(frozenset({word})))
     assert names.path(PurePosixPath(text)).name.startswith("ID-")
     assert names.path(PurePosixPath(text, "IM0001")).parts[0].startswith("ID-")
     assert names.path(PurePosixPath("IM0045")).name == "IM0045.dcm"
