@@ -204,7 +204,7 @@ class Settings(_Section):
     )
     secret_file: Annotated[Path, AfterValidator(values.file)] = _setting(
         Path(),
-        "File of the installation secret, made on the first start. Back it up: without it follow-up is lost.",
+        "File of the installation secret, made on the first start. Back it up: nothing starts without it.",
         "give the path of a file",
         "`secret` in the data folder",
     )
