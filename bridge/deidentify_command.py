@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -286,6 +286,7 @@ def _entry(source: Source, cases: dict[str, int]) -> dict[str, Any]:
             "actions": dict(instance.report.actions),
             "options": list(instance.report.options),
             "notes": list(instance.report.notes),
+            "removed_text": [asdict(removed) for removed in instance.report.removed_text],
         }
     return entry
 

@@ -11,20 +11,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from bridge import offline_child
-from bridge.offline_child import FileTask, NotDicom, Seen
+from bridge.offline_child import FileTask, NotDicom, Seen, Written
 from bridge.offline_sources import Skip, Source
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
 from bridge.safe_names import IdentifiedForms, SafeNames
 from bridge.study import ATTEMPTS, CONFLICT, TWO_PATIENTS
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.results import Hold, HoldReason
+from deidentify.results import Hold, HoldReason, Report
 
 __all__ = ["CasePer", "OfflineRun", "Step"]
 
@@ -171,8 +171,10 @@ class OfflineRun:
     # -- working -----------------------------------------------------------------------------------------------------
 
     def _deidentify(self, sources: list[Source]) -> None:
+        # The slices of a series have the same things to tell: kept once.
+        reports: dict[Report, Report] = {}
         for source, outcome in self._in_children("De-identifying", sources, offline_child.process, self._task):
-            source.outcome = outcome
+            source.outcome = _with_shared_report(outcome, reports) if isinstance(outcome, Written) else outcome
             source.seen = None
 
     def _task(self, source: Source) -> FileTask:
@@ -212,6 +214,11 @@ class OfflineRun:
                 self.pool.close()
                 executor.shutdown(cancel_futures=True)
                 raise
+
+
+def _with_shared_report(written: Written, reports: dict[Report, Report]) -> Written:
+    report = written.instance.report
+    return replace(written, instance=replace(written.instance, report=reports.setdefault(report, report)))
 
 
 def _study(source: Source) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import re
 from pathlib import PurePath, PurePosixPath
 
 from deidentify.dictionary import registered_uids
+from deidentify.own_words import OwnWords
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.text import clean_text
 from deidentify.vocabulary import folded
@@ -35,7 +36,7 @@ class IdentifiedForms:
     """The words of the identifiers of some files, and the forms in which names have them."""
 
     def __init__(self, identified_words: frozenset[str]) -> None:
-        self.words = identified_words
+        self.own = OwnWords(identified_words)
         self._forms = {"".join(_pieces(word)) for word in identified_words}
         numbers = (number for word in identified_words for number in re.findall(r"\d+", word))
         self._forms |= {number.lstrip("0") for number in numbers if len(number) >= _SHORTEST_NUMBER}
@@ -84,7 +85,7 @@ class SafeNames:
         if numbered:
             return _MOST_ZEROS.fullmatch(numbered[1]) is not None
         words = name.lstrip("0") if name.isdigit() else re.sub("[_-]+", " ", name)
-        return not _LONG_NUMBER.search(name) and clean_text(words, self._forms.words)[1] == 0
+        return not _LONG_NUMBER.search(name) and clean_text(words, self._forms.own)[1] == 0
 
 
 def _pieces(word: str) -> list[str]:

@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 
-from bridge import offline_sources
+from bridge import offline, offline_sources
+from bridge.offline_child import Written
+from deidentify.results import DeidentifiedInstance, RemovedText, Report
 from tests.bridge.test_deidentify_command import put, report_of, run, written_files
 from tests.builders import ct_instance, uid, write_part10
 
@@ -16,6 +19,14 @@ WHOLE = write_part10(ct_instance())
 @pytest.fixture(autouse=True)
 def _data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASEBRIDGE_DATA_DIR", str(tmp_path / "data"))
+
+
+UNTOLD: Any = dict.fromkeys(("description", "screen", "sha256", "size_bytes"))
+
+
+def a_report() -> Report:
+    removed = RemovedText(place="(0008,103E)", word=2, reason="own")
+    return Report(profile="p", profile_revision="1", actions=(("X", 3),), options=("113100",), removed_text=(removed,))
 
 
 def without_uid(**attributes: object) -> bytes:
@@ -153,3 +164,26 @@ def test_a_file_that_vanishes_is_held(tmp_path: Path, monkeypatch: pytest.Monkey
     assert result.exit_code == 1
     assert "Testperson" not in result.output
     assert sorted(outcomes(tmp_path / "out").values()) == [("held", "unreadable"), ("written", "")]
+
+
+def test_the_report_says_where_words_went_and_never_which(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        described = ct_instance(number=number, SeriesDescription="AX Abdomen Testperson, Dr. Erfundene")
+        put(tmp_path / "in", f"IM{number}", described)
+    assert run(tmp_path / "in", tmp_path / "out").exit_code == 0
+    text = (tmp_path / "out-report.json").read_text()
+    for entry in report_of(tmp_path / "out")["files"]:
+        removed = [row for row in entry["removed_text"] if row["place"] == "(0008,103E)"]
+        assert {"place": "(0008,103E)", "word": 2, "reason": "own"} in removed
+        assert all(set(row) == {"place", "word", "reason"} for row in removed)
+    assert "Testperson" not in text
+    assert "Erfundene" not in text
+
+
+def test_a_thousand_equal_reports_are_kept_once() -> None:
+    written = [
+        Written(instance=DeidentifiedInstance(report=a_report(), **UNTOLD))  # each one unpickled by itself
+        for _ in range(1000)
+    ]
+    reports: dict[Report, Report] = {}
+    assert len({id(offline._with_shared_report(each, reports).instance.report) for each in written}) == 1

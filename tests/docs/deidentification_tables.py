@@ -18,10 +18,10 @@ from deidentify.dictionary import vr_table
 from deidentify.disposition import disposition_of
 from deidentify.profile import Profile
 from deidentify.pseudonyms import age_band, banded_age_string
-from deidentify.results import Dropped, DropReason, HoldReason
+from deidentify.results import MOST_REMOVED, Dropped, DropReason, HoldReason
 from deidentify.structured import content_action
 from deidentify.tables import OPTION_COLUMNS, _load, attribute_rows, iod_types, method_codes
-from deidentify.text import clean_text
+from deidentify.text import Reason, clean_text
 from deidentify.vocabulary import folded, vocabulary, words_of
 from scp.contexts import is_storage
 from tests.builders import code, ct_instance, write_part10
@@ -151,6 +151,19 @@ REPORT_FILE = {
     "actions": "action code → how many elements met it",
     "options": "the codes that were written into (0012,0064)",
     "notes": "what a reviewer should know, by attribute, with a count",
+    "removed_text": f"the first {MOST_REMOVED} words that went: `place`, number of the `word` in it, and `reason`",
+}
+
+WENT = {
+    Reason.OWN: "it is of this patient's or study's identifiers, in any transcription, or a letter away from one",
+    Reason.NAME: "it stands where a name stands: behind a title, beside a name or an initial",
+    Reason.DATE: "it is a date",
+    Reason.AGE: "it is an age beyond 89 years",
+    Reason.CONTACT: "it is a telephone number, or an address of mail or web",
+    Reason.ADDRESS: "it is a part of a postal address",
+    Reason.NUMBER: "it is a number that could be a record's",
+    Reason.UNKNOWN: "nobody knows that it names no person",
+    Reason.CHARACTER: "it is neither a word nor punctuation: bytes that the character set does not explain",
 }
 
 ALWAYS_GONE = {
@@ -298,6 +311,10 @@ def holds() -> str:
     return table("Reason | What was the matter", [f"| `{reason.value}` | {HOLDS[reason]} |" for reason in HoldReason])
 
 
+def went() -> str:
+    return table("Reason | A word went because", [f"| `{reason.value}` | {WENT[reason]} |" for reason in Reason])
+
+
 def report() -> str:
     return table("Key | Content", [f"| `{key}` | {content} |" for key, content in REPORT.items()])
 
@@ -443,6 +460,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "classes": classes,
     "drops": drops,
     "text policy": text_policy,
+    "went": went,
     "descriptions": descriptions,
     "schemes": schemes,
     "ages": ages,

@@ -16,6 +16,7 @@ from deidentify.errors import PixelScreenError
 from deidentify.pseudonyms import LONGEST_SHIFT_DAYS, SHORTEST_SHIFT_DAYS
 from deidentify.results import DropReason, HoldReason
 from deidentify.tables import method_codes
+from deidentify.text import Reason
 from tests.builders import ct_instance, sr_instance, write_part10
 from tests.deidentify.support import deidentified
 from tests.docs.deidentification_tables import (
@@ -30,6 +31,7 @@ from tests.docs.deidentification_tables import (
     REPORT,
     REPORT_FILE,
     SPELLED,
+    WENT,
     asked,
     asked_text,
     example,
@@ -60,6 +62,7 @@ def test_everything_that_can_happen_has_its_words():
     assert set(DECISIONS) == set(Decision.__members__)
     assert set(DROPS) == set(DropReason)
     assert set(HOLDS) == set(HoldReason)
+    assert set(WENT) == set(Reason)
     assert set(SPELLED) == set(method_codes()) - {None}
 
 
