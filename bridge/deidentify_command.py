@@ -83,6 +83,8 @@ def deidentify(choices: Choices, settings: Settings) -> int:
         fault = str(error)
     except KeyboardInterrupt:
         is_interrupted = True
+    if fault or is_interrupted:
+        _take_back(choices.output, sources)
     _write_report(report, _report(choices, profile, sources, began, is_complete=not (fault or is_interrupted)))
     if choices.identified_map is not None:
         _write_map(choices.identified_map, sources)
@@ -172,6 +174,14 @@ def _run(choices: Choices, tools: OfflineTools, sources: list[Source], console: 
             with_uids=choices.identified_map is not None,
             step=step,
         ).run(sources)
+
+
+def _take_back(output: Path, sources: list[Source]) -> None:
+    """Remove what a child finished when nobody listened any more: what the report does not have is not there."""
+    for source in sources:
+        if source.outcome is None and source.place.name:
+            with suppress(OSError):
+                (output / source.place).unlink()
 
 
 def _processors() -> int:

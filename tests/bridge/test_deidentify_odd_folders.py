@@ -1,15 +1,17 @@
 """``casebridge deidentify`` on folders as they come: broken files, links, odd names, names of other patients."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pydicom
 import pytest
 
-from bridge import offline, offline_sources
+from bridge import deidentify_command, offline, offline_sources
+from bridge.deidentify_command import Choices
 from bridge.offline_child import Written
-from deidentify.results import DeidentifiedInstance, RemovedText, Report
+from bridge.offline_sources import Source
+from deidentify.results import DeidentifiedInstance, PixelVerdict, RemovedText, Report, ScreenReport
 from tests.bridge.test_deidentify_command import put, report_of, run, written_files
 from tests.builders import ct_instance, uid, write_part10
 
@@ -21,7 +23,8 @@ def _data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASEBRIDGE_DATA_DIR", str(tmp_path / "data"))
 
 
-UNTOLD: Any = dict.fromkeys(("description", "screen", "sha256", "size_bytes"))
+SCREEN = ScreenReport(verdict=PixelVerdict.NOT_EVALUATED, frames=1, frames_read=0)
+TOLD: Any = {"description": None, "screen": SCREEN, "sha256": "", "size_bytes": 0}
 
 
 def a_report() -> Report:
@@ -166,6 +169,25 @@ def test_a_file_that_vanishes_is_held(tmp_path: Path, monkeypatch: pytest.Monkey
     assert sorted(outcomes(tmp_path / "out").values()) == [("held", "unreadable"), ("written", "")]
 
 
+def test_what_was_finished_when_nobody_listened_any_more_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(choices: Choices, _tools: object, sources: list[Source], _console: object) -> None:
+        first, second = sources
+        first.place, second.place = PurePosixPath("IM1.dcm"), PurePosixPath("IM2.dcm")
+        first.outcome = Written(instance=DeidentifiedInstance(report=a_report(), **TOLD))
+        for source in sources:
+            (choices.output / source.place).write_bytes(WHOLE)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deidentify_command, "_run", interrupted)
+    for number in (1, 2):
+        put(tmp_path / "in", f"IM{number}", ct_instance(number=number))
+    assert run(tmp_path / "in", tmp_path / "out").exit_code == 130
+    assert written_files(tmp_path / "out") == ["IM1.dcm"]
+    assert outcomes(tmp_path / "out") == {"IM1.dcm": ("written", ""), "IM2.dcm": ("not-done", "interrupted")}
+
+
 def test_the_report_says_where_words_went_and_never_which(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         described = ct_instance(number=number, SeriesDescription="AX Abdomen Testperson, Dr. Erfundene")
@@ -182,7 +204,7 @@ def test_the_report_says_where_words_went_and_never_which(tmp_path: Path) -> Non
 
 def test_a_thousand_equal_reports_are_kept_once() -> None:
     written = [
-        Written(instance=DeidentifiedInstance(report=a_report(), **UNTOLD))  # each one unpickled by itself
+        Written(instance=DeidentifiedInstance(report=a_report(), **TOLD))  # each one unpickled by itself
         for _ in range(1000)
     ]
     reports: dict[Report, Report] = {}
