@@ -1,5 +1,6 @@
 """Specific Character Set (0008,0005): decoding what is to be judged, encoding what is left."""
 
+import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,13 +42,21 @@ class Charset:
 
 _NOT_EXTENDED = frozenset(("ISO_IR 192", "GB18030", "GBK"))
 
+_MISSPELLED = (
+    (re.compile(r"ISO[-_ ]?IR[-_ ]?(\d{1,3})", re.IGNORECASE), r"ISO_IR \1"),
+    (re.compile(r"ISO[-_ ]?2022[-_ ]?IR[-_ ]?(\d{1,3})", re.IGNORECASE), r"ISO 2022 IR \1"),
+    (re.compile(r"UTF[-_ ]?8", re.IGNORECASE), "ISO_IR 192"),
+    (re.compile(r"GB[-_ ]?18030", re.IGNORECASE), "GB18030"),
+)
+"""What writers mean by terms that the Standard does not spell so."""
+
 DEFAULT = Charset(encodings=("iso8859",))
 
 
 @lru_cache(maxsize=64)
 def charset_of(value: bytes) -> Charset:
     """Return the character sets that a value of (0008,0005) names."""
-    terms = [term.strip() for term in value.decode("latin-1").strip(" \0").split("\\")]
+    terms = _terms(value)
     if not any(terms):
         return DEFAULT
     if any(term not in python_encoding for term in terms) or not _may_stand_together(terms):
@@ -63,3 +72,19 @@ def _may_stand_together(terms: list[str]) -> bool:
     if not extensions:
         return True
     return first not in _NOT_EXTENDED and all(term.startswith("ISO 2022 IR ") for term in extensions)
+
+
+def _terms(value: bytes) -> list[str]:
+    """Return the terms of a value, spelled as the Standard does."""
+    return [_spelled(term.strip()) for term in value.decode("latin-1").strip(" \0").split("\\")]
+
+
+def _spelled(term: str) -> str:
+    return next(
+        (right for form, meant in _MISSPELLED for right in [form.sub(meant, term)] if form.fullmatch(term)), term
+    )
+
+
+def corrected(value: bytes) -> bytes:
+    """Return a value of (0008,0005) as the Standard spells it."""
+    return "\\".join(_terms(value)).encode("latin-1")

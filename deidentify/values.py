@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from deidentify.actions import Action, dummy_value, resolved
-from deidentify.charsets import DEFAULT, Charset
+from deidentify.charsets import DEFAULT, Charset, corrected
 from deidentify.code_terms import NOTHING_LEFT, cleaned_code_string
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
 from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
@@ -134,7 +134,9 @@ class Values:
         self.counts["K"] += 1
         if element.items is not None or self._vrs.get(element.tag) == "SQ":
             return self.recurse(element, path)
-        if not is_of_vr(element, self._vrs.get(element.tag, element.vr)):
+        vr = self._vrs.get(element.tag, element.vr)
+        is_number = vr not in BINARY_VRS or is_numbers(element, little=self.encoding.little)
+        if not is_number or not is_of_vr(element, vr):
             return self.deny(element, path)
         if element.vr == "AS":
             return self._age(element)
@@ -174,7 +176,8 @@ class Values:
     def specific_character_set(self, element: Element, _path: Path) -> Element | None:
         """Keep the character set unless nobody knows it."""
         if self._charset.is_known:
-            return element
+            spelled = corrected(element.value)
+            return element if spelled == element.value.strip(b" \0") else Element(element.tag, "CS", spelled)
         self.notes["(0008,0005): unknown character set removed"] += 1
         return None
 

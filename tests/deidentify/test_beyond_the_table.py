@@ -272,3 +272,29 @@ def test_what_stays_is_valid_in_the_character_set_that_is_declared(charset, code
             assert "\ufffd" not in str(element.value)
             assert name not in str(element.value)
     assert name.encode(codec) not in way.written
+
+
+@pytest.mark.parametrize(
+    ("charset", "term", "codec"),
+    [
+        (b"ISO-IR 100", "ISO_IR 100", "latin-1"),
+        (b"iso_ir 192", "ISO_IR 192", "utf-8"),
+        (b"UTF-8 ", "ISO_IR 192", "utf-8"),
+        (b"ISO_IR_100", "ISO_IR 100", "latin-1"),
+        (b"GB 18030", "GB18030", "gb18030"),
+    ],
+)
+def test_a_misspelled_character_set_is_spelled_and_its_text_stays(charset, term, codec):
+    elements = [Element(0x00080005, "CS", charset), Element(0x0008103E, "LO", "AX 2\u00b0 T2".encode(codec))]
+    written = deidentified(spliced(write_part10(ct_instance()), *elements)).dataset
+    assert written.SpecificCharacterSet == term
+    assert written.SeriesDescription == "AX 2\u00b0 T2"
+
+
+@pytest.mark.parametrize("charset", [b"ISO_IR 999", b"ISO_IR 100\\ISO_IR 192", b"ISO 2022 IR 6\\GBK", b"Zqxword "])
+def test_a_character_set_that_nobody_knows_goes_with_what_is_written_in_it(charset):
+    elements = [Element(0x00080005, "CS", charset), Element(0x0008103E, "LO", b"AX T2 M\xfcller")]
+    way = deidentified(spliced(write_part10(ct_instance()), *elements))
+    assert "SpecificCharacterSet" not in way.dataset
+    assert way.dataset.SeriesDescription.startswith("AX T2")
+    assert "ller" not in way.dataset.SeriesDescription

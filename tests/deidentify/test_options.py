@@ -12,10 +12,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from deidentify.actions import COMPOUND_CODES
+from deidentify.dataset import Element
 from deidentify.dictionary import vr_table
 from deidentify.profile import Profile
 from deidentify.tables import iod_types
 from tests.builders import ct_instance, write_part10
+from tests.deidentify.nasty import spliced
 from tests.deidentify.support import deidentified
 
 COLUMNS = {
@@ -183,3 +185,24 @@ def test_the_method_codes_name_the_option_where_it_had_something_to_do(column):
     way = deidentified(instance_with_every_row(), profile_text=profile_text(column))
     codes = [item.CodeValue for item in way.dataset.DeidentificationMethodCodeSequence]
     assert codes == sorted({"113100", "113101", CODES[column]})
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (0x001021C0, "US", b"Zqxword!"),
+        (0x001021C0, "FD", b"Zqxword!"),
+        (0x001021C0, "LO", b"Zqxword!"),
+        (0x00101030, "DS", b"Zqxword!"),
+        (0x00101030, "LO", b"Zqxword!"),
+        (0x00101020, "OB", b"Zqxword!"),
+        (0x00181200, "DA", b"Zqxword!"),
+        (0x00181201, "TM", b"Zqxword!"),
+        (0x00181002, "UI", b"Zqxword!"),
+    ],
+)
+def test_a_kept_attribute_is_no_place_for_a_value_of_another_kind(tag, vr, value):
+    options = "retain-uids, retain-device-identity, retain-patient-characteristics"
+    part10 = spliced(write_part10(ct_instance()), Element(tag, vr, value))
+    text = f"name: keeping\nbase: basic\ndates: keep\noptions: [{options}]\n"
+    assert value not in deidentified(part10, profile_text=text).written
