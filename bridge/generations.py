@@ -5,11 +5,12 @@ between leaves a file with one generation more than is in use, and the same comm
 """
 
 import fcntl
+import glob
 import hmac
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,20 +183,22 @@ def changing_secret(path: Path) -> Iterator[Path]:
     Raises
     ------
     SecretError
-        When another process is at it, or the folder cannot be written.
+        When another process is at it, or the folder cannot be opened.
     """
     real = path.resolve()
     try:
-        descriptor = os.open(real.with_name(f"{real.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # The folder is the lock: a file of root's making would keep the service's own account out later.
+        descriptor = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise SecretError(f"the folder of {path} cannot be written ({error.strerror})") from None
+        raise SecretError(f"the folder of {path} cannot be opened ({error.strerror})") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SecretError(f"another process is changing {path}; wait for it, then repeat") from None
-        for draft in real.parent.glob(f".{real.name}.{_RANDOM}"):
-            draft.unlink()  # what a killed process left: it holds the secret as well
+        for draft in real.parent.glob(f".{glob.escape(real.name)}.{_RANDOM}"):
+            with suppress(OSError):
+                draft.unlink()  # what a killed process left: it holds the secret as well
         yield real
     finally:
         os.close(descriptor)

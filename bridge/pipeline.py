@@ -160,7 +160,14 @@ def _generation(number: int) -> Generation:
         return _later_keys(tools.secret_file).of(number)
     except SecretError as error:
         _later_keys.cache_clear()
+        _say_once(str(error))
         raise StoreUnavailableError(str(error)) from None
+
+
+@cache
+def _say_once(what: str) -> None:
+    """Tell the administrator why studies wait: the engine, which tries again and again, knows no sentence."""
+    log.error("studies wait: %s", what)
 
 
 @cache

@@ -85,14 +85,18 @@ class Generations:
 
 def newest_generation(session: Session) -> int:
     """Return the number of the generation that is new cases', kept from being retired until the transaction ends."""
-    number = session.scalar(
+    newest = (
         select(SecretGenerationRow.number)
         .where(SecretGenerationRow.retired_at.is_(None))
         .order_by(SecretGenerationRow.number.desc())
         .limit(1)
         .with_for_update(read=True, key_share=True)
     )
-    return FIRST if number is None else number
+    # PostgreSQL gives nothing when the row that it waited for was retired meanwhile: the next look sees its successor.
+    while (number := session.scalar(newest)) is None:
+        if not session.scalar(select(exists().where(SecretGenerationRow.number > 0))):
+            return FIRST
+    return number
 
 
 def _has_case() -> ColumnElement[bool]:

@@ -5,17 +5,20 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from bridge.__main__ import main
 from bridge.generations import changing_secret, check_generations, known_generations, retire, rotate, write_keys
 from bridge.keys import Generation, GenerationMissingError, Purpose, SecretError, create_secret, load_keys
-from cases.model import Role
+from cases.model import CaseShell, Role
 from cases.store import Audit, Cases, Database, Generations, Intake
 from tests.cases.world import INBOX, NOON, arrival, file_study, key, open_shell, receive, user
+from tests.integration.running import eventually
 
 ACTOR = "test"
 
@@ -112,7 +115,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(
         rotate(secret, database, actor=ACTOR)
 
     assert secret.read_bytes() == before
-    assert sorted(path.name for path in secret.parent.iterdir()) == ["secret", "secret.lock"]
+    assert sorted(path.name for path in secret.parent.iterdir()) == ["secret"]
     with database.read() as session:
         assert [one.number for one in Generations(session).all()] == [1]
 
@@ -313,7 +316,7 @@ def test_a_rotation_killed_at_any_step_leaves_what_works_and_is_finished_by_the_
     assert later == 2
     assert load_keys(secret).numbers == (1, 2)
     assert made in {(1,), (1, 2)}
-    assert sorted(path.name for path in secret.parent.iterdir()) == ["secret", "secret.lock"]
+    assert sorted(path.name for path in secret.parent.iterdir()) == ["secret"]
     begin(secret, database)
 
 
@@ -330,6 +333,39 @@ def test_a_retirement_killed_at_any_step_is_finished_by_the_next(secret: Path, d
     retire(secret, database, 1, actor=ACTOR)
     assert load_keys(secret).generations == (newest,)
     begin(secret, database)
+
+
+# -- at the same time ------------------------------------------------------------------------------------------------
+
+
+def test_a_case_is_never_begun_under_a_generation_that_is_being_retired(secret: Path, postgres_url: str) -> None:
+    database = Database.open(postgres_url)
+    database.migrate()
+    begin(secret, database)
+    receive(database, INBOX, "study")
+    shells: list[CaseShell] = []
+    begun = threading.Thread(target=lambda: shells.append(open_shell(database, INBOX, "study")))
+    with database.write() as session:  # as somebody who read the old generation as the newest one waits for it
+        Generations(session).lock()
+        begun.start()
+        _wait_for_a_lock(database)
+        Generations(session).register(2, "c" * 64)
+        assert Generations(session).use(1).cases == 0
+        session.execute(text("UPDATE secret_generation SET retired_at = now() WHERE number = 1"))
+    begun.join(timeout=30)
+    database.close()
+
+    assert [shell.secret_generation for shell in shells] == [2]
+
+
+def _wait_for_a_lock(database: Database) -> None:
+    query = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+    def is_waiting() -> bool:
+        with database.engine.connect() as connection:
+            return bool(connection.execute(query).scalar())
+
+    eventually(is_waiting, within_s=30, what="the other transaction waits")
 
 
 # -- the command line ------------------------------------------------------------------------------------------------
