@@ -93,7 +93,7 @@ def _spellings(word: str) -> Iterator[str]:
 
 @cache
 def _plain_words() -> frozenset[str]:
-    tables = ("vocabulary.txt", "prose.txt", "vocabulary_languages.txt", "standard_words.txt")
+    tables = ("vocabulary.txt", "prose.txt", "vocabulary_languages.txt", "standard_words.txt", "radiology_words.txt")
     return frozenset(word for table in tables for word in _words_in(table, technical=False) if not word.isdigit())
 
 
