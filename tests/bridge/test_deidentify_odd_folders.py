@@ -1,8 +1,9 @@
 """``casebridge deidentify`` on folders as they come: broken files, links, odd names, names of other patients."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import pydicom
 import pytest
@@ -11,6 +12,7 @@ from bridge import deidentify_command, offline, offline_sources
 from bridge.deidentify_command import Choices
 from bridge.offline_child import Written
 from bridge.offline_sources import Source
+from bridge.pool import Pool
 from deidentify.results import DeidentifiedInstance, PixelVerdict, RemovedText, Report, ScreenReport
 from tests.bridge.test_deidentify_command import put, report_of, run, written_files
 from tests.builders import ct_instance, uid, write_part10
@@ -209,3 +211,34 @@ def test_a_thousand_equal_reports_are_kept_once() -> None:
     ]
     reports: dict[Report, Report] = {}
     assert len({id(offline._with_shared_report(each, reports).instance.report) for each in written}) == 1
+
+
+def test_only_a_few_files_are_handed_out_at_a_time(tmp_path: Path) -> None:
+    started: list[Path] = []
+
+    class PoolOfCounts:
+        def run(self, function: Callable[[Path], str], argument: Path, **_: float) -> str:
+            started.append(argument)
+            return function(argument)
+
+        def close(self) -> None:
+            pass
+
+    workers = 3
+    order = offline.OfflineRun(
+        identified_root=tmp_path,
+        output=tmp_path / "out",
+        pseudonym_key=b"k" * 32,
+        pool=cast("Pool", PoolOfCounts()),
+        workers=workers,
+        case_per=offline.CasePer.INPUT,
+        step=lambda *_: None,
+    )
+    sources = [Source(identified_path=PurePosixPath(f"IM{number}")) for number in range(500)]
+    done = 0
+    for _source, outcome in order._in_children("Counting", sources, str, lambda source: source.identified_path):
+        assert isinstance(outcome, str)
+        done += 1
+        # Those of one round are yielded one after the other before others are handed out.
+        assert len(started) - done <= 2 * (workers + offline._AHEAD)
+    assert done == len(started) == len(sources)
