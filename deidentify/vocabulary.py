@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
+from pydicom.datadict import keyword_dict
+
 _WORD = re.compile(r"[^\W_]+(?:[*+]|/o(?!\w))?", re.UNICODE)
 _UNITS = (
     "mm|cm|m|ml|s|sec|ms|min|hz|khz|mhz|kv|kvp|ma|mas|kev|gy|mgy|mbq|hu|mg|g|kg|d|x|ch|t|w|y|deg|fps|nm|um|b|e|p"
@@ -185,11 +187,19 @@ def _is_built(word: str) -> bool:
     return len(word) <= _LONGEST_BUILT and any(pattern.fullmatch(word) is not None for pattern in _parts().values())
 
 
+@cache
+def _keywords() -> frozenset[str]:
+    """Return the keywords of PS3.6, which stand in labels as one word."""
+    return frozenset(map(str.casefold, keyword_dict))
+
+
 def is_known_word(word: str, *, technical: bool = False) -> bool:
     """Tell whether a folded word names no person: of the vocabulary or built so, a short number, a technical code."""
     known = vocabulary() if technical else _plain_words()
     bare = word.rstrip("*+")
     if word in known or bare in known:
+        return True
+    if technical and (len(bare) == 1 or bare in _keywords()):
         return True
     if not bare.isalpha():
         return _is_number(bare, known) or (technical and _TECHNICAL.fullmatch(word) is not None and is_code_like(word))
