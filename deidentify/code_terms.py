@@ -10,7 +10,8 @@ from deidentify.vocabulary import is_code_like, is_known_word, prose, vocabulary
 
 _SHORT = 3
 """Letters of a word that is taken for an abbreviation, unless it is the patient's own."""
-_WORD = re.compile(r"[A-Z0-9]+")
+_LONGEST = 16
+_WORD, _WORDS = re.compile(r"[A-Z0-9]+"), re.compile(r"[A-Z0-9_]+")
 NOTHING_LEFT = "UNKNOWN"
 
 
@@ -52,3 +53,9 @@ def cleaned_code_string(value: bytes, own: frozenset[str]) -> tuple[bytes, int]:
         else:
             written.append(NOTHING_LEFT if len(values) > 1 else "")
     return "\\".join(written).encode(), removed
+
+
+def legal_code_string(value: bytes) -> bytes:
+    """Return what is left of a value, of which words went, as legal code strings (PS3.5 §6.2): capitals, 16 at most."""
+    values = value.decode("latin-1").upper().split("\\")
+    return "\\".join(" ".join(_WORDS.findall(text))[:_LONGEST].strip() for text in values).encode("ascii")

@@ -5,7 +5,7 @@ from collections import Counter
 
 from deidentify.actions import Action, dummy_value, resolved
 from deidentify.charsets import DEFAULT, Charset, corrected
-from deidentify.code_terms import NOTHING_LEFT, cleaned_code_string
+from deidentify.code_terms import NOTHING_LEFT, cleaned_code_string, legal_code_string
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
 from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
 from deidentify.decisions import Decisions, Path
@@ -241,7 +241,10 @@ class Values:
                 may_stay = self._judged.strings.keep(value, self._is_code_string(value))
             if may_stay:
                 return element if element.vr == "CS" else Element(element.tag, "CS", value)
-        return self.words(element, path)
+        written = self.words(element, path)
+        if written is not None and written is not element and written.vr == "CS":
+            written.value = legal_code_string(written.value)
+        return written
 
     def code_term(self, element: Element, path: Path) -> Element | None:
         """Keep the words of defined terms in a code string."""

@@ -42,6 +42,8 @@ _MOST_NUMBER = 10**15
 _BINARY_NUMBERS = {"UL": ("I", 4), "SL": ("i", 4), "UV": ("Q", 8), "SV": ("q", 8), "FD": ("d", 8)}
 _ENCODINGS = ("utf-8", "utf-16-le")
 _OWN_WORDS = "anonymous removed unknown casebridge yes no modified remapped basic profile teaching strict about blank"
+_DUMMY_WORDS = frozenset(("anonymous", "removed", "unknown", "casebridge"))
+"""Of the values that stand in for others: who de-identified a file before wrote such words where names stood."""
 _MARKERS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280303))
 _PSEUDONYMS = frozenset((0x00100010, 0x00100020))
 _PSEUDONYM = re.compile(rb"CB-[A-Z2-7]{8}(?:\^Anonymous)? ?")
@@ -132,7 +134,7 @@ class Patterns:
         telling = {word for word in identified.own_words if word not in harmless}
         long = frozenset(word for word in telling if len(word) >= _LONG)
         self.short = frozenset(telling - long)
-        self.known_names = frozenset(identified.own_words & vocabulary())
+        self.known_names = frozenset((identified.own_words & vocabulary()) - _DUMMY_WORDS)
         self.long = _alternation(long)
         self._words = long
         self.numbers = frozenset(number for value in identified.values for number in numbers_in(folded(value)))

@@ -16,7 +16,7 @@ from pydicom.filewriter import write_data_element
 from deidentify.charsets import charset_of
 from deidentify.codes import TRIPLET, cleaned_code_item, is_code_item
 from deidentify.dataset import UNDEFINED, Element, Encoding, ReceivedInstance
-from deidentify.decisions import MARKERS, Decision, Decisions, Path
+from deidentify.decisions import MARKERS, PRIVATE_CHARACTERISTICS, Decision, Decisions, Path
 from deidentify.dictionary import vr_table
 from deidentify.identity import CHARSET_TAG, identified_tokens
 from deidentify.memory import CaseMemory
@@ -66,7 +66,7 @@ def as_tree(elements: list[Element]) -> Tree:
         if element.items is not None
         else (element.tag, element.vr, element.value.rstrip(b" \0"))
         for element in elements
-        if element.tag not in MARKERS
+        if element.tag not in MARKERS and element.tag != PRIVATE_CHARACTERISTICS
     ]
 
 

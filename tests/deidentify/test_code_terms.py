@@ -3,7 +3,10 @@
 import pytest
 
 from deidentify.code_terms import cleaned_code_string, code_terms, may_stay
+from deidentify.dataset import Element
+from deidentify.forms import CODE_STRING
 from tests.builders import ct_instance, mr_instance, write_part10
+from tests.deidentify.nasty import spliced
 from tests.deidentify.support import deidentified
 
 NOBODY = frozenset[str]()
@@ -71,3 +74,20 @@ def test_the_list_of_terms_holds_no_name_of_the_commonest():
     assert not may_stay("smith", NOBODY)
     assert may_stay("ctp", NOBODY)
     assert not may_stay("lee", frozenset(("lee",)))
+
+
+@pytest.mark.parametrize("value", [b"AXIAL/ZQUILMER", b"Head (Zquilmer)", b"axial zquilmer, post contrast"])
+def test_what_is_left_of_an_illegal_code_string_is_legal(value):
+    part10 = spliced(write_part10(ct_instance()), Element(0x00180015, "CS", value))
+    kept = deidentified(part10).dataset.BodyPartExamined
+    assert CODE_STRING.fullmatch(kept.encode())
+    assert 0 < len(kept) <= 16
+    assert "ZQUILMER" not in kept
+
+
+def test_words_that_another_deidentifier_left_do_not_hold_the_instance():
+    codes = {"CodeValue": "ZQ1", "CodingSchemeDesignator": "99LOCAL", "CodeMeaning": "Zquilmer"}
+    instance = ct_instance(
+        PatientName="Removed by CTP", ReferringPhysicianName="REMOVED", ProcedureCodeSequence=[codes]
+    )
+    assert deidentified(write_part10(instance)).dataset.ProcedureCodeSequence[0].CodeMeaning == "Removed"

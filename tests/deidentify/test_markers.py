@@ -3,15 +3,16 @@
 import io
 from dataclasses import replace
 
+import pydicom
 import pytest
 from pydicom.sequence import Sequence
 
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import PixelScreenError
 from deidentify.profile import Profile
-from deidentify.results import Hold
+from deidentify.results import Dropped, DropReason, Hold
 from tests.builders import ct_instance, dataset, sr_instance, write_part10
-from tests.deidentify.support import clear_screen, deidentified, scope
+from tests.deidentify.support import clear_screen, deidentified, profile, scope
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 FACES = "name: faces\nbase: basic\noptions: [clean-pixel-data, clean-recognizable-visual-features]\n"
@@ -26,8 +27,6 @@ def written_with(text, instance, **screen):
     engine, source, target = Deidentifier(Profile.from_yaml(text)), io.BytesIO(write_part10(instance)), io.BytesIO()
     plan = engine.plan(engine.read(source), scope())
     engine.write(plan, replace(clear_screen(plan), **screen), source, target)
-    import pydicom
-
     return pydicom.dcmread(io.BytesIO(target.getvalue()))
 
 
@@ -86,6 +85,13 @@ def test_a_presentation_state_waits_where_its_graphics_are_not_cleaned():
     engine = Deidentifier(Profile.from_yaml(GRAPHICS.replace("clean-graphics", "retain-uids")))
     outcome = engine.disposition(engine.read(io.BytesIO(write_part10(presentation_state()))))
     assert isinstance(outcome, Hold)
+
+
+def test_the_default_drops_presentation_states():
+    engine = Deidentifier(profile())
+    outcome = engine.disposition(engine.read(io.BytesIO(write_part10(presentation_state()))))
+    assert isinstance(outcome, Dropped)
+    assert outcome.reason is DropReason.PRESENTATION_STATE
 
 
 def test_the_option_is_not_claimed_where_nothing_is_drawn():
