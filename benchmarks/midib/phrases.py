@@ -1,7 +1,9 @@
 """What radiology writes into its text fields: what teaches in it, and the ways in which identifiers stand beside it.
 
-The phrases are not taken from the engine's vocabulary. ``OPEN`` may be looked at when words are missed; ``SEALED`` was
-written before the first measurement and is for measuring alone: nobody adds a word to the vocabulary because of it.
+The phrases are not taken from the engine's vocabulary. ``OPEN`` and ``REPORTS`` may be looked at when words are missed.
+``SEALED`` and ``SEALED_REPORTS`` are written without knowledge of the vocabulary and are for measuring alone: nobody
+adds a word to it because of them. Once they have been looked at, they are moved to the open ones, and others are
+written in their place.
 """
 
 import random
@@ -84,9 +86,6 @@ Damaged Mitral Valve
 Scout
 Topogram 0.6
 Lossy compression with JPEG baseline
-"""
-
-SEALED = """
 CT TEMPORAL BONE THIN SLICES
 CT SINUSES LOW DOSE
 CT enterography oral contrast
@@ -144,6 +143,126 @@ Tension pneumothorax after central line placement
 Intussusception in an infant
 """
 
+SEALED = """
+CT CAP W/ORAL AND IV
+CT Neck Soft Tissue W
+CT HEAD STROKE ALERT
+CT KUB NON CON
+LD CT LUNG SCREENING
+CT Facial Bones Trauma
+CT Orbits
+CTA Head & Neck bolus tracking
+CT guided biopsy liver
+CT calcium score
+HRCT Chest Inspiration/Expiration
+AXIAL 5MM ST
+SAG REFORMAT 2x2
+Monitoring 10.0 B30f
+Dose Report
+MRI IAMs
+MR Knee Rt Routine
+MRI BRAIN EPILEPSY PROTOCOL
+MRI Small Bowel
+MRI Whole Spine ?cord compression
+MRI Cardiac Viability LGE
+Ax 3D SPACE T2 IAC
+PD FS TSE COR 3mm
+ep2d_diff_b50_400_800_ADC
+Ax T1 LAVA Flex +C 20 min
+TOF 3D multi-slab
+MOLLI T1 map SAX
+PosDisp: [4] t2_tse_cor
+US Abdo
+US Renal Tract + PVR
+US Venous Duplex LE Rt
+US OB 2nd trimester anatomy survey
+US Pelvis TA/TV
+US Guided Thoracentesis
+TTE Limited
+XR Ankle Lt AP Lat Mortise
+PORTABLE CXR
+XR Abdomen Supine
+Foot Oblique
+Swimmers view
+Hand R bone age
+XR PELVIS & R HIP POST OP
+L CC TOMO
+Mammo diag unilat spot mag
+Stereotactic core bx breast rt
+NM Myocardial Perfusion Rest/Stress
+V/Q SPECT
+Ga-68 PSMA PET/CT
+PET WB NAC
+Sentinel node lymphoscintigraphy
+XA Cerebral Angio 6 vessel
+LCA RAO 30 CAUD 20
+DSA 3 f/s left SFA runoff
+Nephrostomy tube exchange
+Modified swallow with speech path
+PICC line insertion
+Periapical UL6
+OPG
+Colonoscopy caecal intubation
+Dermoscopy pigmented naevus back
+Worsening SOB on exertion, ex-smoker, ?ILD
+Fell on outstretched hand, tender anatomical snuffbox
+Known breast ca, new back pain, ?bony mets
+R/O DVT, swollen calf after long haul flight
+Post menopausal bleeding, endometrium thickened on TV scan
+Abnormal LFTs, previous cholecystectomy, ?CBD stone
+Twisted knee playing football, locking and giving way
+Sudden onset left sided weakness and facial droop
+Weight loss, night sweats and raised inflammatory markers
+NG tube position check please
+Unwitnessed fall, on warfarin, GCS 14
+Dysphagia to solids, food sticking at the level of the sternum
+Patient moved during acquisition, sequence repeated
+Allergy to iodinated contrast, premedicated with prednisone
+Limited study due to body habitus
+eGFR 38, oral hydration given
+?Perthes disease, limping child
+Hill-Sachs lesion after anterior dislocation
+Charcot foot, ?osteomyelitis of the midfoot
+Hashimoto thyroiditis with dominant nodule
+Barrett's oesophagus surveillance
+Marfan syndrome, annual follow up of aortic root
+Abdomen-Uebersicht im Stehen
+OSG rechts a.p./seitl.
+cCT nativ, Ausschluss Blutung
+MRT LWS mit KM
+Sono Schilddruese
+Z.n. Hueft-TEP links, Lockerung?
+Unklare Raumforderung im Pankreasschwanz
+Durchleuchtung Oesophagus-Breischluck
+Morbus Bechterew, Sakroiliitis?
+TDM abdomino-pelvienne
+Echographie hepatobiliaire
+Radio poumon face debout
+IRM du genou droit, lesion meniscale ?
+Bilan d'extension d'un cancer du colon
+Douleur de la fosse iliaque droite, fievre
+RX MANO IZQ AP Y OBL
+TC TORAX CON CIV
+Mamografia bilateral de cribado
+Resonancia de columna cervical
+Dolor lumbar irradiado a miembro inferior
+Sindrome de Sjogren, parotiditis de repeticion
+RX torace 2 proiezioni
+TC encefalo senza mdc
+Ecocolordoppler TSA
+RM ginocchio sx
+Morbo di Paget del bacino
+Controllo dopo frattura del femore prossimale
+X-thorax
+CT bovenbuik blanco
+Echo schouder links, rotatorcuff
+Benauwdheid en pleurapijn, longembolie?
+RX coluna lombossacra perfil
+USG obstetrica
+RM cranio com contraste
+Nodulo pulmonar em seguimento
+"""
+
 REPORTS = """
 There is a 12 mm nodule in the left upper lobe with spiculated margins.
 No pleural effusion or pneumothorax.
@@ -155,15 +274,31 @@ Stable postoperative appearance of the right hip.
 Complete tear of the anterior cruciate ligament.
 Enlarged lymph nodes in the mediastinum are unchanged.
 No evidence of acute fracture or dislocation.
-"""
-
-SEALED_REPORTS = """
 Heterogeneously enhancing mass in the right kidney, most likely renal cell carcinoma.
 Diffuse ground glass opacities in both lower lobes.
 The common bile duct measures 9 mm and tapers smoothly.
 Bucket handle tear of the medial meniscus.
 Moderate hydronephrosis on the left caused by an obstructing calculus.
 The sella is expanded by a cystic lesion with a fluid level.
+"""
+
+SEALED_REPORTS = """
+The cerebellar tonsils lie 7 mm below the foramen magnum, in keeping with a Chiari malformation.
+Cardiomegaly with upper lobe venous diversion and Kerley B lines.
+Left ventricular ejection fraction is estimated at 45 % with hypokinesis of the inferolateral wall.
+Scattered fibroglandular densities; no suspicious calcifications, BI-RADS 2.
+The gallbladder contains several mobile calculi, and its wall is not thickened.
+Broad-based disc protrusion at L4/5 narrows the right lateral recess and contacts the L5 nerve root.
+Undisplaced transverse fracture through the base of the fifth metatarsal.
+Tip of the endotracheal tube projects 3 cm above the carina.
+FDG-avid right hilar node, SUVmax 8.4, previously 3.1.
+No filling defect is seen within the main, lobar or segmental pulmonary arteries.
+Periventricular white matter hyperintensities are in keeping with chronic small vessel ischaemia.
+Kein Nachweis einer Ischaemie oder einer intrakraniellen Blutung.
+Absence d'epanchement pleural, silhouette cardiaque normale.
+Esteatosis hepatica difusa sin lesiones focales.
+Non si osservano lesioni pleuro-parenchimali in atto.
+Geen aanwijzingen voor een fractuur, wel wat hydrops.
 """
 
 
