@@ -37,7 +37,7 @@ _SCHEMA = "dbos"
 _MAX_DISPATCHES = 20
 """Starts of one job, restarts of its worker included, after which it is held to be what kills the worker."""
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("casebridge.engine")
 
 
 class EngineError(Exception):

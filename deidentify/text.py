@@ -19,7 +19,7 @@ __all__ = ["Reason", "Removal", "WentWord", "clean_text", "clean_values", "remov
 WentWord = tuple[int, str]
 """Number of a word in a value, counted from 0, and the reason why it went."""
 
-_WORD = re.compile(r"[^\W_]+(?:[*+]|/o(?!\w))?")
+_WORD = re.compile(r"[^\W_]+(?:[*+]|/[oO](?!\w))?")
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 # What is neither a word nor punctuation: bytes that the character set does not explain, or that switch it.
 _STRANGE = re.compile(
@@ -306,7 +306,7 @@ def _is_titled(title: _Token, one: _Token, *, has_dot: bool) -> bool:
 def _judge_neighbour(plain: str, tokens: list[_Token], at: int) -> bool:
     """Tell whether a word goes for what stands beside it, and take it."""
     one = tokens[at]
-    if one.reason is not None or not one.word or one.is_phrase:
+    if one.reason is not None or not one.word or (one.is_phrase and len(one.word) > 1):
         return False
     if len(one.word) == 1 and one.word.isalpha():
         goes = _is_initial(plain, tokens, at)

@@ -96,7 +96,10 @@ def _spellings(word: str) -> Iterator[str]:
 @cache
 def _plain_words() -> frozenset[str]:
     tables = ("vocabulary.txt", "prose.txt", "vocabulary_languages.txt", "standard_words.txt", "radiology_words.txt")
-    return frozenset(word for table in tables for word in _words_in(table, technical=False) if not word.isdigit())
+    # The Standard's terms stand in descriptions as well; one that is also a name stays in code strings alone.
+    terms = words_in("code_terms.txt") - words_in("everyday_names.txt")
+    known = terms.union(*(_words_in(table, technical=False) for table in tables))
+    return frozenset(word for word in known if not word.isdigit())
 
 
 @cache

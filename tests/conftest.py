@@ -1,6 +1,9 @@
 """Databases for tests: SQLite always, PostgreSQL where it is installed; each test gets a fresh, migrated one."""
 
+import logging
 import shutil
+import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,18 @@ import pytest
 from cases.store import Database
 from tests.faults.ledger import HEAD, table
 from tests.postgres import PostgresCluster, temporary_postgres
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Undo what a process does to its logging when it starts, where a test starts one inside its own."""
+    root, ours = logging.getLogger(), logging.getLogger("casebridge")
+    handlers, levels, hooks = list(root.handlers), (root.level, ours.level), (sys.excepthook, threading.excepthook)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    sys.excepthook, threading.excepthook = hooks
 
 
 @pytest.fixture(scope="session")

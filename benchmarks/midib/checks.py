@@ -1,6 +1,6 @@
 """The ten checks of MIDI-B, each on one element of one delivered file (``True``: passed, ``None``: not asked).
 
-Where MIDI-B's scorer passes what it should not, ours is stricter; see docs/decisions/0023.
+Where MIDI-B's scorer passes what it should not, ours is stricter; see docs/decisions/0019.
 """
 
 import datetime as dt

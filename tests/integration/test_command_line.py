@@ -24,6 +24,7 @@ COMMANDS = (
     "migrate",
     "send",
     "demo",
+    "deidentify",
     "status",
     "token",
     "peers",
