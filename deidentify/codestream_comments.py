@@ -42,10 +42,21 @@ def comments_of(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
             yield from _jpeg2000_comments(frame)
         else:
             # RLE and deflated frames hold no comments; what lies behind their end is the decoder's to refuse.
+            slack = _rle_slack(frame)
+            if any(slack):
+                yield slack
             continue
         stop = frame.rfind(b"\xff\xd9")
         if stop >= 0 and len(frame) - stop > 4:  # noqa: PLR2004 - end marker and padding
             yield frame[stop + 2 :]
+
+
+def _rle_slack(frame: bytes) -> bytes:
+    """Return the offsets in the header of an RLE frame that belong to no segment (PS3.5 §G.5: zero)."""
+    if len(frame) < 64:  # noqa: PLR2004 - the header
+        return b""
+    segments, first = struct.unpack_from("<II", frame)
+    return frame[4 + 4 * segments : 64] if 0 < segments < 16 and first == 64 else b""  # noqa: PLR2004 - PS3.5 §G.5
 
 
 def _are_offsets(table: bytes, end: int) -> bool:

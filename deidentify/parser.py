@@ -395,6 +395,9 @@ class _Parser:
             tag = group << 16 | number
             position += 8
             if tag == SEQUENCE_END:
+                if length:
+                    # Copied with the fragments, it would carry four bytes that nothing reads (PS3.5 §A.4: zero).
+                    raise UnreadableInstanceError("the end of the fragments has a length")
                 return position
             if tag != ITEM or length == UNDEFINED:
                 raise UnreadableInstanceError("the fragments of the pixel data are damaged")

@@ -26,7 +26,8 @@ _TYPED_NAMES = frozenset((0x00700002,))
 """Graphic Layer: typed as well, and others of the instance refer to it."""
 # A telephone or record number, or a date, where a term should stand.
 _ODD_CODE = re.compile(rb"\d{6}|\d{1,4}[_ ]\d{1,2}[_ ]\d{2,4}")
-_STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}", re.ASCII)
+# No component of theirs has more than four digits: a longer one is a number that somebody put there.
+_STANDARD_UID = re.compile(r"1\.2\.840\.10008(?:\.\d{1,4}){1,12}", re.ASCII)
 _OFFSET = re.compile(rb"[+-]\d{4} *")
 
 

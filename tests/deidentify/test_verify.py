@@ -4,7 +4,7 @@ import pytest
 
 from deidentify.dataset import Element, encode
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import InvalidResultError, ResidualIdentifierError
+from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
 from tests.builders import ct_instance, mr_instance, sr_instance, us_instance, write_part10
 from tests.deidentify.support import clear_screen, deidentified, profile, scope
 
@@ -220,3 +220,24 @@ def test_what_encoders_write_beside_the_pixels_holds_nothing(text):
     frame = COMMENT_PLACES["a comment"](text + b" " * (len(text) % 2))[0]
     frame += b"\0" * (len(frame) % 2)
     deidentified(write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame]))
+
+
+def test_text_in_the_unused_offsets_of_a_run_length_header_holds():
+    header = (1).to_bytes(4, "little") + (64).to_bytes(4, "little")
+    for slack, holds in ((b"Quilmara Unreal", True), (b"", False)):
+        frame = (header + slack).ljust(64, b"\0") + bytes(range(16))
+        original = write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.5", frames=[frame])
+        if holds:
+            with pytest.raises(ResidualIdentifierError):
+                deidentified(original)
+        else:
+            deidentified(original)
+
+
+def test_a_length_of_the_delimiter_behind_fragments_is_refused():
+    original = write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.5", frames=[bytes(80)])
+    delimiter = b"\xfe\xff\xdd\xe0"
+    assert original.count(delimiter) == 1
+    place = original.index(delimiter) + 4
+    with pytest.raises(UnreadableInstanceError, match="end of the fragments"):
+        deidentified(original[:place] + b"Quil" + original[place + 4 :])
