@@ -156,6 +156,7 @@ class Encoding:
 IMPLICIT_LITTLE = Encoding(explicit=False, little=True)
 EXPLICIT_LITTLE = Encoding(explicit=True, little=True)
 EXPLICIT_BIG = Encoding(explicit=True, little=False)
+ENCODINGS = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
