@@ -58,11 +58,11 @@ class Element:
         tag: int,
         vr: str,
         value: bytes = b"",
+        run: tuple[int, int] | None = None,
         *,
         items: "list[list[Element]] | None" = None,
         span: tuple[int, int] | None = None,
         encapsulated: bool = False,
-        run: tuple[int, int] | None = None,
     ) -> None:
         self.tag = tag
         self.vr = vr

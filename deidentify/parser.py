@@ -260,12 +260,11 @@ class _Parser:
             if settled and buffer[position:stop] in settled:
                 position = stop
                 continue
-            element = Element(group << 16 | number, vr, buffer[position + 8 : stop])
             if length & 1:
                 self._odd += 1
+                append(Element(group << 16 | number, vr, buffer[position + 8 : stop]))
             else:
-                element.run = (position, stop)
-            append(element)
+                append(Element(group << 16 | number, vr, buffer[position + 8 : stop], (position, stop)))
             position = stop
         return position
 
@@ -292,18 +291,17 @@ class _Parser:
             if settled and buffer[position:stop] in settled:
                 position = stop
                 continue
-            element = Element(tag, vr, buffer[position + 8 : stop])
             if length & 1:
                 self._odd += 1
+                elements.append(Element(tag, vr, buffer[position + 8 : stop]))
             else:
-                element.run = (position, stop)
-            elements.append(element)
+                elements.append(Element(tag, vr, buffer[position + 8 : stop], (position, stop)))
             position = stop
         return position
 
     def _known_sequence(self, position: int, end: int, depth: int, elements: list[Element]) -> int:
         """Append a short sequence whose bytes this file had before; return where it ends, or where it begins if new."""
-        if self._copied is None or depth >= DEEPEST:
+        if self._copied is None or depth >= DEEPEST or not (depth or self.settled):
             return position
         header = 12 if self._copied.explicit else 8
         if position + header > end:
@@ -358,7 +356,8 @@ class _Parser:
             return element, stop
         if self._copied is encoding and self._odd == odd and element.vr == vr and not (stop - begin) & 1:
             element.run = (begin, stop)
-            if element.items is not None and stop - begin <= LONGEST_KNOWN:
+            # At the top level every tag stands once, and so do its bytes.
+            if depth and element.items is not None and stop - begin <= LONGEST_KNOWN:
                 self._remember(element, begin, stop)
         else:
             self._odd += 1

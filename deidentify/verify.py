@@ -4,7 +4,8 @@ Text is searched as text, word by word, so that a short name is found as a word 
 no text (preamble, file meta, binary values, the comment segments of compressed frames) are searched as bytes for words
 of five characters or more, whole values as they were spelled, and UIDs. Words that name nobody (the vocabulary that
 descriptions may keep, and the words this engine writes itself) are no evidence: a patient called Head must not hold
-every study.
+every study. Elements whose very bytes were searched before in the case, and which no other date, UID or character set
+makes telling, are known by these bytes.
 """
 
 import re
