@@ -315,15 +315,22 @@ class Values:
         """Keep a label of known words; replace others by one that stays the same in the case."""
         if element.items is not None or element.span is not None:
             return self.deny(element, path)
-        text = self._charset.decode(element.value).strip(" \0")
-        if not clean_text(text, self._own, technical=True)[1]:
+        key = (element.value, self._charset)
+        label = self._judged.labels.get(key)
+        if label is None:
+            label = self._judge_label(*key)
+        if not label:
             return element
         self.counts["D"] += 1
-        label = self._scope.label(text)
         written = self._rewritten(element, label.encode())
         if written.vr == "CS":
             written.value = label.replace("-", "_").encode()
         return written
+
+    def _judge_label(self, value: bytes, charset: Charset) -> str:
+        text = charset.decode(value).strip(" \0")
+        label = self._scope.label(text) if clean_text(text, self._judged.own, technical=True)[1] else ""
+        return self._judged.labels.keep((value, charset), label) if len(value) <= LONGEST else label
 
     def _rewritten(self, element: Element, value: bytes) -> Element:
         """Return the element with another value, under the VR that it should have had."""
