@@ -1,5 +1,6 @@
 """The words that name no person: what text may keep, from tables and from the parts that medical words are built of."""
 
+import lzma
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -109,6 +110,16 @@ def vocabulary() -> frozenset[str]:
 
 
 @cache
+def general_words() -> frozenset[str]:
+    """Return common English words that are in no list of names; ``tables/README.md`` says which.
+
+    They may stay, but they do not speak for what stands beside them as words of medicine do.
+    """
+    content = files("deidentify.tables").joinpath("english_words.txt.xz").read_bytes()
+    return frozenset(lzma.decompress(content).decode("ascii").split())
+
+
+@cache
 def names_too(*, always: bool = False) -> frozenset[str]:
     """Return words of the vocabulary that are names as well, ``always`` those that are no part of the body."""
     sections = {"plain"} if always else {"plain", "body"}
@@ -196,8 +207,11 @@ def _keywords() -> frozenset[str]:
     return frozenset(map(str.casefold, keyword_dict))
 
 
-def is_known_word(word: str, *, technical: bool = False) -> bool:
-    """Tell whether a folded word names no person: of the vocabulary or built so, a short number, a technical code."""
+def is_known_word(word: str, *, technical: bool = False, general: bool = True) -> bool:
+    """Tell whether a folded word names no person: of the vocabulary or built so, a short number, a technical code.
+
+    ``general`` says whether common words that have nothing to do with medicine are known too.
+    """
     known = vocabulary() if technical else _plain_words()
     bare = word.rstrip("*+")
     if word in known or bare in known:
@@ -208,7 +222,9 @@ def is_known_word(word: str, *, technical: bool = False) -> bool:
         return _is_number(bare, known) or (technical and _TECHNICAL.fullmatch(word) is not None and is_code_like(word))
     if len(bare) > _LONGEST_PLAIN and bare.endswith("s") and bare[:-1] in known:
         return True
-    return len(bare) >= _SHORTEST_BUILT and _is_built(bare)
+    if general and bare in general_words():
+        return True
+    return len(bare) >= _SHORTEST_BUILT and (_is_built(bare) or _is_built(bare.replace("k", "c")))
 
 
 def _is_number(word: str, known: frozenset[str]) -> bool:
