@@ -141,9 +141,6 @@ Testicular torsion
 Osteoporosis with vertebral compression fracture
 Tension pneumothorax after central line placement
 Intussusception in an infant
-"""
-
-SEALED = """
 CT CAP W/ORAL AND IV
 CT Neck Soft Tissue W
 CT HEAD STROKE ALERT
@@ -263,6 +260,121 @@ RM cranio com contraste
 Nodulo pulmonar em seguimento
 """
 
+SEALED = """
+CT ABD/PEL W IV ONLY
+CTA Chest PE Protocol
+CT CERVICAL SPINE WO
+CT Lower Extremity Left WO Contrast
+CT Liver Triphasic
+CTA Renal Arteries
+CT Shoulder Lt Pre-op Planning
+CT Chest High Resolution Supine and Prone
+CT Guided Drainage Pelvic Collection
+CT Trauma Pan Scan
+SPR Lateral
+AXIAL BONE 0.625MM
+Recon 3: LUNG WINDOW
+Smart Prep Series
+DELAYED 5 MINS
+THIN MIPS COR
+Body 5.0 CE
+Patient Protocol
+3D VOLUME RENDERED
+CTP CBF and TTP maps
+MRI C-Spine w/o
+MR BREAST BILAT W WO CAD
+MRI Liver Primovist
+MRI Pelvis Rectal Staging
+MR Hip Unilat Left Non Contrast
+MR TMJ open/closed mouth
+MRV Head
+3-Plane Loc
+AX GRE T2*
+Sag CUBE FLAIR
+WATER: Ax DIXON +C
+dADC Map (10^-6 mm2/s)
+t1_fl2d_tra_dynamic_5min
+T2W_TSE_COR SENSE
+eT1W_mDIXON_W
+MR Spectroscopy single voxel TE 135
+Resting state fMRI EPI
+4D flow aorta
+XR Chest 2 views
+XR Knee Bilat Weight Bearing
+Elbow Lt AP/Lat
+ABD ERECT
+SKYLINE R PATELLA
+XR Tib/Fib Post Reduction
+Clavicle
+Lateral Decubitus
+Mobile chest ICU
+US Gallbladder RUQ
+US Aorta Screening AAA
+US Breast Left Limited
+US Neonatal Head
+US Renal Transplant Doppler
+MAMMO SCREEN W TOMO
+R MLO Implant Displaced
+NM Thyroid Uptake I-123
+PET CTAC
+MAG3 Diuretic Renogram
+NM Gastric Emptying Solid
+Lower limb angioplasty run
+TACE right hepatic artery
+Coronary Angio +/- PCI
+Gastrografin enema
+Single Shot
+Fundus OD macula centred
+RT planning head and neck mask
+Chest pain radiating to the back, ?dissection
+Rib tenderness after RTA, clinically no flail segment
+Chronic sinus congestion, failed medical treatment
+Hearing loss and tinnitus on the right, ?acoustic neuroma
+Recurrent UTI, assess for scarring or residual volume
+Raised PSA, previous negative biopsy
+Fever and neutropenia, on chemo for AML
+Post op day 3, distended abdomen, not passing flatus
+Poor inspiratory effort, best images possible
+Patient is claustrophobic, needs sedation
+Previous Whipple procedure, rising CA 19-9
+Midfoot swelling after crush injury, ?Lisfranc
+Tremor and rigidity, Parkinson's vs drug induced
+Thyrotoxicosis, likely Graves disease
+MRT Kopf mit und ohne KM
+CT Thorax/Abdomen pv
+Roe Hand links in 2 Eb.
+Sprunggelenk seitlich
+Sono Abdomen, Nieren gestaut?
+Angio Becken-Bein rechts
+Sturz auf die Huefte, Schenkelhalsfraktur?
+Verlaufskontrolle bei bekannten Lungenrundherden
+Dupuytren-Kontraktur, Zustand nach Operation
+TDM thorax low dose
+IRM rachis cervical T2 sag
+Echo-doppler des membres inferieurs
+Radiographie du bassin de face
+Coloscanner a l'eau
+Cephalees inhabituelles, recherche de thrombose veineuse
+Nevrome de Morton du troisieme espace
+TC ABDOMINOPELVICO
+Ecografia de mama derecha
+RM de hombro sin contraste
+RX tobillo en carga
+Tos y fiebre de cinco dias, descartar neumonia
+Perdida de peso en estudio, anemia ferropenica
+TC addome superiore trifasica
+RX bacino e anca dx
+Ecografia tiroidea
+RM encefalo e tronco encefalico con mdc
+Dispnea ingravescente, sospetto versamento
+MRI knie rechts
+CT hersenen zonder contrast
+Buikpijn linksonder, diverticulitis?
+TC de abdome total
+RX joelho esquerdo AP e perfil
+Dor pelvica cronica, suspeita de endometriose
+"""
+
 REPORTS = """
 There is a 12 mm nodule in the left upper lobe with spiculated margins.
 No pleural effusion or pneumothorax.
@@ -280,9 +392,6 @@ The common bile duct measures 9 mm and tapers smoothly.
 Bucket handle tear of the medial meniscus.
 Moderate hydronephrosis on the left caused by an obstructing calculus.
 The sella is expanded by a cystic lesion with a fluid level.
-"""
-
-SEALED_REPORTS = """
 The cerebellar tonsils lie 7 mm below the foramen magnum, in keeping with a Chiari malformation.
 Cardiomegaly with upper lobe venous diversion and Kerley B lines.
 Left ventricular ejection fraction is estimated at 45 % with hypokinesis of the inferolateral wall.
@@ -299,6 +408,25 @@ Absence d'epanchement pleural, silhouette cardiaque normale.
 Esteatosis hepatica difusa sin lesiones focales.
 Non si osservano lesioni pleuro-parenchimali in atto.
 Geen aanwijzingen voor een fractuur, wel wat hydrops.
+"""
+
+SEALED_REPORTS = """
+Small bowel loops are dilated up to 4 cm with a transition point in the right iliac fossa.
+The lungs are clear, and the cardiomediastinal contour is within normal limits.
+A Bosniak IIF cyst at the lower pole of the left kidney has not grown since the previous study.
+Subdural collection along the right convexity, 11 mm deep, with 6 mm of midline shift.
+Full thickness tear of the supraspinatus tendon with retraction to the level of the humeral head.
+Both ovaries are of normal volume, and there is no free fluid in the pouch.
+Minimally displaced comminuted fracture of the distal fibula with widening of the medial clear space.
+Restricted diffusion in the left peripheral zone at the mid gland, PI-RADS 4.
+Mild emphysema with apical predominance; bronchial wall thickening in the lower lobes.
+Focal tracer uptake in the right sacral ala is suspicious for an insufficiency fracture.
+High grade stenosis of the proximal left anterior descending artery, stented with a good final result.
+Keine vergroesserten Lymphknoten axillaer, mediastinal oder hilaer.
+Foie de taille normale, a contours reguliers, sans dilatation des voies biliaires.
+Cambios degenerativos en los espacios discales, sin compromiso del canal medular.
+Milza nei limiti per dimensioni, non versamento libero in addome.
+Rins de dimensoes normais, sem calculos ou hidronefrose.
 """
 
 
