@@ -232,7 +232,7 @@ class Values:
     def code_string(self, element: Element, path: Path) -> Element | None:
         """Keep a code string that looks like one and is nobody's name; others are judged as words."""
         if element.tag in _TYPED_CODES:
-            return self.words(element, path)
+            return self.technical(element, path)
         if element.tag in _TYPED_NAMES:
             return self.label(element, path)
         if element.items is None and element.span is None:

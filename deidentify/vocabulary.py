@@ -110,13 +110,21 @@ def vocabulary() -> frozenset[str]:
 
 
 @cache
+def _english() -> tuple[frozenset[str], frozenset[str]]:
+    """Return common English words that are in no list of names, and those that are rare names."""
+    content = files("deidentify.tables").joinpath("english_words.txt.xz").read_bytes()
+    words, names = lzma.decompress(content).decode("ascii").split("\n\n")
+    return frozenset(words.split()), frozenset(names.split())
+
+
+@cache
 def general_words() -> frozenset[str]:
-    """Return common English words that are in no list of names; ``tables/README.md`` says which.
+    """Return common English words; ``tables/README.md`` says which.
 
     They may stay, but they do not speak for what stands beside them as words of medicine do.
     """
-    content = files("deidentify.tables").joinpath("english_words.txt.xz").read_bytes()
-    return frozenset(lzma.decompress(content).decode("ascii").split())
+    words, names = _english()
+    return words | names
 
 
 @cache
@@ -124,7 +132,9 @@ def names_too(*, always: bool = False) -> frozenset[str]:
     """Return words of the vocabulary that are names as well, ``always`` those that are no part of the body."""
     sections = {"plain"} if always else {"plain", "body"}
     lines = (line for section, line in _lines("names.txt") if section in sections)
-    return frozenset(spelling for line in lines for word in line.split() for spelling in _spellings(word))
+    listed = frozenset(spelling for line in lines for word in line.split() for spelling in _spellings(word))
+    # A word of medicine is taken for one first: only what no table has but that of English is doubtful.
+    return listed | (_english()[1] - _plain_words())
 
 
 @cache
@@ -185,6 +195,9 @@ def _parts() -> dict[str, re.Pattern[str]]:
     dutch = rf"(?:{choices['dutch']})(?:en|s)?"
     return {
         "medical": re.compile(rf"{before}*(?:{root}[oia]?)+{ending}"),
+        # The first half of a word with a hyphen ("thoraco-abdominal"), and adjectives of the Romance languages.
+        "half": re.compile(rf"(?:{root}o)+"),
+        "adjective": re.compile(rf"{before}*(?:{root}[oia]?)+(?:ic|al|ar|ari|os|ad|id|iv)(?:[oaie]|os|as|es)?"),
         "german": re.compile(
             rf"(?:{german}){{1,4}}(?:{choices['german']}|{choices['german_end']})(?:e|en|n|s|es|er|em)?"
         ),

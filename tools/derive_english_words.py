@@ -7,6 +7,9 @@ files are the family and given names of the census of the United States of 1990.
 there: it knows names of some 80 languages and countries. Left out is what is a name in any of these, what SCOWL itself
 lists as a proper name or writes with a capital, and what has fewer than five letters without being one of the most
 common words: names of many languages are that short when they are written in Latin letters.
+
+Behind an empty line follow common words that are rare names in the census, of two in a hundred thousand people at most:
+the engine treats them as words that are names too.
 """
 
 import hashlib
@@ -23,7 +26,8 @@ from faker.providers import address, person
 
 KINDS = ("english", "american", "british", "british_z", "canadian", "australian")
 VARIANTS = ("variant_1", "british_variant_1", "canadian_variant_1", "australian_variant_1")
-LARGEST, LARGEST_NAMES, COMMON = 60, 80, 35
+LARGEST, LARGEST_NAMES, COMMON, LARGEST_AMBIGUOUS = 60, 80, 35, 50
+RARE_PERCENT = 0.002
 TARGET = Path(__file__).parents[1] / "deidentify" / "tables" / "english_words.txt.xz"
 _WORD, _LONG_WORD = re.compile(r"[a-z]{3,}"), re.compile(r"[a-z]{5,}")
 _NAMES = re.compile(
@@ -45,11 +49,14 @@ def scowl(folder: Path, what: str, largest: int) -> Iterator[str]:
                 yield from path.read_text(encoding="latin-1").split()
 
 
-def census(folder: Path) -> Iterator[str]:
-    """Yield the names of the census."""
+def census(folder: Path) -> dict[str, float]:
+    """Return the names of the census, folded, and how many percent of the people have them."""
+    found: dict[str, float] = {}
     for name in ("dist.all.last", "dist.female.first", "dist.male.first"):
         for line in (folder / name).read_text(encoding="ascii").splitlines():
-            yield line.split()[0]
+            word, percent = line.split()[:2]
+            found[folded(word)] = max(found.get(folded(word), 0.0), float(percent))
+    return found
 
 
 def of_faker() -> Iterator[str]:
@@ -81,14 +88,18 @@ def main() -> None:
     words |= {word for word in common if _WORD.fullmatch(word)}
     capitals = {folded(word).removesuffix("'s") for word in scowl(lists, "proper-names", LARGEST_NAMES)}
     capitals |= {folded(word).removesuffix("'s") for word in scowl(lists, "upper", LARGEST_NAMES)}
-    people = {folded(name) for name in census(names_folder)} | {folded(name) for name in of_faker()}
+    counted, elsewhere = census(names_folder), {folded(name) for name in of_faker()}
+    people = counted.keys() | elsewhere
     kept = sorted(words - capitals - people)
-    content = "\n".join(kept).encode("ascii")
+    frequent = {folded(word) for word in scowl(lists, "words", LARGEST_AMBIGUOUS)} & words
+    rare = {name for name, percent in counted.items() if percent <= RARE_PERCENT}
+    ambiguous = sorted((frequent & rare) - capitals - elsewhere)
+    content = "\n".join((*kept, "", *ambiguous)).encode("ascii")
     TARGET.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     print(
         f"{len(words)} words, of these {len(words & capitals)} proper names and {len(words & people)} names of people"
     )
-    print(f"{len(kept)} words kept; sha256 {hashlib.sha256(content).hexdigest()}")
+    print(f"{len(kept)} words kept, {len(ambiguous)} that are rare names; sha256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":
