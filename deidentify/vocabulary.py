@@ -27,6 +27,8 @@ _LONGEST_CODE_LETTERS = 4
 """Letters in a row of a technical code such as Br40f or tfl3d1; a name with a number behind it has more."""
 _LONG_CODE_LETTERS = frozenset(("epfid", "isoft", "bedge"))
 _TECHNICAL_SECTION = "technical"
+_SHORTEST_NAME = 2
+"""Letters of a word that says nothing of anybody where devices write."""
 _LONGEST_PLAIN = 4
 """Letters of a word whose last "s" may belong to it."""
 _INFLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -229,7 +231,7 @@ def is_known_word(word: str, *, technical: bool = False, general: bool = True) -
     bare = word.rstrip("*+")
     if word in known or bare in known:
         return True
-    if technical and (len(bare) == 1 or bare in _keywords()):
+    if technical and (len(bare) <= _SHORTEST_NAME or bare in _keywords()):
         return True
     if not bare.isalpha():
         return _is_number(bare, known) or (technical and _TECHNICAL.fullmatch(word) is not None and is_code_like(word))

@@ -8,8 +8,9 @@ there: it knows names of some 80 languages and countries. Left out is what is a 
 lists as a proper name or writes with a capital, and what has fewer than five letters without being one of the most
 common words: names of many languages are that short when they are written in Latin letters.
 
-Behind an empty line follow common words that are rare names in the census, of two in a hundred thousand people at most:
-the engine treats them as words that are names too.
+Behind an empty line follow common words that are rare names in the census, of two in a hundred thousand people at most,
+and of the most common words those that are no given names, and family names of two in ten thousand people at most: the
+engine treats them as words that are names too.
 """
 
 import hashlib
@@ -26,8 +27,8 @@ from faker.providers import address, person
 
 KINDS = ("english", "american", "british", "british_z", "canadian", "australian")
 VARIANTS = ("variant_1", "british_variant_1", "canadian_variant_1", "australian_variant_1")
-LARGEST, LARGEST_NAMES, COMMON, LARGEST_AMBIGUOUS = 60, 80, 35, 50
-RARE_PERCENT = 0.002
+LARGEST, LARGEST_NAMES, COMMON, LARGEST_AMBIGUOUS, MOST_COMMON = 60, 80, 35, 50, 20
+RARE_PERCENT, RARE_PERCENT_OF_COMMON = 0.002, 0.02
 TARGET = Path(__file__).parents[1] / "deidentify" / "tables" / "english_words.txt.xz"
 _WORD, _LONG_WORD = re.compile(r"[a-z]{3,}"), re.compile(r"[a-z]{5,}")
 _NAMES = re.compile(
@@ -49,10 +50,10 @@ def scowl(folder: Path, what: str, largest: int) -> Iterator[str]:
                 yield from path.read_text(encoding="latin-1").split()
 
 
-def census(folder: Path) -> dict[str, float]:
+def census(folder: Path, *files: str) -> dict[str, float]:
     """Return the names of the census, folded, and how many percent of the people have them."""
     found: dict[str, float] = {}
-    for name in ("dist.all.last", "dist.female.first", "dist.male.first"):
+    for name in files:
         for line in (folder / name).read_text(encoding="ascii").splitlines():
             word, percent = line.split()[:2]
             found[folded(word)] = max(found.get(folded(word), 0.0), float(percent))
@@ -88,12 +89,15 @@ def main() -> None:
     words |= {word for word in common if _WORD.fullmatch(word)}
     capitals = {folded(word).removesuffix("'s") for word in scowl(lists, "proper-names", LARGEST_NAMES)}
     capitals |= {folded(word).removesuffix("'s") for word in scowl(lists, "upper", LARGEST_NAMES)}
-    counted, elsewhere = census(names_folder), {folded(name) for name in of_faker()}
-    people = counted.keys() | elsewhere
+    family, elsewhere = census(names_folder, "dist.all.last"), {folded(name) for name in of_faker()}
+    given = census(names_folder, "dist.female.first", "dist.male.first")
+    people = family.keys() | given.keys() | elsewhere
     kept = sorted(words - capitals - people)
     frequent = {folded(word) for word in scowl(lists, "words", LARGEST_AMBIGUOUS)} & words
-    rare = {name for name, percent in counted.items() if percent <= RARE_PERCENT}
-    ambiguous = sorted((frequent & rare) - capitals - elsewhere)
+    rare = {name for name in family | given if max(family.get(name, 0), given.get(name, 0)) <= RARE_PERCENT}
+    usual = {folded(word) for word in scowl(lists, "words", MOST_COMMON)} & words
+    usual = {word for word in usual - given.keys() if family.get(word, 0) <= RARE_PERCENT_OF_COMMON}
+    ambiguous = sorted(((frequent & rare) - capitals - elsewhere) | (usual & (people | capitals)))
     content = "\n".join((*kept, "", *ambiguous)).encode("ascii")
     TARGET.write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
     print(
