@@ -22,7 +22,7 @@ from deidentify.results import MOST_REMOVED, Dropped, DropReason, HoldReason
 from deidentify.structured import content_action
 from deidentify.tables import OPTION_COLUMNS, _load, attribute_rows, iod_types, method_codes
 from deidentify.text import Reason, clean_text
-from deidentify.vocabulary import folded, vocabulary, words_of
+from deidentify.vocabulary import folded, general_words, vocabulary, words_of
 from scp.contexts import is_storage
 from tests.builders import code, ct_instance, write_part10
 from tests.deidentify.support import deidentified, profile
@@ -330,7 +330,7 @@ def schemes() -> str:
 def text_policy() -> str:
     counts = Counter(text_rules().values())
     return (
-        f"The vocabulary has {len(vocabulary()):,} words. Of the text attributes outside Table E.1-1, "
+        f"The vocabulary has {len(vocabulary()):,} words, and {len(general_words()):,} common ones of English. Of the text attributes outside Table E.1-1, "
         f"{counts['words']} may keep\nknown words, {counts['technical']} known words and short technical codes, "
         f"{counts['label']} a label; all others go whole."
     )

@@ -26,6 +26,9 @@ REASONS = {
     "the instance has no Study Instance UID (0020,000D)": "Type 1 in every IOD; a study of its own would be invented",
     "an item is longer than its sequence": "a DICOMDIR whose lengths are wrong",
     "the file ends inside the pixel data": "cut off",
+    "instances under this Study Instance UID name different patients; decide which belong to the case": (
+        "two files of unlike patients share a Study UID; in one case they would be one patient"
+    ),
 }
 """Every reason for which a file of the corpus is held that dcmdump reads, and why a reviewer would agree."""
 
