@@ -330,7 +330,8 @@ def schemes() -> str:
 def text_policy() -> str:
     counts = Counter(text_rules().values())
     return (
-        f"The vocabulary has {len(vocabulary()):,} words, and {len(general_words()):,} common ones of English. Of the text attributes outside Table E.1-1, "
+        f"The vocabulary has {len(vocabulary()):,} words, and {len(general_words()):,} common ones of English. Of the "
+        "text attributes outside Table E.1-1, "
         f"{counts['words']} may keep\nknown words, {counts['technical']} known words and short technical codes, "
         f"{counts['label']} a label; all others go whole."
     )
