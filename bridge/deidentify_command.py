@@ -64,8 +64,8 @@ def deidentify(choices: Choices, settings: Settings) -> int:
     console = Console(stderr=True)
     try:
         profile = _profile_text(choices.profile or settings.profile, settings)
-        _check(choices)
         report = choices.report or choices.output.with_name(f"{choices.output.resolve().name}-report.json")
+        _check(choices, report)
         _refuse_existing(report, "the report")
         if choices.identified_map is not None:
             _refuse_existing(choices.identified_map, "the map")
@@ -112,15 +112,17 @@ def _profile_text(name: str, settings: Settings) -> str:
     return text
 
 
-def _check(choices: Choices) -> None:
+def _check(choices: Choices, report: Path) -> None:
     source, output = choices.identified_input.resolve(), choices.output.resolve()
     if source == output or output.is_relative_to(source) or source.is_relative_to(output):
         raise UsageError("the output lies in the input or around it; give a folder of its own")
     if output.exists() and (not output.is_dir() or next(output.iterdir(), None) is not None):
         raise UsageError(f"{choices.output} is there and not an empty folder; give a new one")
-    for target in (choices.report, choices.identified_map):
+    for target in (report, choices.identified_map):
         if target is not None and target.resolve().is_relative_to(output):
             raise UsageError("report and map do not belong into the output, which is passed on; give another place")
+    if choices.identified_map is not None and choices.identified_map.resolve() == report.resolve():
+        raise UsageError("report and map are one file; give the map a place of its own, for it leads to the patients")
     if (choices.case_name or choices.generation) and choices.secret_file is None:
         raise UsageError("--case and --generation speak of a secret; add --secret-file")
     if choices.case_name and choices.case_per is not CasePer.INPUT:

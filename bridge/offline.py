@@ -145,13 +145,14 @@ class OfflineRun:
     # -- what must wait ----------------------------------------------------------------------------------------------
 
     def _hold_two_patients(self, instances: list[Source]) -> None:
-        patients: dict[tuple[str, str], set[str]] = defaultdict(set)
+        # Of all cases together: where each patient is a case, one study of two of them is the same mistake.
+        patients: dict[str, set[str]] = defaultdict(set)
         instances = [source for source in instances if source.seen and source.seen.identified_study_uid]
         for source in instances:
             if source.seen and source.seen.patient_key:
-                patients[_study(source)].add(source.seen.patient_key)
+                patients[source.seen.identified_study_uid].add(source.seen.patient_key)
         for source in instances:
-            if len(patients[_study(source)]) > 1:
+            if source.seen and len(patients[source.seen.identified_study_uid]) > 1:
                 source.outcome = TWO_PATIENTS
 
     def _hold_conflicts(self, instances: list[Source]) -> None:
@@ -219,10 +220,6 @@ class OfflineRun:
 def _with_shared_report(written: Written, reports: dict[Report, Report]) -> Written:
     report = written.instance.report
     return replace(written, instance=replace(written.instance, report=reports.setdefault(report, report)))
-
-
-def _study(source: Source) -> tuple[str, str]:
-    return source.case_key, source.seen.identified_study_uid if source.seen else ""
 
 
 def _instance(source: Source) -> tuple[str, str]:

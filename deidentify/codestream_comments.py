@@ -3,11 +3,14 @@
 import re
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 from deidentify.dataset import Buffer
 from deidentify.vocabulary import folded, vocabulary
 
 _APPLICATION_OR_COMMENT = frozenset((*range(0xE0, 0xF0), 0xFE))
+_BEGINNINGS = frozenset((b"\xff\xd8", b"\xff\x4f"))
+"""Of the codestreams of JPEG and JPEG 2000."""
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 """What ends entropy-coded data: no stuffed byte of JPEG or JPEG-LS, no restart marker, no fill byte."""
 _TEXT = re.compile(
@@ -24,7 +27,14 @@ _WRITERS = frozenset(
 
 
 def comments_of(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
-    """Yield the comment segments of every frame of encapsulated pixel data, and what lies behind the ends of frames."""
+    """Yield the comment segments of every frame of encapsulated pixel data, and what lies behind the ends of frames.
+
+    A Basic Offset Table that holds something else than offsets is yielded too.
+    """
+    (size,) = struct.unpack("<I", buffer[slice(span[0] + 4, span[0] + 8)])
+    table = buffer[slice(span[0] + 8, span[0] + 8 + size)]
+    if table[:2] not in _BEGINNINGS and not _are_offsets(table, span[1]):
+        yield table
     for frame in _frames(buffer, span):
         if frame[:2] == b"\xff\xd8":
             yield from _jpeg_comments(frame)
@@ -36,6 +46,12 @@ def comments_of(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
         stop = frame.rfind(b"\xff\xd9")
         if stop >= 0 and len(frame) - stop > 4:  # noqa: PLR2004 - end marker and padding
             yield frame[stop + 2 :]
+
+
+def _are_offsets(table: bytes, end: int) -> bool:
+    """Tell whether a Basic Offset Table is one (PS3.5 §A.4): the first is zero, each is larger than the one before."""
+    offsets = [offset for (offset,) in struct.iter_unpack("<I", table)] if len(table) % 4 == 0 else [end]
+    return all(one < other for one, other in pairwise((-1, *offsets, end))) and not any(offsets[:1])
 
 
 def _frames(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
@@ -50,7 +66,7 @@ def _frames(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
             break
         content = buffer[slice(position, min(position + size, end))]
         position += size
-        if frame and content[:2] not in {b"\xff\xd8", b"\xff\x4f"}:
+        if frame and content[:2] not in _BEGINNINGS:
             frame += content
             continue
         if frame:

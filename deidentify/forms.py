@@ -47,7 +47,8 @@ def is_numbers(element: Element, *, little: bool) -> bool:
         # The most frequent of all: one number.
         return True
     if element.span is not None:
-        return size is None and tag in word_vrs()
+        # Fragments belong to pixel data alone (PS3.5 §A.4): elsewhere nobody looks into them.
+        return size is None and tag in word_vrs() and not element.encapsulated
     if size is None:
         if tag not in word_vrs() and not tag >> 16 & 1:
             return False

@@ -180,7 +180,8 @@ class ProfileText:
                 ),
             ),
         }
-        return next((sentence for applies, sentence in reasons.get(action, ()) if applies), "")
+        simple = Action.UID if action == "X/Z/U*" else action
+        return next((sentence for applies, sentence in reasons.get(simple, ()) if applies), "")
 
     def drop(self) -> frozenset[DropReason]:
         """Return what is left out; all that there is where the profile does not say."""
@@ -236,6 +237,9 @@ class ProfileText:
 
 
 def _is_never_kept(tag: int) -> bool:
-    """Tell whether an attribute goes whatever a rule says: private, commands, directories, signatures, drawings."""
+    """Tell whether no rule speaks of an attribute: private, commands, directories, signatures, drawings, pixels.
+
+    Pixel data stay at the top, where the pixel screen reads them, and go everywhere else.
+    """
     group = tag >> 16
-    return bool(group & 1) or group < 8 or group == 0x0400 or group & 0xFF00 in {0x5000, 0x6000}  # noqa: PLR2004
+    return bool(group & 1) or group < 8 or group in {0x0400, 0x7FE0} or group & 0xFF00 in {0x5000, 0x6000}  # noqa: PLR2004

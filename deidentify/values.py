@@ -82,9 +82,9 @@ class Values:
         """Say YES where an answer is required: nobody has looked at the faces (PS3.15 §E.3.2)."""
         return Element(element.tag, "CS", b"YES")
 
-    def same(self, element: Element, _path: Path) -> Element:
-        """Leave the element as it is."""
-        return element
+    def same(self, element: Element, path: Path) -> Element | None:
+        """Leave pixel data as they are; a sequence is none, and what is in it would meet no rule."""
+        return element if element.items is None else self.remove(element, path)
 
     def code_part(self, element: Element, path: Path) -> Element | None:
         """Keep what ``cleaned_code_item`` let pass: every item goes through it before its elements are walked."""

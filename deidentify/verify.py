@@ -113,7 +113,7 @@ def _is_ours(element: Element) -> bool:
 
 def _search_span(element: Element, source: Source, search: "Search") -> None:
     assert element.span is not None
-    if element.encapsulated:
+    if element.encapsulated and element.tag in PIXEL_TAGS:
         place = f"a comment inside the frames of {tag_text(element.tag)}"
         for comment in comments_of(source.buffer, element.span):
             search.raw(comment, place)

@@ -221,6 +221,17 @@ def test_two_patients_under_one_study_are_held_and_two_of_one_input_get_two_pseu
     assert len(held) == 2
 
 
+@pytest.mark.parametrize("case_per", ["folder", "patient"])
+def test_two_patients_under_one_study_are_held_though_each_is_in_a_case_of_its_own(
+    tmp_path: Path, case_per: str
+) -> None:
+    folder, output = tmp_path / "in", tmp_path / "out"
+    put(folder, "a/1.dcm", ct_instance(study=1, number=1))
+    put(folder, "b/2.dcm", ct_instance(study=1, number=2, **PATIENT_TWO))
+    assert run(folder, output, "--case-per", case_per).exit_code == 1
+    assert [entry.get("reason") for entry in report_of(output)["files"]] == ["two-patients"] * 2
+
+
 def test_copies_are_written_and_other_pixels_under_one_uid_are_held(tmp_path: Path) -> None:
     folder, output = tmp_path / "in", tmp_path / "out"
     put(folder, "a/1.dcm", ct_instance(number=1))
@@ -266,6 +277,8 @@ def test_names_that_only_differ_in_case_do_not_meet(tmp_path: Path) -> None:
         (("{in}", "{out}", "--map", "{out}/map.csv"), "do not belong into the output"),
         (("{in}", "{out}", "--report", "{full}/there"), "is there already"),
         (("{in}", "{out}", "--map", "{out}-no/map.csv"), "is not there"),
+        (("{in}", "{out}", "--map", "{out}.json", "--report", "{out}.json"), "are one file"),
+        (("{in}", "{out}", "--map", "{out}-report.json"), "are one file"),
         (("{in}", "{out}", "--profile", "nothing"), "there is no profile"),
         (("{in}", "{out}", "--profile", "{full}/broken.yaml"), ""),
         (("{in}", "{out}", "--case", "x"), "--secret-file"),

@@ -1,10 +1,12 @@
 """Where a name hides from rules that look at the right attribute only."""
 
 import io
+import struct
 
 import pytest
 from pydicom.sequence import Sequence
 
+from deidentify.codestream_comments import comments_of
 from deidentify.dataset import EXPLICIT_LITTLE, LONG_FORM_VRS, Element, encode
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import UnreadableInstanceError
@@ -168,3 +170,46 @@ def test_what_stands_beside_a_code_in_a_dummy_sequence_is_cleaned_too():
     observer = {**code("121008", "DCM", "Person"), "VerifyingOrganization": hidden, "PatientComments": hidden}
     instance = sr_instance(VerificationFlag="VERIFIED", VerifyingObserverSequence=[observer])
     assert HIDDEN not in deidentified(write_part10(instance)).written
+
+
+def fragments(tag, vr, *contents):
+    """Return an element of undefined length whose value is fragments."""
+    items = b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content for content in contents)
+    head = struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, vr, 0, 0xFFFFFFFF)
+    return head + items + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+@pytest.mark.parametrize("tag", [0x7FE00001, 0x7FE00002])
+@pytest.mark.parametrize("vr", [b"OB", b"OW"])
+def test_fragments_outside_pixel_data_go(tag, vr):
+    part10 = write_part10(ct_instance(PixelData=None)) + fragments(tag, vr, b"", b"Testperson", b"Zzquilm ")
+    engine, source, target = Deidentifier(profile()), io.BytesIO(part10), io.BytesIO()
+    plan = engine.plan(engine.read(source), scope())
+    engine.write(plan, None, source, target)
+    engine.verify(plan, target)
+    assert HIDDEN not in target.getvalue()
+    assert b"Testperson" not in target.getvalue()
+
+
+@pytest.mark.parametrize("tag", [0x7FE00008, 0x7FE00010])
+def test_pixel_data_that_are_a_sequence_go(tag):
+    inner = [Element(0x00104000, "LT", HIDDEN), Element(0x00100010, "PN", b"Testperson^Unreal")]
+    way = deidentified(spliced(write_part10(sr_instance()), Element(tag, "SQ", items=[inner])))
+    assert HIDDEN not in way.written
+    assert tag not in way.dataset
+
+
+@pytest.mark.parametrize(
+    ("table", "is_searched"),
+    [
+        (b"", False),
+        (struct.pack("<3I", 0, 8, 16), False),
+        (struct.pack("<3I", 0, 0, 0), True),
+        (b"Zzquilm ", True),
+        (b"\0\0\0\0Zzq", True),
+    ],
+)
+def test_a_table_of_offsets_that_is_none_is_searched_as_a_comment(table, is_searched):
+    frames = [b"\xff\xd8\xff\xd9"] * 3
+    value = fragments(0x7FE00010, b"OB", table, *frames)
+    assert list(comments_of(value, (12, len(value) - 12))) == ([table] if is_searched else [])
