@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+from pydicom.charset import convert_encodings, decode_bytes, encode_string, python_encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,14 +32,30 @@ class Charset:
                 return value.decode(self.encodings[0], "replace")
 
     def encode(self, text: str) -> bytes:
-        """Return the bytes; characters that the first character set does not have are left out."""
+        """Return the bytes; characters that the character sets do not have are left out."""
         if text.isascii():
             return text.encode("ascii")
-        if not self.is_known or len(self.encodings) > 1:
+        if not self.is_known:
             return text.encode("ascii", "ignore")
-        return text.encode(self.encodings[0], "ignore")
+        if len(self.encodings) == 1:
+            return text.encode(self.encodings[0], "ignore")
+        return b"".join(self._extended(part) for part in _DELIMITERS.split(text))
+
+    def _extended(self, text: str) -> bytes:
+        """Return text without delimiters, which end a code extension (PS3.5 §6.1.2.5.3), with its escape sequences.
+
+        Only alphabets of one byte: the words that may stay need no others.
+        """
+        first, *others = [name if name.startswith(("latin", "iso8859_")) else "ascii" for name in self.encodings]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                return encode_string(text, [first, *(name for name in others if name != "ascii")])
+            except (UserWarning, ValueError):
+                return text.encode("ascii", "ignore")
 
 
+_DELIMITERS = re.compile(r"([\\\r\n\f\t])")
 _NOT_EXTENDED = frozenset(("ISO_IR 192", "GB18030", "GBK"))
 
 _MISSPELLED = (

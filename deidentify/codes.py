@@ -68,11 +68,11 @@ def cleaned_code_item(
             return item
         return _with_meaning(item, standard or kept, charset)
     kept = "" if force else clean_text(text, own)[0]
-    written = charset.encode(kept) if words_of(kept) else b"Removed"
+    written = charset.encode(kept[:64]) if words_of(kept) else b"Removed"
     triplet = [
         Element(CODE_VALUE, "SH", LOCAL_CODE),
         Element(SCHEME, "SH", LOCAL_SCHEME),
-        Element(MEANING, "LO", written[:64]),
+        Element(MEANING, "LO", written),
     ]
     rest = [element for element in item if element.tag not in TRIPLET | {SCHEME_VERSION}]
     return sorted(triplet + rest, key=lambda element: element.tag)
@@ -92,7 +92,7 @@ def _public_code(item: list[Element], own: frozenset[str]) -> str | None:
 
 
 def _with_meaning(item: list[Element], text: str, charset: Charset) -> list[Element]:
-    written = charset.encode(text)[:64] if words_of(text) else b"Removed"
+    written = charset.encode(text[:64]) if words_of(text) else b"Removed"
     return [Element(MEANING, "LO", written) if element.tag == MEANING else element for element in item]
 
 

@@ -38,7 +38,7 @@ def markers(
     codes = [method_codes()[option] for option in options]
     done = [
         Element(0x00120062, "CS", b"NO" if screen.verdict is PixelVerdict.NOT_EVALUATED else b"YES"),
-        Element(0x00120063, "LO", f"Casebridge, PS3.15 {EDITION}, {profile.name} {profile.revision}".encode()[:64]),
+        Element(0x00120063, "LO", _method(profile).encode()),
         Element(0x00120064, "SQ", items=[_code(value, meaning) for value, meaning in codes]),
         Element(0x00280303, "CS", _TEMPORAL[profile.dates]),
     ]
@@ -50,6 +50,12 @@ def markers(
         items = [_characteristics(group, creator, little=encoding.little) for group, creator in blocks]
         done.append(Element(PRIVATE_CHARACTERISTICS, "SQ", items=items))
     return done
+
+
+def _method(profile: Profile) -> str:
+    """Return 64 characters at most, with the whole revision: a name can be cut, a hash cannot."""
+    tool = f"Casebridge, PS3.15 {EDITION}, "
+    return f"{tool}{profile.name[: 63 - len(tool) - len(profile.revision)]} {profile.revision}"
 
 
 def _code(value: str, meaning: str) -> list[Element]:

@@ -291,6 +291,32 @@ def test_a_misspelled_character_set_is_spelled_and_its_text_stays(charset, term,
     assert written.SeriesDescription == "AX 2\u00b0 T2"
 
 
+@pytest.mark.parametrize(
+    ("charset", "written"),
+    [
+        (b"ISO 2022 IR 6\\ISO 2022 IR 100", b"\x1b-ASch\xe4del"),
+        (b"\\ISO 2022 IR 100\\ISO 2022 IR 87", b"\x1b-ASch\xe4del"),
+        (b"ISO 2022 IR 100\\ISO 2022 IR 144", b"Sch\xe4del"),
+    ],
+)
+def test_a_word_beside_one_that_went_keeps_its_letters_under_code_extensions(charset, written):
+    elements = [Element(0x00080005, "CS", charset), Element(0x0008103E, "LO", b"AX Zqxword\\\x1b-ASch\xe4del")]
+    way = deidentified(spliced(write_part10(ct_instance()), *elements))
+    assert b"AX\\" + written in way.written
+
+
+def test_a_long_meaning_is_not_cut_inside_a_letter():
+    meaning = "Sch\u00e4del " * 8
+    item = [
+        Element(0x00080100, "SH", b"X1"),
+        Element(0x00080102, "SH", b"99LOCAL "),
+        Element(0x00080104, "LO", meaning.encode()),
+    ]
+    elements = [Element(0x00080005, "CS", b"ISO_IR 192"), Element(0x00082218, "SQ", items=[item])]
+    written = deidentified(spliced(write_part10(ct_instance()), *elements)).dataset
+    assert written.AnatomicRegionSequence[0].CodeMeaning == meaning[:64].strip()
+
+
 @pytest.mark.parametrize("charset", [b"ISO_IR 999", b"ISO_IR 100\\ISO_IR 192", b"ISO 2022 IR 6\\GBK", b"Zqxword "])
 def test_a_character_set_that_nobody_knows_goes_with_what_is_written_in_it(charset):
     elements = [Element(0x00080005, "CS", charset), Element(0x0008103E, "LO", b"AX T2 M\xfcller")]

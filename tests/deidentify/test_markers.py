@@ -103,3 +103,10 @@ def test_a_dose_report_goes_on_where_structured_content_is_cleaned_and_it_is_not
     report = sr_instance(SOPClassUID=STORAGE + "88.67")
     text = GRAPHICS.replace("clean-graphics", "clean-structured-content")
     assert "113104" in codes_of(deidentified(write_part10(report), profile_text=text).dataset)
+
+
+def test_the_revision_stands_whole_behind_a_long_name():
+    text = f"name: {'a' * 40}\nbase: basic\n"
+    written = deidentified(write_part10(ct_instance()), profile_text=text).dataset.DeidentificationMethod
+    assert len(written) == 64
+    assert written.endswith(f"a {Profile.from_yaml(text).revision}")
