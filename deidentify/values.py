@@ -8,7 +8,7 @@ from deidentify.charsets import DEFAULT, Charset, corrected
 from deidentify.code_terms import NOTHING_LEFT, cleaned_code_string, legal_code_string
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
 from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
-from deidentify.decisions import Decisions, Path
+from deidentify.decisions import Decisions
 from deidentify.dictionary import TEXT_VRS, registered_uids, vr_table
 from deidentify.errors import InvalidResultError
 from deidentify.forms import BINARY_OR_BYTES, BINARY_VRS, CODE_STRING, NUMBERS, is_numbers, is_of_vr, vr_to_write
@@ -17,6 +17,7 @@ from deidentify.memory import LONGEST, CaseMemory
 from deidentify.private import is_private_creator
 from deidentify.pseudonyms import age_band, banded_age_string, is_time, shifted_date, shifted_datetime
 from deidentify.results import MOST_REMOVED, RemovedText
+from deidentify.rules import Path
 from deidentify.text import WentWord, clean_text, clean_values
 from deidentify.vocabulary import vocabulary, words_of
 
@@ -26,7 +27,7 @@ _TYPED_NAMES = frozenset((0x00700002,))
 """Graphic Layer: typed as well, and others of the instance refer to it."""
 # A telephone or record number, or a date, where a term should stand.
 _ODD_CODE = re.compile(rb"\d{6}|\d{1,4}[_ ]\d{1,2}[_ ]\d{2,4}")
-_STANDARD_UID = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}", re.ASCII)
+_STANDARD_UID = re.compile(r"1\.2\.840\.10008(?:\.\d{1,4}){1,12}", re.ASCII)
 _OFFSET = re.compile(rb"[+-]\d{4} *")
 
 
@@ -315,7 +316,7 @@ class Values:
         if element.items is not None or element.span is not None:
             return self.deny(element, path)
         text = self._charset.decode(element.value).strip(" \0")
-        if not clean_text(text, self._own, technical=True)[1]:
+        if not clean_text(text, self._own, technical=True, site=self._profile.vocabulary)[1]:
             return element
         self.counts["D"] += 1
         label = self._scope.label(text)
@@ -352,7 +353,9 @@ class Values:
 
     def _judge(self, key: tuple[bytes, Charset, bool]) -> tuple[bytes, tuple[WentWord, ...], bool]:
         value, charset, technical = key
-        written, removed = clean_values(charset.decode(value).rstrip(" \0"), self._judged.own, technical=technical)
+        written, removed = clean_values(
+            charset.decode(value).rstrip(" \0"), self._judged.own, technical=technical, site=self._profile.vocabulary
+        )
         judged = charset.encode(written), removed, bool(words_of(written))
         return self._judged.texts.keep(key, judged) if len(value) <= LONGEST else judged
 

@@ -1,0 +1,113 @@
+"""YAML as nodes that know their lines, bounded before anything is built of it.
+
+No anchors and aliases: what is written once and meant often is how a small file becomes a large one, or a circle.
+"""
+
+from typing import NoReturn
+
+import yaml
+
+from deidentify.errors import ProfileError
+
+MOST_BYTES = 1_000_000
+MOST_NODES = 60_000
+DEEPEST = 12
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def documents(text: str) -> list[yaml.Node]:
+    """Return the root nodes of the documents of a text; none for an empty one.
+
+    Raises
+    ------
+    ProfileError
+        If it is no YAML, or larger, deeper or more entangled than a profile.
+    """
+    if len(text.encode("utf-8", "replace")) > MOST_BYTES:
+        raise ProfileError(f"line 1: the text has more than {MOST_BYTES:,} bytes; a profile has some thousand")
+    try:
+        _check_events(text)
+        return [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ProfileError(f"line {line}: this is not YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise ProfileError("line 1: this is not YAML") from None
+
+
+def _check_events(text: str) -> None:
+    depth = nodes = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise ProfileError(f"line {line}: anchors and aliases (& and *) are no part of a profile; write it out")
+        if isinstance(event, yaml.NodeEvent):
+            nodes += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST or nodes > MOST_NODES:
+            what = f"deeper than {DEEPEST} levels" if depth > DEEPEST else f"of more than {MOST_NODES:,} values"
+            raise ProfileError(f"line {line}: the text is {what}; no profile is")
+
+
+def fail(node: yaml.Node, sentence: str) -> NoReturn:
+    """Refuse what stands at a node.
+
+    Raises
+    ------
+    ProfileError
+        With the line.
+    """
+    raise ProfileError(f"line {line_of(node)}: {sentence}")
+
+
+def line_of(node: yaml.Node) -> int:
+    """Return the line of a node, from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def text_of(node: yaml.Node) -> str:
+    """Return a single value as it is written."""
+    if not isinstance(node, yaml.ScalarNode):
+        fail(node, "here must stand a single value")
+    return str(node.value)
+
+
+def list_of(node: yaml.Node, what: str) -> list[yaml.Node]:
+    """Return the nodes of a list."""
+    if not isinstance(node, yaml.SequenceNode):
+        fail(node, f"{what} must be a list")
+    return list(node.value)
+
+
+def texts_of(node: yaml.Node, what: str) -> list[tuple[str, yaml.Node]]:
+    """Return one value, or those of a list, with their nodes."""
+    nodes = [node] if isinstance(node, yaml.ScalarNode) else list_of(node, what)
+    if not nodes:
+        fail(node, f"{what} is an empty list; leave the key out, or say something")
+    return [(text_of(one), one) for one in nodes]
+
+
+def mapping_of(node: yaml.Node, allowed: tuple[str, ...], what: str) -> dict[str, yaml.Node]:
+    """Return the values of keys and values, by key; a key that is not allowed or stands twice is refused."""
+    if not isinstance(node, yaml.MappingNode):
+        fail(node, f"the {what} must be keys and values")
+    fields: dict[str, yaml.Node] = {}
+    for key_node, value_node in node.value:
+        key = text_of(key_node)
+        if key not in allowed:
+            fail(key_node, f"unknown key {key!r} in the {what}; there are: {', '.join(allowed)}")
+        if key in fields:
+            fail(key_node, f"key {key!r} stands twice")
+        fields[key] = value_node
+    return fields
+
+
+def is_true(node: yaml.Node) -> bool:
+    """Return a truth value."""
+    value = text_of(node)
+    if value not in {"true", "false"}:
+        fail(node, f"here must stand true or false, not {value!r}")
+    return value == "true"
