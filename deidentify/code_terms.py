@@ -32,7 +32,7 @@ def may_stay(word: str, own: frozenset[str]) -> bool:
         return word in code_terms() or (word in vocabulary() and word not in _everyday_names())
     if len(word) <= _SHORT or word in code_terms() or word in prose():
         return True
-    return is_known_word(word, technical=True) or (not word.isalpha() and is_code_like(word))
+    return is_known_word(word, technical=True, general=False) or (not word.isalpha() and is_code_like(word))
 
 
 def cleaned_code_string(value: bytes, own: frozenset[str]) -> tuple[bytes, int]:

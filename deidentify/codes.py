@@ -5,6 +5,7 @@ import re
 from deidentify.charsets import Charset
 from deidentify.concepts import standard_meaning
 from deidentify.dataset import Element, find
+from deidentify.own_words import OwnWords
 from deidentify.text import clean_text
 from deidentify.vocabulary import folded, is_code_like, vocabulary, words_of
 
@@ -48,9 +49,7 @@ def is_code_item(item: list[Element]) -> bool:
     return not _CODE_TAGS.isdisjoint([element.tag for element in item])
 
 
-def cleaned_code_item(
-    item: list[Element], charset: Charset, own: frozenset[str], *, force: bool = False
-) -> list[Element]:
+def cleaned_code_item(item: list[Element], charset: Charset, own: OwnWords, *, force: bool = False) -> list[Element]:
     """Return the item itself when its code is public and its meaning says no more than that, else a cleaned one.
 
     The code of a local scheme goes; of its meaning the known words stay. A public code stays, its meaning becomes that
@@ -58,8 +57,8 @@ def cleaned_code_item(
     """
     meaning = find(item, MEANING)
     text = charset.decode(meaning.value).strip(" \0") if meaning is not None and meaning.items is None else ""
-    value = None if force else _public_code(item, own)
-    if value is not None and own.isdisjoint(words_of(text)):
+    value = None if force else _public_code(item, own.words)
+    if value is not None and own.words.isdisjoint(words_of(text)):
         kept, removed = clean_text(text, own)
         if not removed:
             return item

@@ -16,6 +16,8 @@ _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _TEXT = re.compile(
     rb"[A-Za-z\x80-\xff]{4,}|(?:[A-Za-z]\0){4,}|(?:\0[A-Za-z]){4,}|\d{5,}|\d{1,4}[-./:]\d{1,2}[-./:]\d{2,4}"
 )
+_RLE_HEADER = 64
+"""Bytes of the header of an RLE frame."""
 _WRITERS = frozenset(
     """
     adobe photoshop ducky jfif jfxx ljif spiff exif creator created openjpeg openjph kakadu jasper gdcm lead
@@ -42,10 +44,26 @@ def comments_of(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
             yield from _jpeg2000_comments(frame)
         else:
             # RLE and deflated frames hold no comments; what lies behind their end is the decoder's to refuse.
+            slack = _rle_slack(frame)
+            if any(slack):
+                yield slack
             continue
         stop = frame.rfind(b"\xff\xd9")
         if stop >= 0 and len(frame) - stop > 4:  # noqa: PLR2004 - end marker and padding
             yield frame[stop + 2 :]
+
+
+def _rle_slack(frame: bytes) -> bytes:
+    """Return the offsets in the header of an RLE frame that belong to no segment (PS3.5 §G.5: zero)."""
+    return frame[4 + 4 * frame[0] : _RLE_HEADER] if _is_rle(frame) else b""
+
+
+def _is_rle(frame: bytes) -> bool:
+    """Tell whether bytes begin with the header of an RLE frame: up to 15 segments, the first behind the header."""
+    if len(frame) < _RLE_HEADER:
+        return False
+    segments, first = struct.unpack_from("<II", frame)
+    return bool(0 < segments < 16 and first == _RLE_HEADER)  # noqa: PLR2004 - PS3.5 §G.5
 
 
 def _are_offsets(table: bytes, end: int) -> bool:
@@ -57,7 +75,7 @@ def _are_offsets(table: bytes, end: int) -> bool:
 def _frames(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
     """Yield the fragments, those joined to one that do not begin a codestream of their own: a comment may cross."""
     position, end = span[0], span[0] + span[1]
-    frame = b""
+    frame, is_table = b"", True
     while position + 8 <= end:
         marker, length = buffer[slice(position, position + 4)], buffer[slice(position + 4, position + 8)]
         (size,) = struct.unpack("<I", length)
@@ -66,7 +84,12 @@ def _frames(buffer: Buffer, span: tuple[int, int]) -> Iterator[bytes]:
             break
         content = buffer[slice(position, min(position + size, end))]
         position += size
-        if frame and content[:2] not in _BEGINNINGS:
+        is_codestream = content[:2] in _BEGINNINGS
+        if is_table and not is_codestream:
+            is_table = False
+            continue
+        is_table = False
+        if frame and not is_codestream and (frame[:2] in _BEGINNINGS or not _is_rle(content)):
             frame += content
             continue
         if frame:

@@ -58,11 +58,11 @@ class Element:
         tag: int,
         vr: str,
         value: bytes = b"",
+        run: tuple[int, int] | None = None,
         *,
         items: "list[list[Element]] | None" = None,
         span: tuple[int, int] | None = None,
         encapsulated: bool = False,
-        run: tuple[int, int] | None = None,
     ) -> None:
         self.tag = tag
         self.vr = vr
@@ -156,6 +156,7 @@ class Encoding:
 IMPLICIT_LITTLE = Encoding(explicit=False, little=True)
 EXPLICIT_LITTLE = Encoding(explicit=True, little=True)
 EXPLICIT_BIG = Encoding(explicit=True, little=False)
+ENCODINGS = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,8 @@ class Judged:
         """Value, character set, technical → what stays, which words went, whether a word stays."""
         self.codes: Bounded[tuple[object, ...], list[Element] | None] = Bounded()
         """Content of a code item and its character set → the cleaned item; None where it may stay as it is."""
+        self.labels: Bounded[tuple[bytes, Charset], str] = Bounded()
+        """Value and character set of a label → what stands for it; empty where it may stay."""
         self.strings: Bounded[bytes, bool] = Bounded()
         """Value of a code string → whether it may stay."""
         self.terms: Bounded[bytes, tuple[bytes, int]] = Bounded()

@@ -11,7 +11,7 @@ class OwnWords:
     """What text of one patient may not have. Everything in here is identified."""
 
     def __init__(self, identified_words: frozenset[str]) -> None:
-        self._words = identified_words
+        self.words = identified_words
         forms = {form for word in identified_words for form in _forms(word)}
         self._forms = frozenset(form for form in forms if len(form) >= (_SHORTEST_NUMBER if form.isdigit() else 2))
         self._near = frozenset(form for word in self._forms for form in _near_forms(word))
@@ -20,7 +20,7 @@ class OwnWords:
 
     def names(self, word: str, *, misspelled: bool = False) -> bool:
         """Tell whether a folded word is one of them, in any transcription; ``misspelled`` allows for one mistake."""
-        if word in self._words:
+        if word in self.words:
             return True
         forms = _forms(word)
         if any(form in self._forms for form in forms):

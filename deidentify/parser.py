@@ -6,6 +6,8 @@ through them.
 """
 
 import struct
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from deidentify.dataset import (
@@ -48,6 +50,9 @@ DEEPEST = 64
 MOST_ELEMENTS = 2_000_000
 MOST_HELD_BYTES = 1 << 28
 BULK_BYTES = 1 << 16
+LONGEST_KNOWN = 512
+"""Bytes of an element that is worth knowing again."""
+_LENGTH = {True: struct.Struct("<I"), False: struct.Struct(">I")}
 _DELIMITERS = 0xFFFE
 """Group of the item and delimiter tags."""
 _PLAIN_VRS = {vr.encode(): vr for vr in SHORT_FORM_VRS}
@@ -55,8 +60,14 @@ _ITEM_DELIMITER = {little: TAG_AND_LENGTH[little].pack(0xFFFE, ITEM_END & 0xFFFF
 _BULK_VRS = frozenset(("OB", "OW", "OF", "OD", "OL", "OV", "UN"))
 
 
-def read_instance(identified_file: BinaryIO) -> ReceivedInstance:
+Settled = Mapping[Encoding, Container[bytes]]
+"""Encoding → elements as they stand in it."""
+
+
+def read_instance(identified_file: BinaryIO, *, settled: Settled | None = None) -> ReceivedInstance:
     """Parse a file to its end.
+
+    Elements whose bytes, header and all, are among ``settled`` are left out; of sequences among them the items are.
 
     Raises
     ------
@@ -80,6 +91,8 @@ def read_instance(identified_file: BinaryIO) -> ReceivedInstance:
             source = Source(identified_file, deflated_at=deflated_at)
         actual = _actual_encoding(source.buffer, start, encoding)
         parser = _Parser(source.buffer, copied=encoding if actual == encoding else None)
+        if settled is not None:
+            parser.settled = settled[encoding]
         elements = parser.data_set(start, actual)
     finally:
         source.close()
@@ -162,11 +175,23 @@ def _actual_encoding(buffer: Buffer, position: int, said: Encoding) -> Encoding:
     return said if said.explicit else EXPLICIT_LITTLE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A short sequence without others inside; ``size`` counts its elements."""
+
+    tag: int
+    items: list[list[Element]]
+    size: int
+
+
 class _Parser:
     """One pass over one buffer, with its budgets."""
 
     def __init__(self, buffer: Buffer, *, copied: Encoding | None = None) -> None:
         self._buffer = buffer
+        # What is in the encoding of what is written, and need not be seen again.
+        self.settled: Container[bytes] = ()
+        self._sequences: dict[bytes, _Known] = {}
         # The encoding of what is written: only elements in this one can be copied as they are.
         self._copied = copied
         # Counts what could not be copied as it is; a sequence can when nothing in it was counted.
@@ -180,7 +205,7 @@ class _Parser:
         elements: list[Element] = []
         position, end = start, len(self._buffer)
         while position < end:
-            position = self._plain(position, end, encoding, elements)
+            position = self._plain(position, end, 0, encoding, elements)
             if position >= end:
                 break
             if end - position < 8 or self._buffer[slice(position, position + 4)] == b"\0\0\0\0":  # noqa: PLR2004
@@ -190,7 +215,7 @@ class _Parser:
                 break
             element, position = self.element(position, end, 0, encoding)
             elements.append(element)
-        if not elements:
+        if position == start:
             raise UnreadableInstanceError("the data set is empty")
         return elements
 
@@ -198,43 +223,55 @@ class _Parser:
         """Return the buffer as the items of one sequence."""
         return self._reordered(self._items(0, len(self._buffer), 1, inner, defined=True)[0], inner, outer)
 
-    def _plain(self, position: int, end: int, encoding: Encoding, elements: list[Element]) -> int:
-        """Append elements for as long as they are short values and nothing else; return where the next one begins."""
+    def _plain(self, position: int, end: int, depth: int, encoding: Encoding, elements: list[Element]) -> int:
+        """Append elements for as long as they are short values or known; return where the next one begins."""
         first, before = position, len(elements)
         if encoding.explicit:
-            position = self._plain_explicit(position, end, encoding.little, elements)
+            position = self._plain_explicit(position, end, depth, encoding, elements)
         else:
-            position = self._plain_implicit(position, end, elements)
+            position = self._plain_implicit(position, end, depth, encoding, elements)
         if self._copied is not encoding:
             for element in elements[before:]:
                 element.run = None
         self._count(len(elements) - before, position - first)
         return position
 
-    def _plain_explicit(self, position: int, end: int, little: bool, elements: list[Element]) -> int:
+    def _plain_explicit(self, position: int, end: int, depth: int, encoding: Encoding, elements: list[Element]) -> int:
         buffer, append, vr_of = self._buffer, elements.append, _PLAIN_VRS.get
-        header = SHORT_HEADER[little].unpack_from
+        header = SHORT_HEADER[encoding.little].unpack_from
+        settled = self.settled if self._copied is encoding else ()
         last, end = end - 8, min(end, position + MOST_HELD_BYTES)
         for _ in range(self._left):
             if position > last:
                 break
             group, number, raw_vr, length = header(buffer, position)  # type: ignore[arg-type]
             vr = vr_of(raw_vr)
+            if vr is None:
+                if raw_vr != b"SQ" or length or self._copied is not encoding:
+                    break
+                stop = self._known_sequence(position, end, depth, elements)
+                if stop == position:
+                    break
+                position = stop
+                continue
             stop = position + 8 + length
-            if vr is None or stop > end or group == _DELIMITERS:
+            if stop > end or group == _DELIMITERS:
                 break
-            element = Element(group << 16 | number, vr, buffer[position + 8 : stop])
+            if settled and buffer[position:stop] in settled:
+                position = stop
+                continue
             if length & 1:
                 self._odd += 1
+                append(Element(group << 16 | number, vr, buffer[position + 8 : stop]))
             else:
-                element.run = (position, stop)
-            append(element)
+                append(Element(group << 16 | number, vr, buffer[position + 8 : stop], (position, stop)))
             position = stop
         return position
 
-    def _plain_implicit(self, position: int, end: int, elements: list[Element]) -> int:
+    def _plain_implicit(self, position: int, end: int, depth: int, encoding: Encoding, elements: list[Element]) -> int:
         buffer, vr_of = self._buffer, self._vrs.get
         header = TAG_AND_LENGTH[True].unpack_from
+        settled = self.settled if self._copied is encoding else ()
         last, end = end - 8, min(end, position + MOST_HELD_BYTES)
         for _ in range(self._left):
             if position > last:
@@ -244,15 +281,44 @@ class _Parser:
             vr = vr_of(tag)
             stop = position + 8 + length
             if vr not in SHORT_FORM_VRS or stop > end or not tag:
-                break
-            element = Element(tag, vr, buffer[position + 8 : stop])
+                if vr != "SQ" or self._copied is not encoding:
+                    break
+                stop = self._known_sequence(position, end, depth, elements)
+                if stop == position:
+                    break
+                position = stop
+                continue
+            if settled and buffer[position:stop] in settled:
+                position = stop
+                continue
             if length & 1:
                 self._odd += 1
+                elements.append(Element(tag, vr, buffer[position + 8 : stop]))
             else:
-                element.run = (position, stop)
-            elements.append(element)
+                elements.append(Element(tag, vr, buffer[position + 8 : stop], (position, stop)))
             position = stop
         return position
+
+    def _known_sequence(self, position: int, end: int, depth: int, elements: list[Element]) -> int:
+        """Append a short sequence whose bytes this file had before; return where it ends, or where it begins if new."""
+        if self._copied is None or depth >= DEEPEST or not (depth or self.settled):
+            return position
+        header = 12 if self._copied.explicit else 8
+        if position + header > end:
+            return position
+        (length,) = _LENGTH[self._copied.little].unpack_from(self._buffer, position + header - 4)  # type: ignore[arg-type]
+        stop: int = position + header + length
+        if length > LONGEST_KNOWN or stop > end:
+            return position
+        raw = self._buffer[slice(position, stop)]
+        if raw in self.settled:
+            return stop
+        known = self._sequences.get(raw)
+        if known is None:
+            return position
+        self._left -= known.size
+        elements.append(Element(known.tag, "SQ", items=known.items, run=(position, stop)))
+        return stop
 
     def _count(self, elements: int, held: int) -> None:
         self._left -= elements
@@ -290,9 +356,19 @@ class _Parser:
             return element, stop
         if self._copied is encoding and self._odd == odd and element.vr == vr and not (stop - begin) & 1:
             element.run = (begin, stop)
+            # At the top level every tag stands once, and so do its bytes.
+            if depth and element.items is not None and stop - begin <= LONGEST_KNOWN:
+                self._remember(element, begin, stop)
         else:
             self._odd += 1
         return element, stop
+
+    def _remember(self, element: Element, begin: int, stop: int) -> None:
+        """Keep a sequence of plain values for its next occurrence, which shares its items: frames say the same."""
+        items = element.items or []
+        if all(part.items is None for item in items for part in item):
+            size = sum(map(len, items))
+            self._sequences[self._buffer[slice(begin, stop)]] = _Known(tag=element.tag, items=items, size=size)
 
     def _explicit_header(self, position: int, end: int, little: bool) -> tuple[int, str, int, int]:
         group, number, raw_vr, length = SHORT_HEADER[little].unpack_from(self._buffer, position)  # type: ignore[arg-type]
@@ -395,6 +471,9 @@ class _Parser:
             tag = group << 16 | number
             position += 8
             if tag == SEQUENCE_END:
+                if length:
+                    # Copied with the fragments, it would carry four bytes that nothing reads (PS3.5 §A.4: zero).
+                    raise UnreadableInstanceError("the end of the fragments has a length")
                 return position
             if tag != ITEM or length == UNDEFINED:
                 raise UnreadableInstanceError("the fragments of the pixel data are damaged")
@@ -435,7 +514,7 @@ class _Parser:
             raise UnreadableInstanceError("an item is longer than its sequence")
         delimiter = _ITEM_DELIMITER[encoding.little]
         while position < stop:
-            position = self._plain(position, stop, encoding, item)
+            position = self._plain(position, stop, depth, encoding, item)
             if position >= stop:
                 break
             if self._buffer[slice(position, position + 4)] == delimiter:

@@ -4,6 +4,7 @@ Rules are read from top to bottom, and the last one that fits an element wins. W
 SOP Class, conditions) is decided once for each instance, what depends on the element once for each attribute and path.
 """
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,6 +28,8 @@ NEEDED_TO_READ = frozenset(
     )
 )
 """Without these nobody can read the rest of an object; no rule touches them."""
+_NUMBERS = {"US": ("H", 2), "SS": ("h", 2), "UL": ("I", 4), "SL": ("i", 4), "FL": ("f", 4), "FD": ("d", 8)}
+"""VR → code and bytes of one number."""
 MOST_OF_A_PATTERN = 500
 """Characters of a regular expression."""
 
@@ -148,6 +151,14 @@ class Condition:
         return f"{'not ' if self.is_negated else ''}{tag_text(self.tag)} {self.kind} …"
 
 
+def _numbers(value: bytes, vr: str, *, little: bool) -> list[str]:
+    """Return binary numbers as text."""
+    code, size = _NUMBERS[vr]
+    if len(value) % size:
+        return []
+    return [f"{number:g}" for number in struct.unpack(f"{'<' if little else '>'}{len(value) // size}{code}", value)]
+
+
 def _values(received: ReceivedInstance, tag: int) -> list[str]:
     """Return the values of a top level attribute that say something (identified)."""
     element = find(received.identified_elements, tag)
@@ -155,6 +166,8 @@ def _values(received: ReceivedInstance, tag: int) -> list[str]:
         return []
     if element.items is not None:
         return ["an item"] if element.items else []
+    if element.vr in _NUMBERS:
+        return _numbers(element.value, element.vr, little=received.encoding.little)
     charset = find(received.identified_elements, _CHARSET)
     text = charset_of(charset.value if charset else b"").decode(element.value)
     return [value for value in (part.strip(" \0") for part in text.split("\\")) if value]

@@ -207,12 +207,22 @@ def _judge_words(tokens: list[_Token], plain: str, own: OwnWords, site: SiteWord
         bare = word.rstrip("*+")
         if own.names(bare) or (not bare.isalpha() and any(own.names(run) for run in _RUN.findall(word))):
             token.reason = Reason.OWN
-        elif token.is_phrase or (word in site.words and _is_letter(token)):
+        elif token.is_phrase or (word in site.words and _is_letter(token)) or _is_plain_letter(token, plain):
             continue
         elif not _is_letter(token) or not is_known_word(word, technical=technical):
             token.reason = Reason.OWN if own.names(bare, misspelled=True) else Reason.UNKNOWN
         elif word in names_too() and own.names(word, misspelled=True):
             token.reason = Reason.OWN
+
+
+def _is_plain_letter(token: _Token, plain: str) -> bool:
+    """Tell a letter by itself from an initial, which has a full stop or, as is looked at later, a name beside it."""
+    return (
+        len(token.written) == 1
+        and token.written.isascii()
+        and token.word.isalpha()
+        and plain[token.end : token.end + 1] != "."
+    )
 
 
 def _is_letter(token: _Token) -> bool:

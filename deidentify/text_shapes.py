@@ -187,7 +187,7 @@ def _found(
 def _has_unknown(match: re.Match[str]) -> bool:
     """Tell whether what is named has a word that is none of the vocabulary."""
     words = [folded(word) for word in _WORD.findall(match.group(1))]
-    return any(len(word) > 1 and not is_known_word(word) for word in words)
+    return any(len(word) > 1 and not is_known_word(word, general=False) for word in words)
 
 
 def _is_telephone(match: re.Match[str]) -> bool:

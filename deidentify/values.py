@@ -27,6 +27,7 @@ _TYPED_NAMES = frozenset((0x00700002,))
 """Graphic Layer: typed as well, and others of the instance refer to it."""
 # A telephone or record number, or a date, where a term should stand.
 _ODD_CODE = re.compile(rb"\d{6}|\d{1,4}[_ ]\d{1,2}[_ ]\d{2,4}")
+# No component of theirs has more than four digits: a longer one is a number that somebody put there.
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008(?:\.\d{1,4}){1,12}", re.ASCII)
 _OFFSET = re.compile(rb"[+-]\d{4} *")
 
@@ -232,7 +233,7 @@ class Values:
     def code_string(self, element: Element, path: Path) -> Element | None:
         """Keep a code string that looks like one and is nobody's name; others are judged as words."""
         if element.tag in _TYPED_CODES:
-            return self.words(element, path)
+            return self.technical(element, path)
         if element.tag in _TYPED_NAMES:
             return self.label(element, path)
         if element.items is None and element.span is None:
@@ -315,15 +316,23 @@ class Values:
         """Keep a label of known words; replace others by one that stays the same in the case."""
         if element.items is not None or element.span is not None:
             return self.deny(element, path)
-        text = self._charset.decode(element.value).strip(" \0")
-        if not clean_text(text, self._own, technical=True, site=self._profile.vocabulary)[1]:
+        key = (element.value, self._charset)
+        label = self._judged.labels.get(key)
+        if label is None:
+            label = self._judge_label(*key)
+        if not label:
             return element
         self.counts["D"] += 1
-        label = self._scope.label(text)
         written = self._rewritten(element, label.encode())
         if written.vr == "CS":
             written.value = label.replace("-", "_").encode()
         return written
+
+    def _judge_label(self, value: bytes, charset: Charset) -> str:
+        text = charset.decode(value).strip(" \0")
+        went = clean_text(text, self._judged.own, technical=True, site=self._profile.vocabulary)[1]
+        label = self._scope.label(text) if went else ""
+        return self._judged.labels.keep((value, charset), label) if len(value) <= LONGEST else label
 
     def _rewritten(self, element: Element, value: bytes) -> Element:
         """Return the element with another value, under the VR that it should have had."""

@@ -4,7 +4,8 @@ Text is searched as text, word by word, so that a short name is found as a word 
 no text (preamble, file meta, binary values, the comment segments of compressed frames) are searched as bytes for words
 of five characters or more, whole values as they were spelled, and UIDs. Words that name nobody (the vocabulary that
 descriptions may keep, and the words this engine writes itself) are no evidence: a patient called Head must not hold
-every study.
+every study. Elements whose very bytes were searched before in the case, and which no other date, UID or character set
+makes telling, are known by these bytes.
 """
 
 import re
@@ -14,12 +15,12 @@ from typing import BinaryIO
 
 from deidentify.charsets import DEFAULT, Charset, charset_of
 from deidentify.codestream_comments import comments_of, is_known_comment
-from deidentify.dataset import PIXEL_TAGS, Element, Source, tag_text
+from deidentify.dataset import ENCODINGS, EXPLICIT_LITTLE, PIXEL_TAGS, Element, Encoding, Source, tag_text
 from deidentify.dictionary import CHARSET_VRS
 from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
 from deidentify.identity import CHARSET_TAG, IdentifiedTokens, is_structural
 from deidentify.memory import LONGEST, Bounded, CaseMemory
-from deidentify.parser import read_instance
+from deidentify.parser import LONGEST_KNOWN, read_instance
 from deidentify.search_terms import bytes_of, days_in, joined_words, numbers_in
 from deidentify.tables import method_codes
 from deidentify.vocabulary import folded, is_known_word, phrase_words, vocabulary, words_of
@@ -35,6 +36,7 @@ _DOT = re.compile(r"\.")
 _SHORTEST_UID = 16
 """Characters of a UID that is somebody's; shorter ones are roots, which many share."""
 _SHORTEST_NUMBER = 7
+_DATE_DIGITS = 8
 _SHORTEST_BYTES = 4
 _MOST_NUMBERS = 16
 """Values of an element that may be a record's number or a date; more are a table."""
@@ -75,35 +77,45 @@ def verify_written(
     InvalidResultError
         If the written bytes are no complete instance.
     """
+    search = Search(identified, written_dates, memory)
     try:
-        written = read_instance(target)
+        written = read_instance(target, settled=search.settled)
     except UnreadableInstanceError:
         raise InvalidResultError("the written instance cannot be parsed again") from None
-    search = Search(identified, written_dates, memory)
     source = Source(target)
     try:
         if any(source.buffer[slice(0, 128)]):
             raise ResidualIdentifierError("the preamble is not empty")
         for element in written.identified_meta:
             search.raw(element.value, f"file meta {tag_text(element.tag)}")
+        search.encoding = written.encoding
         foreign = [element for element in written.identified_elements if not _is_ours(element)]
         _search_level(foreign, DEFAULT, source, search)
     finally:
         source.close()
 
 
-def _search_level(elements: list[Element], charset: Charset, source: Source, search: "Search") -> None:
-    find = search.element
+def _search_level(elements: list[Element], charset: Charset, source: Source, search: "Search") -> bool:
+    """Search one level; tell whether its bytes need no search in the case's next instance."""
+    find, is_settled = search.element, True
     for element in elements:
+        settles = True
         if element.tag == CHARSET_TAG:
             charset = charset_of(element.value)
         if element.items is not None:
             for item in element.items:
-                _search_level(item, charset, source, search)
+                settles &= _search_level(item, charset, source, search)
         elif element.span is not None:
             _search_span(element, source, search)
+            settles = False
         elif element.value:
-            find(element, charset)
+            settles = find(element, charset)
+        if not settles:
+            is_settled = False
+        # The character set alone is no less to be seen for having been searched: others are read by it.
+        elif element.run is not None and element.tag != CHARSET_TAG:
+            search.settle(source.buffer[slice(*element.run)])
+    return is_settled
 
 
 def _is_ours(element: Element) -> bool:
@@ -147,6 +159,8 @@ class Patterns:
         self.raw = _raw_alternation(long, sorted(spellings))
         self.judged: Bounded[tuple[bytes, Charset, bool], tuple[bool, bool]] = Bounded()
         """Value, character set, free text → whether it has an identifier, whether it has long numbers."""
+        self.settled: dict[Encoding, Bounded[bytes, None]] = {encoding: Bounded() for encoding in ENCODINGS}
+        """Whole elements, as they were written, that name nobody whatever UIDs, dates and character set there are."""
 
     @staticmethod
     def _is_telling(spelling: bytes) -> bool:
@@ -178,32 +192,45 @@ class Search:
         self._uids = identified.uids
         self._dates = identified.dates - written_dates
         self._patterns = _patterns_of(identified, memory)
+        self.settled = self._patterns.settled
+        self.encoding = EXPLICIT_LITTLE
 
-    def element(self, element: Element, charset: Charset) -> None:
-        """Search one element; ``ResidualIdentifierError`` says that something was found."""
+    def settle(self, element: bytes) -> None:
+        """Remember the bytes of an element that need no search again."""
+        if len(element) <= LONGEST_KNOWN:
+            self.settled[self.encoding].keep(element, None)
+
+    def element(self, element: Element, charset: Charset) -> bool:
+        """Search one element; ``ResidualIdentifierError`` says that something was found.
+
+        Return whether the same bytes would pass under other dates, UIDs and character sets, too.
+        """
         value, vr = element.value, element.vr
         if not value:
-            return
+            return True
         if vr in _SEARCHED_AS_TEXT:
-            self._text(element, charset, free=vr in CHARSET_VRS)
-        elif vr in _NUMERIC_TEXT:
-            if _LONG_NUMBER.search(value):
-                self._number(element)
-        elif vr == "UI":
-            if not is_structural(element.tag) and self._has_uid(value.decode("latin-1")):
-                self._hit(tag_text(element.tag))
-        elif vr in {"DA", "DT"}:
-            if any(part.strip()[:8] in self._dates for part in value.decode("latin-1").split("\\")):
-                self._hit(tag_text(element.tag))
-        else:
-            self._bytes(element)
+            return self._text(element, charset, free=vr in CHARSET_VRS)
+        if vr in _NUMERIC_TEXT:
+            return _LONG_NUMBER.search(value) is None or self._number(element)
+        if vr == "UI":
+            return is_structural(element.tag) or self._uid(element)
+        if vr in {"DA", "DT"}:
+            return self._date(element)
+        return len(value) < _SHORTEST_BYTES or self._bytes(element)
 
-    def _bytes(self, element: Element) -> None:
-        if len(element.value) < _SHORTEST_BYTES:
-            return
-        self.raw(element.value, tag_text(element.tag))
-        if element.vr in _BINARY_NUMBERS:
-            self._binary(element)
+    def _uid(self, element: Element) -> bool:
+        if self._has_uid(element.value.decode("latin-1")):
+            self._hit(tag_text(element.tag))
+        return False
+
+    def _date(self, element: Element) -> bool:
+        if any(part.strip()[:8] in self._dates for part in element.value.decode("latin-1").split("\\")):
+            self._hit(tag_text(element.tag))
+        return False
+
+    def _bytes(self, element: Element) -> bool:
+        settles = self.raw(element.value, tag_text(element.tag))
+        return (element.vr not in _BINARY_NUMBERS or self._binary(element)) and settles
 
     def _has_uid(self, value: str) -> bool:
         for part in value.split("\\"):
@@ -217,26 +244,33 @@ class Search:
                 return True
         return False
 
-    def _number(self, element: Element) -> None:
+    def _number(self, element: Element) -> bool:
         """Look for record numbers and dates among decimal and integer strings: many digits are no measurement."""
+        settles = True
         for part in element.value.decode("latin-1").split("\\"):
             number = part.strip(" \0").partition(".")[0].lstrip("+-0")
-            if len(number) >= _SHORTEST_NUMBER and (number in self._patterns.numbers or number in self._dates):
-                self._hit(tag_text(element.tag))
+            if len(number) >= _SHORTEST_NUMBER:
+                settles = settles and len(number) != _DATE_DIGITS
+                if number in self._patterns.numbers or number in self._dates:
+                    self._hit(tag_text(element.tag))
+        return settles
 
-    def _binary(self, element: Element) -> None:
+    def _binary(self, element: Element) -> bool:
         """Look for them among a few binary numbers, in both byte orders; many are a table."""
-        value = element.value
+        value, settles = element.value, True
         code, size = _BINARY_NUMBERS[element.vr]
-        if len(value) > _MOST_NUMBERS * size or len(value) % size or not (self._patterns.numbers or self._dates):
-            return
+        if len(value) > _MOST_NUMBERS * size or len(value) % size:
+            return True
         for order in "<>":
             for number in struct.unpack(f"{order}{len(value) // size}{code}", value):
                 text = str(int(number)) if number == number and abs(number) < _MOST_NUMBER else ""  # noqa: PLR0124
-                if len(text) >= _SHORTEST_NUMBER and (text in self._patterns.numbers or text in self._dates):
-                    self._hit(tag_text(element.tag))
+                if len(text) >= _SHORTEST_NUMBER:
+                    settles = settles and len(text) != _DATE_DIGITS
+                    if text in self._patterns.numbers or text in self._dates:
+                        self._hit(tag_text(element.tag))
+        return settles
 
-    def _text(self, element: Element, charset: Charset, *, free: bool) -> None:
+    def _text(self, element: Element, charset: Charset, *, free: bool) -> bool:
         value, judged = element.value, self._patterns.judged
         key = (value, charset, free)
         known = judged.get(key)
@@ -254,16 +288,18 @@ class Search:
             hit = any(self._has_uid(uid) for uid in _UID.findall(plain)) or not self._dates.isdisjoint(days_in(plain))
         if hit:
             self._hit(tag_text(element.tag))
+        # Other bytes may say something else in another character set.
+        return not has_numbers and value.isascii() and b"\x1b" not in value
 
-    def raw(self, value: bytes, place: str) -> None:
-        """Search bytes that are no text."""
+    def raw(self, value: bytes, place: str) -> bool:
+        """Search bytes that are no text; return whether they have neither UIDs nor dates."""
         pattern = self._patterns.raw
         if pattern is not None and pattern.search(value.lower()):
             self._hit(place)
-        if any(self._has_uid(uid.decode()) for uid in _RAW_UID.findall(value)):
+        uids, dates = _RAW_UID.findall(value), _RAW_DATE.findall(value)
+        if any(self._has_uid(uid.decode()) for uid in uids) or any(date.decode() in self._dates for date in dates):
             self._hit(place)
-        if any(date.decode() in self._dates for date in _RAW_DATE.findall(value)):
-            self._hit(place)
+        return not uids and not dates
 
     @staticmethod
     def _hit(place: str) -> None:

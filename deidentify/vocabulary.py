@@ -1,5 +1,6 @@
 """The words that name no person: what text may keep, from tables and from the parts that medical words are built of."""
 
+import lzma
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ _LONGEST_CODE_LETTERS = 4
 """Letters in a row of a technical code such as Br40f or tfl3d1; a name with a number behind it has more."""
 _LONG_CODE_LETTERS = frozenset(("epfid", "isoft", "bedge"))
 _TECHNICAL_SECTION = "technical"
+_SHORTEST_NAME = 2
+"""Letters of a word that says nothing of anybody where devices write."""
 _LONGEST_PLAIN = 4
 """Letters of a word whose last "s" may belong to it."""
 _INFLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -109,11 +112,31 @@ def vocabulary() -> frozenset[str]:
 
 
 @cache
+def _english() -> tuple[frozenset[str], frozenset[str]]:
+    """Return common English words that are in no list of names, and those that are rare names."""
+    content = files("deidentify.tables").joinpath("english_words.txt.xz").read_bytes()
+    words, names = lzma.decompress(content).decode("ascii").split("\n\n")
+    return frozenset(words.split()), frozenset(names.split())
+
+
+@cache
+def general_words() -> frozenset[str]:
+    """Return common English words; ``tables/README.md`` says which.
+
+    They may stay, but they do not speak for what stands beside them as words of medicine do.
+    """
+    words, names = _english()
+    return words | names
+
+
+@cache
 def names_too(*, always: bool = False) -> frozenset[str]:
     """Return words of the vocabulary that are names as well, ``always`` those that are no part of the body."""
     sections = {"plain"} if always else {"plain", "body"}
     lines = (line for section, line in _lines("names.txt") if section in sections)
-    return frozenset(spelling for line in lines for word in line.split() for spelling in _spellings(word))
+    listed = frozenset(spelling for line in lines for word in line.split() for spelling in _spellings(word))
+    # A word of medicine is taken for one first: only what no table has but that of English is doubtful.
+    return listed | (_english()[1] - _plain_words())
 
 
 @cache
@@ -174,6 +197,9 @@ def _parts() -> dict[str, re.Pattern[str]]:
     dutch = rf"(?:{choices['dutch']})(?:en|s)?"
     return {
         "medical": re.compile(rf"{before}*(?:{root}[oia]?)+{ending}"),
+        # The first half of a word with a hyphen ("thoraco-abdominal"), and adjectives of the Romance languages.
+        "half": re.compile(rf"(?:{root}o)+"),
+        "adjective": re.compile(rf"{before}*(?:{root}[oia]?)+(?:ic|al|ar|ari|os|ad|id|iv)(?:[oaie]|os|as|es)?"),
         "german": re.compile(
             rf"(?:{german}){{1,4}}(?:{choices['german']}|{choices['german_end']})(?:e|en|n|s|es|er|em)?"
         ),
@@ -196,19 +222,24 @@ def _keywords() -> frozenset[str]:
     return frozenset(map(str.casefold, keyword_dict))
 
 
-def is_known_word(word: str, *, technical: bool = False) -> bool:
-    """Tell whether a folded word names no person: of the vocabulary or built so, a short number, a technical code."""
+def is_known_word(word: str, *, technical: bool = False, general: bool = True) -> bool:
+    """Tell whether a folded word names no person: of the vocabulary or built so, a short number, a technical code.
+
+    ``general`` says whether common words that have nothing to do with medicine are known too.
+    """
     known = vocabulary() if technical else _plain_words()
     bare = word.rstrip("*+")
     if word in known or bare in known:
         return True
-    if technical and (len(bare) == 1 or bare in _keywords()):
+    if technical and (len(bare) <= _SHORTEST_NAME or bare in _keywords()):
         return True
     if not bare.isalpha():
         return _is_number(bare, known) or (technical and _TECHNICAL.fullmatch(word) is not None and is_code_like(word))
     if len(bare) > _LONGEST_PLAIN and bare.endswith("s") and bare[:-1] in known:
         return True
-    return len(bare) >= _SHORTEST_BUILT and _is_built(bare)
+    if general and bare in general_words():
+        return True
+    return len(bare) >= _SHORTEST_BUILT and (_is_built(bare) or _is_built(bare.replace("k", "c")))
 
 
 def _is_number(word: str, known: frozenset[str]) -> bool:

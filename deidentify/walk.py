@@ -75,7 +75,8 @@ class Walk(Values):
         inner = (*path, element.tag)
         items = [
             self.elements(
-                cleaned_code_item(item, self._charset, self._own, force=True) if is_code_item(item) else item, inner
+                cleaned_code_item(item, self._charset, self._judged.own, force=True) if is_code_item(item) else item,
+                inner,
             )
             for item in element.items or ()
         ]
@@ -125,11 +126,11 @@ class Walk(Values):
 
     def _cleaned_code_item(self, item: list[Element]) -> list[Element]:
         if len(item) > _MOST_OF_A_CODE or any(part.items is not None or part.span for part in item):
-            return cleaned_code_item(item, self._charset, self._own)
+            return cleaned_code_item(item, self._charset, self._judged.own)
         key = (self._charset, *[(part.tag, part.vr, part.value) for part in item])
         codes = self._judged.codes
         if key not in codes:
-            cleaned = cleaned_code_item(item, self._charset, self._own)
+            cleaned = cleaned_code_item(item, self._charset, self._judged.own)
             # Made anew: what is remembered must not point into the file it was found in.
             made = [Element(part.tag, part.vr, part.value) for part in cleaned]
             codes.keep(key, None if cleaned is item else made)
@@ -154,7 +155,9 @@ class Walk(Values):
         if element.tag == MEASURED_VALUE_SEQUENCE:
             return Element(element.tag, "SQ", items=[])
         if element.tag == CONCEPT_CODE_SEQUENCE:
-            items = [cleaned_code_item(item, self._charset, self._own, force=True) for item in element.items or ()]
+            items = [
+                cleaned_code_item(item, self._charset, self._judged.own, force=True) for item in element.items or ()
+            ]
             return Element(element.tag, "SQ", items=items)
         if element.items is None and element.vr in {"UT", "PN", "LT", "ST"} and not element.is_empty:
             return Element(element.tag, element.vr, dummy_value(element.vr))

@@ -141,9 +141,6 @@ Testicular torsion
 Osteoporosis with vertebral compression fracture
 Tension pneumothorax after central line placement
 Intussusception in an infant
-"""
-
-SEALED = """
 CT CAP W/ORAL AND IV
 CT Neck Soft Tissue W
 CT HEAD STROKE ALERT
@@ -261,6 +258,281 @@ RX coluna lombossacra perfil
 USG obstetrica
 RM cranio com contraste
 Nodulo pulmonar em seguimento
+CT ABD/PEL W IV ONLY
+CTA Chest PE Protocol
+CT CERVICAL SPINE WO
+CT Lower Extremity Left WO Contrast
+CT Liver Triphasic
+CTA Renal Arteries
+CT Shoulder Lt Pre-op Planning
+CT Chest High Resolution Supine and Prone
+CT Guided Drainage Pelvic Collection
+CT Trauma Pan Scan
+SPR Lateral
+AXIAL BONE 0.625MM
+Recon 3: LUNG WINDOW
+Smart Prep Series
+DELAYED 5 MINS
+THIN MIPS COR
+Body 5.0 CE
+Patient Protocol
+3D VOLUME RENDERED
+CTP CBF and TTP maps
+MRI C-Spine w/o
+MR BREAST BILAT W WO CAD
+MRI Liver Primovist
+MRI Pelvis Rectal Staging
+MR Hip Unilat Left Non Contrast
+MR TMJ open/closed mouth
+MRV Head
+3-Plane Loc
+AX GRE T2*
+Sag CUBE FLAIR
+WATER: Ax DIXON +C
+dADC Map (10^-6 mm2/s)
+t1_fl2d_tra_dynamic_5min
+T2W_TSE_COR SENSE
+eT1W_mDIXON_W
+MR Spectroscopy single voxel TE 135
+Resting state fMRI EPI
+4D flow aorta
+XR Chest 2 views
+XR Knee Bilat Weight Bearing
+Elbow Lt AP/Lat
+ABD ERECT
+SKYLINE R PATELLA
+XR Tib/Fib Post Reduction
+Clavicle
+Lateral Decubitus
+Mobile chest ICU
+US Gallbladder RUQ
+US Aorta Screening AAA
+US Breast Left Limited
+US Neonatal Head
+US Renal Transplant Doppler
+MAMMO SCREEN W TOMO
+R MLO Implant Displaced
+NM Thyroid Uptake I-123
+PET CTAC
+MAG3 Diuretic Renogram
+NM Gastric Emptying Solid
+Lower limb angioplasty run
+TACE right hepatic artery
+Coronary Angio +/- PCI
+Gastrografin enema
+Single Shot
+Fundus OD macula centred
+RT planning head and neck mask
+Chest pain radiating to the back, ?dissection
+Rib tenderness after RTA, clinically no flail segment
+Chronic sinus congestion, failed medical treatment
+Hearing loss and tinnitus on the right, ?acoustic neuroma
+Recurrent UTI, assess for scarring or residual volume
+Raised PSA, previous negative biopsy
+Fever and neutropenia, on chemo for AML
+Post op day 3, distended abdomen, not passing flatus
+Poor inspiratory effort, best images possible
+Patient is claustrophobic, needs sedation
+Previous Whipple procedure, rising CA 19-9
+Midfoot swelling after crush injury, ?Lisfranc
+Tremor and rigidity, Parkinson's vs drug induced
+Thyrotoxicosis, likely Graves disease
+MRT Kopf mit und ohne KM
+CT Thorax/Abdomen pv
+Roe Hand links in 2 Eb.
+Sprunggelenk seitlich
+Sono Abdomen, Nieren gestaut?
+Angio Becken-Bein rechts
+Sturz auf die Huefte, Schenkelhalsfraktur?
+Verlaufskontrolle bei bekannten Lungenrundherden
+Dupuytren-Kontraktur, Zustand nach Operation
+TDM thorax low dose
+IRM rachis cervical T2 sag
+Echo-doppler des membres inferieurs
+Radiographie du bassin de face
+Coloscanner a l'eau
+Cephalees inhabituelles, recherche de thrombose veineuse
+Nevrome de Morton du troisieme espace
+TC ABDOMINOPELVICO
+Ecografia de mama derecha
+RM de hombro sin contraste
+RX tobillo en carga
+Tos y fiebre de cinco dias, descartar neumonia
+Perdida de peso en estudio, anemia ferropenica
+TC addome superiore trifasica
+RX bacino e anca dx
+Ecografia tiroidea
+RM encefalo e tronco encefalico con mdc
+Dispnea ingravescente, sospetto versamento
+MRI knie rechts
+CT hersenen zonder contrast
+Buikpijn linksonder, diverticulitis?
+TC de abdome total
+RX joelho esquerdo AP e perfil
+Dor pelvica cronica, suspeita de endometriose
+"""
+
+SEALED = """
+CT Head Without Contrast
+CT ABDOMEN PELVIS W CONTRAST
+CT Chest WO Contrast
+CT Chest Abdomen Pelvis With IV Contrast
+CT ANGIO HEAD AND NECK W WO
+CT Angiogram Chest PE Study
+CT Lumbar Spine Without Contrast
+CT Soft Tissue Neck W Contrast
+CT Maxillofacial WO
+CT Renal Stone Protocol
+CT Low Dose Lung Cancer Screening
+CT Knee Right WO Contrast
+CT Pancreas Dual Phase
+AXIAL 3.0 SOFT TISSUE
+COR LUNG 3MM
+Sagittal Bone Reformats
+Thorax Lung 1.0 Br60
+AbdRoutine 5.0 B31f
+Portal Venous Phase 2mm
+Head 5.0 Hr40 S3
+ARTERIAL PHASE AX
+Lateral Scout
+PreMonitoring
+CTA 0.75 Bv36 3
+VRT Aorta
+MRI Brain With and Without Contrast
+MRI LUMBAR SPINE WO CONTRAST
+MRI Cervical Spine Without Contrast
+MRI Knee Left Without
+MRI Shoulder Right Arthrogram
+MRI Prostate Multiparametric
+MRI Thoracic Spine W WO
+MR Angiogram Neck With Contrast
+MRI Ankle Lt
+MRI Pancreas and MRCP
+AX T1 POST
+SAG T2
+Ax T2 FS Propeller
+t1_mprage_sag_p2_iso
+t2_blade_tra_fs
+ep2d_diff_3scan_trace_p2_TRACEW
+t2_space_dark-fluid_sag
+3D Ax SWAN Phase
+COR T1 TSE LT
+sT2W_FLAIR
+Ax FSPGR Dynamic +C
+PD SPAIR SAG
+cine SAx stack
+localizer
+XR CHEST PORTABLE 1 VIEW
+Chest PA and Lateral
+XR Foot Right 3 Views
+Lumbar Spine AP and Lateral
+XR Hip with Pelvis Left
+AP Pelvis
+XR Shoulder Rt Y View
+Knee Lat
+Abdomen AP
+Thumb Lt
+US Abdomen Complete
+US Pelvis Transvaginal
+US Thyroid
+US Renal Bladder
+US Duplex Lower Extremity Veins Bilateral
+US OB Less Than 14 Weeks
+US Breast Right Targeted
+US Guided Paracentesis
+Echo Complete Adult Transthoracic
+MG Screening Digital Bilateral w Tomosynthesis
+Diagnostic Mammogram Left
+R CC
+NM Bone Scan Whole Body
+PET/CT Skull Base to Mid Thigh FDG
+Myocardial SPECT Stress Gated
+CT WB Atten Corr
+Left Coronary LAO Cranial
+Barium Enema Double Contrast
+Tunneled dialysis catheter exchange
+DEXA bone density hip and spine
+Key Images
+Cough and fever, ?chest infection
+Headache for 2 weeks, no focal neurology
+Low back pain with left leg radiculopathy
+Chest pain and shortness of breath, rule out PE
+Abdominal pain, nausea and vomiting
+Fall, hit head, on apixaban
+Trauma, MVA, neck pain
+Altered mental status
+Knee pain after injury, ?meniscal tear
+Annual screening, no symptoms, mother had breast cancer
+Prostate cancer, Gleason 4+3, staging before surgery
+Lung cancer, assess response to treatment
+Right upper quadrant pain, ?gallstones
+Elevated creatinine, rule out obstruction
+Abnormal uterine bleeding, ?fibroids
+Post intubation, check tube position
+Dizziness and ataxia, rule out posterior fossa stroke
+Left hip pain, known OA, considering replacement
+Shoulder pain, limited abduction, ?rotator cuff tear
+Multiple sclerosis, new symptoms, compare with prior
+Colon cancer post resection, surveillance
+Pyelonephritis not improving on antibiotics, ?abscess
+Crohn's flare, ?stricture or fistula
+Memory loss and confusion, ?Alzheimer's disease
+Bell's palsy not resolving
+Osgood-Schlatter, tender tibial tuberosity
+Non-Hodgkin lymphoma, end of treatment
+Hypertension and weight gain, ?Cushing's syndrome
+Patient unable to hold breath
+Best obtainable, patient uncooperative
+Contrast extravasation in the right arm, scan stopped
+Technically limited by bowel gas
+Not for diagnosis
+CT Abdomen mit KM
+MRT Knie rechts nativ
+Roentgen Thorax in 2 Ebenen
+MRT HWS nativ
+CT Schaedel nach Sturz
+Thorax im Liegen
+Mammographie beidseits
+Tumornachsorge bei Mammakarzinom, Metastasen?
+V.a. Lungenembolie, D-Dimere erhoeht
+Lumboischialgie links, Bandscheibenvorfall?
+Radiographie thorax de face
+TDM cerebrale sans injection
+IRM lombaire
+Echographie abdominale
+Scanner thoraco-abdomino-pelvien avec injection
+Mammographie de depistage
+Douleur thoracique, suspicion d'embolie pulmonaire
+Maladie de Crohn, controle sous traitement
+Radio genou droit face et profil
+TC craneo sin contraste
+RX torax PA y lateral
+Ecografia de abdomen completo
+RM columna lumbar
+TAC abdomen con contraste
+Dolor abdominal intenso, descartar apendicitis
+Gonalgia izquierda, valorar menisco
+Control evolutivo de nodulos pulmonares
+Enfermedad de Parkinson, temblor de reposo
+RX torace standard
+TC torace e addome con mdc
+RM rachide lombosacrale
+Ecografia addome completo
+Trauma cranico, escludere lesioni emorragiche
+Dolore alla spalla destra da due mesi
+Linfoma di Hodgkin, ristadiazione
+CT abdomen met contrast
+MRI lumbale wervelkolom
+X-knie links staand
+Echo abdomen
+Hoesten en koorts, infiltraat?
+Val van de trap, heupfractuur?
+RX torax PA e perfil
+TC cranio sem contraste
+RM da coluna lombar
+Ultrassonografia de abdome total
+Mamografia de rastreamento
+Tosse e febre, afastar pneumonia
 """
 
 REPORTS = """
@@ -280,9 +552,6 @@ The common bile duct measures 9 mm and tapers smoothly.
 Bucket handle tear of the medial meniscus.
 Moderate hydronephrosis on the left caused by an obstructing calculus.
 The sella is expanded by a cystic lesion with a fluid level.
-"""
-
-SEALED_REPORTS = """
 The cerebellar tonsils lie 7 mm below the foramen magnum, in keeping with a Chiari malformation.
 Cardiomegaly with upper lobe venous diversion and Kerley B lines.
 Left ventricular ejection fraction is estimated at 45 % with hypokinesis of the inferolateral wall.
@@ -299,6 +568,49 @@ Absence d'epanchement pleural, silhouette cardiaque normale.
 Esteatosis hepatica difusa sin lesiones focales.
 Non si osservano lesioni pleuro-parenchimali in atto.
 Geen aanwijzingen voor een fractuur, wel wat hydrops.
+Small bowel loops are dilated up to 4 cm with a transition point in the right iliac fossa.
+The lungs are clear, and the cardiomediastinal contour is within normal limits.
+A Bosniak IIF cyst at the lower pole of the left kidney has not grown since the previous study.
+Subdural collection along the right convexity, 11 mm deep, with 6 mm of midline shift.
+Full thickness tear of the supraspinatus tendon with retraction to the level of the humeral head.
+Both ovaries are of normal volume, and there is no free fluid in the pouch.
+Minimally displaced comminuted fracture of the distal fibula with widening of the medial clear space.
+Restricted diffusion in the left peripheral zone at the mid gland, PI-RADS 4.
+Mild emphysema with apical predominance; bronchial wall thickening in the lower lobes.
+Focal tracer uptake in the right sacral ala is suspicious for an insufficiency fracture.
+High grade stenosis of the proximal left anterior descending artery, stented with a good final result.
+Keine vergroesserten Lymphknoten axillaer, mediastinal oder hilaer.
+Foie de taille normale, a contours reguliers, sans dilatation des voies biliaires.
+Cambios degenerativos en los espacios discales, sin compromiso del canal medular.
+Milza nei limiti per dimensioni, non versamento libero in addome.
+Rins de dimensoes normais, sem calculos ou hidronefrose.
+"""
+
+SEALED_REPORTS = """
+No acute intracranial hemorrhage, mass effect or midline shift.
+The heart size is normal, and there is no focal consolidation.
+Small bilateral pleural effusions with adjacent atelectasis.
+There are no enlarged mediastinal or axillary lymph nodes.
+The spleen, pancreas and adrenal glands are unremarkable.
+A 4 mm nonobstructing stone is seen in the lower pole of the right kidney.
+Multilevel disc degeneration with mild canal stenosis at L3/4.
+Hepatic steatosis; simple cyst in segment 7, too small to characterize further.
+The aorta is normal in caliber with moderate atherosclerotic calcification.
+Comparison is made with the prior examination; no significant interval change.
+Sigmoid diverticulosis without evidence of acute inflammation.
+Moderate joint effusion with a small Baker's cyst.
+No suspicious mass, architectural distortion or skin thickening in either breast.
+The thyroid is enlarged and heterogeneous with several nodules, the largest 18 mm on the left.
+Normal compressibility and flow in the femoral and popliteal veins, no thrombus.
+Patchy airspace opacity in the right lower lobe is concerning for pneumonia.
+Impression: no acute cardiopulmonary process, follow up as clinically indicated.
+Keine Infiltrate, kein Pleuraerguss, Herz nicht vergroessert.
+Maessige Gonarthrose mit Gelenkerguss und degenerativem Innenmeniskus.
+Pas de lesion focale hepatique ni de dilatation des cavites pyelocalicielles.
+No se observan lesiones ocupantes de espacio ni signos de sangrado agudo.
+Non evidenza di lesioni focali a carico del parenchima epatico.
+Geen pleuravocht, hart niet vergroot, normale vaattekening.
+Ausencia de derrame pleural, area cardiaca dentro dos limites normais.
 """
 
 

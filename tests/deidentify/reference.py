@@ -101,7 +101,7 @@ class PlainWalk(Walk):
                 bare = [part for part in item if part.tag not in TRIPLET]
                 items.append(self._content_item(bare, inner, action))
             elif is_code_item(item):
-                items.append(self.elements(cleaned_code_item(item, self._charset, self._own), inner))
+                items.append(self.elements(cleaned_code_item(item, self._charset, self._judged.own), inner))
             else:
                 items.append(self.elements(item, inner))
         if not items and element.items and self._type(element.tag, path) not in {"1", "2"}:

@@ -247,6 +247,13 @@ def test_structural_uids_stay():
     assert (written.SOPClassUID, written.RelatedGeneralSOPClassUID) == (instance.SOPClassUID, CT)
 
 
+def test_a_number_under_the_root_of_the_standard_is_no_uid_of_the_standard():
+    instance = mr_instance(RelatedGeneralSOPClassUID="1.2.840.10008.7001234")
+    written = deidentified(write_part10(instance)).dataset
+    assert written.get("RelatedGeneralSOPClassUID", "") != "1.2.840.10008.7001234"
+    assert b"7001234" not in deidentified(write_part10(instance)).written
+
+
 # --- character sets
 
 

@@ -160,6 +160,30 @@ def test_no_damage_makes_anything_but_a_named_error(data):
     assert sentence
 
 
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG])
+def test_equal_sequences_share_their_items_and_keep_their_own_tags_and_places(syntax):
+    plane = {"PlanePositionSequence": [{"ImagePositionPatient": [1, 2, 3]}]}
+    frames = [{**plane, "FrameContentSequence": [{"InStackPositionNumber": number}]} for number in range(3)]
+    data = write_part10(mr_instance(PerFrameFunctionalGroupsSequence=frames), transfer_syntax=syntax)
+    items = find(read(data).identified_elements, 0x52009230).items
+    first, *others = [find(item, 0x00209113) for item in items]
+    assert all(other.items is first.items for other in others)
+    assert all(data[slice(*other.run)] == data[slice(*first.run)] for other in others)
+    assert len({other.run for other in (first, *others)}) == 3
+    assert len({find(item, 0x00209111).items[0][0].value for item in items}) == 3
+
+
+def test_settled_elements_are_left_out_and_nothing_else_is():
+    whole = write_part10(mr_instance())
+    elements = read(whole).identified_elements
+    settled = {whole[slice(*element.run)] for element in elements[::2] if element.run}
+    rest = read_instance(io.BytesIO(whole), settled={EXPLICIT_LITTLE: settled}).identified_elements
+    assert flat(rest) == flat([e for e in elements if not e.run or whole[slice(*e.run)] not in settled])
+    everything = {whole[slice(*element.run)] for element in elements if element.run}
+    with pytest.raises(UnreadableInstanceError):
+        read_instance(io.BytesIO(whole[:-3]), settled={EXPLICIT_LITTLE: everything})
+
+
 def test_representations_show_no_values():
     received = read(write_part10(ct_instance()))
     shown = repr(received) + repr(received.identified_elements)

@@ -26,7 +26,7 @@ def test_useful_text_stays_as_it_is(text):
     [
         ("CT Abdomen John Smithers", "CT Abdomen"),
         ("MR Knee 12.03.1980", "MR Knee"),
-        ("Chest call +49 30 1234567", "Chest"),
+        ("Chest call +49 30 1234567", "Chest call"),
         ("head x@example.org", "head"),
         ("Brain 20240229", "Brain"),
         ("Brain 2024", "Brain"),

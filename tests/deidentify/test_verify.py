@@ -1,10 +1,15 @@
 import io
+import struct
+from dataclasses import replace
 
 import pytest
 
+from deidentify.charsets import DEFAULT
 from deidentify.dataset import Element, encode
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import InvalidResultError, ResidualIdentifierError
+from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
+from deidentify.identity import IdentifiedTokens
+from deidentify.verify import Search
 from tests.builders import ct_instance, mr_instance, sr_instance, us_instance, write_part10
 from tests.deidentify.support import clear_screen, deidentified, profile, scope
 
@@ -41,6 +46,43 @@ def test_a_leak_is_found(leak):
     with pytest.raises(ResidualIdentifierError) as caught:
         written_with(original, [leak])
     assert "estperson" not in str(caught.value)
+
+
+OTHERS = [
+    Element(0x00209158, "LT", b"seen 20230117"),
+    Element(0x00209158, "LT", b"1.2.826.0.1.3680043.10.1507.77.1"),
+    Element(0x00200052, "UI", b"1.2.826.0.1.3680043.10.1507.77.1"),
+    Element(0x00080022, "DA", b"20230117"),
+    Element(0x00201208, "IS", b"20230117"),
+    Element(0x00189073, "FD", struct.pack("<d", 20230117)),
+    Element(0x00283006, "OW", b"\0\1 20230117 \0"),
+    Element(0x00282000, "OB", b"1.2.826.0.1.3680043.10.1507.77.1"),
+]
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+@pytest.mark.parametrize("value", OTHERS, ids=repr)
+def test_what_was_harmless_in_one_instance_of_a_case_is_found_where_it_identifies(value, is_nested):
+    engine = Deidentifier(profile())
+    extra = [Element(0x00089215, "SQ", items=[[value]])] if is_nested else [value]
+
+    def verify(instance):
+        source, target = io.BytesIO(write_part10(instance)), io.BytesIO()
+        plan = engine.plan(engine.read(source), scope())
+        engine.write(replace(plan, elements=[*plan.elements, *extra]), clear_screen(plan), source, target)
+        engine.verify(plan, target)
+
+    for _ in range(2):
+        verify(ct_instance())
+    with pytest.raises(ResidualIdentifierError):
+        verify(ct_instance(ContentDate="20230117", FrameOfReferenceUID="1.2.826.0.1.3680043.10.1507.77.1"))
+
+
+def test_bytes_of_another_character_set_are_searched_in_every_instance():
+    search = Search(IdentifiedTokens(), frozenset())
+    assert search.element(Element(0x00209158, "LT", b"head"), DEFAULT)
+    assert not search.element(Element(0x00209158, "LT", b"h\xe9ad"), DEFAULT)
+    assert not search.element(Element(0x00209158, "LT", b"\x1b$Bhead"), DEFAULT)
 
 
 def test_bulk_values_are_searched_too():
@@ -220,3 +262,24 @@ def test_what_encoders_write_beside_the_pixels_holds_nothing(text):
     frame = COMMENT_PLACES["a comment"](text + b" " * (len(text) % 2))[0]
     frame += b"\0" * (len(frame) % 2)
     deidentified(write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame]))
+
+
+def test_text_in_the_unused_offsets_of_a_run_length_header_holds():
+    header = (1).to_bytes(4, "little") + (64).to_bytes(4, "little")
+    for slack, holds in ((b"Quilmara Unreal", True), (b"", False)):
+        frame = (header + slack).ljust(64, b"\0") + bytes(range(16))
+        original = write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.5", frames=[frame])
+        if holds:
+            with pytest.raises(ResidualIdentifierError):
+                deidentified(original)
+        else:
+            deidentified(original)
+
+
+def test_a_length_of_the_delimiter_behind_fragments_is_refused():
+    original = write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.5", frames=[bytes(80)])
+    delimiter = b"\xfe\xff\xdd\xe0"
+    assert original.count(delimiter) == 1
+    place = original.index(delimiter) + 4
+    with pytest.raises(UnreadableInstanceError, match="end of the fragments"):
+        deidentified(original[:place] + b"Quil" + original[place + 4 :])
