@@ -143,14 +143,15 @@ class _XmlScript:
         if self._depth > 1:
             self._text.append(text)
         elif text.strip():
-            self._other(text)
+            # Text is handed over when the next thing begins, so it began as many lines before as it has.
+            self._other(text, self._line() - text.lstrip().count("\n"))
 
     def _comment(self, text: str) -> None:
         number = self._line()
         self.found.append(Instruction(kind=Kind.COMMENT, number=number, source=one_line(f"<!--{text}-->")))
 
-    def _other(self, source: str) -> None:
-        self.found.append(Instruction(kind=Kind.OTHER, number=self._line(), source=one_line(source)))
+    def _other(self, source: str, number: int | None = None) -> None:
+        self.found.append(Instruction(kind=Kind.OTHER, number=number or self._line(), source=one_line(source)))
 
 
 def _properties(text: str) -> Iterator[Instruction]:
