@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deidentify.actions import ALL_CODES
 from deidentify.ctp import translated
+from deidentify.ctp_calls import _COPYING, _SIMPLE
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
 from deidentify.translation import Outcome, Translation
@@ -674,3 +675,13 @@ def test_whatever_a_file_holds_gives_a_profile_or_a_sentence(text):
         assert str(error).startswith("line ")  # noqa: PT017 - most texts are refused, not all
     else:
         profile_of(translation)
+
+
+def test_the_page_explains_every_function_and_every_outcome():
+    page = (Path(__file__).parents[2] / "docs" / "ctp-scripts.md").read_text()
+    for name in (*_SIMPLE, *_COPYING, "if", "select", "always"):
+        assert f"@{name}(" in page, name
+    for outcome in Outcome:
+        assert f"| `{outcome}` |" in page
+    for condition in ("exists", "isblank", "equals", "contains", "matches", "greaterthan"):
+        assert f"`{condition}" in page
