@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from deidentify.ctp_calls import Asked, Branch, Condition, Reader
 from deidentify.ctp_elements import Treatment, Wish, keywords, not_translated, treated
-from deidentify.ctp_script import Instruction, Kind, instructions
-from deidentify.ctp_switches import Switches, tag_of
+from deidentify.ctp_script import Instruction, Kind, PrivateTarget, instructions, tag_of
+from deidentify.ctp_switches import Switches
 from deidentify.errors import ProfileError
 from deidentify.translation import (
     Outcome,
@@ -24,8 +24,7 @@ from deidentify.translation import (
 
 _MOST_RULES = 2_000
 _MOST_REMARKS = 100
-_PRIVATE = re.compile(r"[\[(]?([0-9A-Fa-f]{1,4})\s*,?\s*\[([^\[\]]+)\]\s*([0-9A-Fa-f]{2})[\])]?")
-_CREATOR = re.compile(r"[\[(]?([0-9A-Fa-f]{1,4})\s*,?\s*00\[([^\[\]]+)\][\])]?")
+_LONGEST_CREATOR = 64
 _STRICTNESS = {"K": 0, "": 1, "Z/D": 2, "Z": 3, "X/Z/U*": 4, "X": 5}
 """Actions by what is left afterwards, the most first; nothing written is the Basic Profile."""
 
@@ -82,17 +81,20 @@ class _Translator:
 
     def _element(self, one: Instruction) -> Treatment:
         tag = tag_of(one.target)
-        if tag is None or tag >> 16 & 1:
-            return self._private(one)
-        counting = self._switches.counting[tag]
+        element = PrivateTarget.of(one.target) if tag is None else tag
+        if element is None:
+            return not_translated("The tag is not one.")
+        counting = self._switches.counting[element]
         if counting is not one:
-            became = f"Line {counting.number} says what becomes of this attribute; the last one counts."
+            became = f"Line {counting.number} says what becomes of this element; the last one counts."
             return Treatment(outcome=Outcome.DISABLED, became=became)
-        asked = self._reader.asked(one.text, tag)
+        if isinstance(element, PrivateTarget) or element >> 16 & 1:
+            return self._private(one, element if isinstance(element, PrivateTarget) else None)
+        asked = self._reader.asked(one.text, element)
         if isinstance(asked, Branch):
-            return self._chosen(one, tag, asked)
-        done = _with(treated(tag, asked.wish, self._policies), asked)
-        self._write(one, {"tag": tag_text(tag)}, done.action)
+            return self._chosen(one, element, asked)
+        done = _with(treated(element, asked.wish, self._policies), asked)
+        self._write(one, {"tag": tag_text(element)}, done.action)
         return done
 
     def _chosen(self, one: Instruction, tag: int, branch: Branch) -> Treatment:
@@ -119,37 +121,48 @@ class _Translator:
         outcome = next(one for one in (Outcome.RULE, Outcome.POLICY, Outcome.SAME) if one in found)
         return Treatment(outcome=outcome, became=words)
 
-    def _private(self, one: Instruction) -> Treatment:
-        """Return what becomes of an instruction for a private element, or for something that is no element."""
-        element, creator = _PRIVATE.fullmatch(one.target), _CREATOR.fullmatch(one.target)
-        named = element or creator
-        if named is None and tag_of(one.target) is None:
-            return not_translated("The tag is not one.")
-        if named is not None and not int(named[1], 16) & 1:
-            return not_translated("A creator stands there, but the group is not private.")
+    def _private(self, one: Instruction, element: PrivateTarget | None) -> Treatment:
+        """Return what becomes of an instruction for a private element; None is one without its creator."""
         asked = self._reader.asked(one.text, 0)
-        if isinstance(asked, Branch) or asked.wish is Wish.NOTHING:
-            return not_translated(
-                f"For a private element this cannot be said; 'private: {self._policies.private}' decides."
-            )
-        is_kept = asked.wish in {Wish.KEEP, Wish.PROCESS}
-        if not is_kept and self._policies.private == "remove":
+        wish = asked.wish if isinstance(asked, Asked) else Wish.NOTHING
+        goes = self._policies.private == "remove"
+        refused = self._private_refused(element, wish)
+        if refused:
+            return not_translated(refused)
+        if goes:
             return Treatment(outcome=Outcome.SAME, became="Private elements go, and none is added.")
-        if element is None:
-            return not_translated(
-                "A private tag means nothing without its creator: a rule names creator and element. "
-                f"'private: {self._policies.private}' decides."
-            )
-        place = f"({element[1].zfill(4).upper()},xx{element[3].upper()})"
-        where = {"private": {"creator": element[2], "element": place}}
-        done = Treatment(outcome=Outcome.RULE, became="X: removed, though it may be known to be safe.", action="X")
-        if is_kept:
+        assert element is not None
+        assert element.element is not None
+        place = f"({element.group:04X},xx{element.element:02X})"
+        action, became = "X", "X: removed, though it may be known to be safe."
+        if wish in {Wish.KEEP, Wish.PROCESS}:
+            action = "K"
             became = (
-                "K: kept, where private elements go. The creator must be spelled as in the files; CTP takes any case."
+                "K: kept though it may be no safe one. The creator must be spelled as in the files; CTP takes any case."
             )
-            done = Treatment(outcome=Outcome.RULE, became=became, action="K")
-        self._write(one, where, done.action)
-        return done
+        self._write(one, {"private": {"creator": element.creator, "element": place}}, action)
+        return Treatment(outcome=Outcome.RULE, became=became, action=action)
+
+    def _private_refused(self, element: PrivateTarget | None, wish: Wish) -> str:
+        """Return why a wish for a private element cannot be said in a profile; empty where nothing hinders it."""
+        policy = f"'private: {self._policies.private}' decides."
+        goes, is_kept = self._policies.private == "remove", wish in {Wish.KEEP, Wish.PROCESS}
+        creator = element.creator if element is not None else ""
+        reasons = (
+            (element is not None and not element.group & 1, "A creator stands there, but the group is not private."),
+            (wish is Wish.NOTHING, f"For a private element this cannot be said; {policy}"),
+            (
+                goes and is_kept,
+                "All private elements go; with 'private: safe' a rule with their creator keeps single ones.",
+            ),
+            (goes, ""),
+            (element is None or element.element is None, f"A rule names the creator and the element; {policy}"),
+            (
+                not creator.isascii() or len(creator) > _LONGEST_CREATOR,
+                f"A creator has at most {_LONGEST_CREATOR} characters of ASCII; {policy}",
+            ),
+        )
+        return next((sentence for applies, sentence in reasons if applies), "")
 
     def _write(
         self, one: Instruction, where: Mapping[str, object], action: str, when: Sequence[Condition] = ()

@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deidentify.ctp_elements import PATIENT_AGE, Wish, keywords
-from deidentify.ctp_script import Call, MalformedCallError, calls, unquoted
+from deidentify.ctp_script import Call, MalformedCallError, calls, tag_of, unquoted
 from deidentify.dictionary import keyword_tags, vr_table
 from deidentify.translation import tag_text
 
 Condition = dict[str, object]
 """One entry of ``when``."""
-_TAG = re.compile(r"[\[(]?\s*([0-9A-Fa-f]{4})\s*,?\s*([0-9A-Fa-f]{4})\s*[\])]?")
 _NOT_LINEAR = re.compile(r"\(\?[=!<>]|\\[1-9]|\\[QEGZzpP]|[*+?}]\+|\{\d{4,}|&&")
-_FLAGS = re.compile(r"\(\?[ims]+\)")
+_FLAGS = re.compile(r"\(\?([ims]+)\)")
 _LONGEST_PATTERN = 200
 _NO_VALUE = "No value is computed"
 _HOLDING = "No rule holds or skips an instance for its header; 'sop_classes: hold:' does it for kinds of objects."
@@ -146,9 +145,8 @@ class Reader:
         name = name.strip().removeprefix("root:")
         if name in {"", "this"}:
             return own
-        if match := _TAG.fullmatch(name):
-            return int(match[1] + match[2], 16)
-        return keyword_tags().get(name, self._names.get(name))
+        tag = tag_of(name)
+        return tag if tag is not None else keyword_tags().get(name, self._names.get(name))
 
     def _branch(self, call: Call, tag: int) -> Branch:
         first, second = (self._clause(clause, tag) for clause in call.clauses)
@@ -176,11 +174,11 @@ class Reader:
         if kind == "exists":
             return {**where, "present": True}, ""
         if kind == "isblank":
-            return {**where, "matches": r"(?s)^.*\S.*$", "not": True}, ""
+            return {**where, "present": False}, ""
         saying = _SAYING.get(kind)
         if saying is None:
             return None, f"There is no condition '{kind}' in a profile."
-        if not value:
+        if not value.strip():
             return None, f"'{kind}' has nothing to compare with."
         return saying(where, value)
 
@@ -205,9 +203,12 @@ def _matches(where: Condition, value: str) -> tuple[Condition | None, str]:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError):
         return None, "The regular expression cannot be read."
+    # Profiles compare letters of any case, and somewhere in the value; CTP the whole value, and case counts.
     flags = _FLAGS.match(pattern)
-    begin, rest = (flags[0], pattern[flags.end() :]) if flags else ("", pattern)
-    return {**where, "matches": f"{begin}^(?:{rest})$"}, ""
+    chosen, rest = (flags[1], pattern[flags.end() :]) if flags else ("", pattern)
+    if "i" not in chosen:
+        chosen += "-i"
+    return {**where, "matches": f"^(?{chosen}:{rest})$"}, ""
 
 
 _SAYING: dict[str, Callable[[Condition, str], tuple[Condition | None, str]]] = {

@@ -23,7 +23,8 @@ _META_GROUP, _PIXEL_GROUP = 0x0002, 0x7FE0
 _SOP_CLASS = 0x00080016
 _UNIQUE = frozenset((0x00080016, 0x00080018, 0x0020000D, 0x0020000E))
 _PICTURE = frozenset((0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011, 0x00280100, 0x00280101))
-_NEEDED = _UNIQUE | _PICTURE | {0x00280102, 0x00280103, 0x00080060}
+_PALETTE = frozenset((0x00281101, 0x00281102, 0x00281103))
+_NEEDED = _UNIQUE | _PICTURE | _PALETTE | {0x00280102, 0x00280103, 0x00080060}
 """Without these nobody could tell what an object is, or read its picture."""
 _GONE = frozenset(("X", "Z", "D", "X/Z", "X/D", "Z/D", "X/Z/D"))
 _REMOVED = frozenset(("X", "X/Z", "X/D", "X/Z/D"))

@@ -16,6 +16,9 @@ MOST_BYTES = 1_000_000
 _MOST_INSTRUCTIONS = 20_000
 _PROPERTY = re.compile(r"(#?)(param|set|keep|remove)\.((?:\[[^\]]*\]|[^=:\\\s]|\\.)*)\s*[=:]?\s*(.*)", re.DOTALL)
 _GROUP = re.compile(r"group([0-9A-Fa-f]{1,4})")
+_TAG = re.compile(r"[\[(]?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})[\])]?")
+_PRIVATE = re.compile(r"[\[(]?([0-9A-Fa-f]{1,4}),?\[([^\[\]]+)\]([0-9A-Fa-f]{2})[\])]?")
+_CREATOR = re.compile(r"[\[(]?([0-9A-Fa-f]{1,4}),?00\[([^\[\]]+)\][\])]?")
 _NAME = re.compile(r"\s*(\w+)\s*\(")
 
 
@@ -51,6 +54,30 @@ class Call:
     name: str
     arguments: tuple[str, ...] = ()
     clauses: tuple[str, ...] = ()
+
+
+def tag_of(target: str) -> int | None:
+    """Return the tag that stands there in one of the forms that CTP reads; None for a private block or none at all."""
+    match = _TAG.fullmatch("".join(target.split()))
+    return int(match[1] + match[2], 16) if match else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateTarget:
+    """A private element by its creator, or (``element`` is None) the element that names the creator."""
+
+    group: int
+    creator: str
+    element: int | None
+
+    @classmethod
+    def of(cls, target: str) -> "PrivateTarget | None":
+        """Read gggg[CREATOR]ee or gggg00[CREATOR]; None where it is neither."""
+        match = _PRIVATE.fullmatch(target) or _CREATOR.fullmatch(target)
+        if match is None:
+            return None
+        element = int(match[3], 16) if match.re is _PRIVATE else None
+        return cls(group=int(match[1], 16), creator=match[2].strip(), element=element)
 
 
 class MalformedCallError(ValueError):

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from deidentify.actions import Action
 from deidentify.codes import CODE_VALUE, LONG_CODE, MEANING, SCHEME
 from deidentify.ctp_elements import Policies, Treatment, keywords, not_translated
-from deidentify.ctp_script import Instruction, Kind
+from deidentify.ctp_script import Instruction, Kind, PrivateTarget, tag_of
 from deidentify.decisions import text_rules
 from deidentify.translation import Outcome, tag_text, yaml_value
 
-_TAG = re.compile(r"[\[(]?\s*([0-9A-Fa-f]{4})\s*,?\s*([0-9A-Fa-f]{4})\s*[\])]?")
 _MOVES_DATES = re.compile(r"@\s*(?:incrementdate|hashdate)\s*\(")
 _PARAMETERS = re.compile(r"[@$](\w+)")
 _IMAGE_GROUP = 0x0028
@@ -18,19 +17,13 @@ _PARTS_OF_CODES = frozenset((CODE_VALUE, LONG_CODE, MEANING, SCHEME))
 _MOST_SHOWN = 5
 
 
-def tag_of(target: str) -> int | None:
-    """Return the tag that stands there in one of the forms that CTP reads; None for a private block or none at all."""
-    match = _TAG.fullmatch(target)
-    return int(match[1] + match[2], 16) if match else None
-
-
 class Switches:
     """What a script says of many attributes at once."""
 
     def __init__(self, found: Iterable[Instruction]) -> None:
         self.parameters: dict[str, str] = {}
-        self.counting: dict[int, Instruction] = {}
-        """Tag → the enabled instruction that counts, which is the last."""
+        self.counting: dict[int | PrivateTarget, Instruction] = {}
+        """Tag or private element → the enabled instruction that counts, which is the last."""
         self.names: dict[str, int] = {}
         """The script's own names of attributes, which are not always the Standard's keywords."""
         self._on: set[tuple[Kind, str]] = set()
@@ -56,8 +49,9 @@ class Switches:
         if one.kind is Kind.ELEMENT and one.is_enabled:
             for name in dict.fromkeys(_PARAMETERS.findall(one.text)):
                 self._users.setdefault(name, []).append(one.number)
-            if tag is not None:
-                self.counting[tag] = one
+            element = PrivateTarget.of(one.target) if tag is None else tag
+            if element is not None:
+                self.counting[element] = one
         if one.kind in {Kind.KEEP, Kind.REMOVE} and one.is_enabled:
             self._on.add((one.kind, one.target))
 

@@ -7,6 +7,8 @@ leaves more, the profile leaves it only if a line of the script says so.
 import pytest
 
 from deidentify.ctp import translated
+from deidentify.errors import ProfileError
+from deidentify.profile import Profile
 from tests.builders import ct_instance, write_part10
 from tests.deidentify.support import deidentified
 
@@ -153,3 +155,48 @@ def test_private_elements_go_unless_the_script_keeps_safe_ones():
     assert tags('<script><r en="T" t="privategroups"/></script>') == set()
     safe = '<script><k en="T" t="safeprivateelements"/><r en="T" t="privategroups"/></script>'
     assert {tag & 0xFF for tag in tags(safe)} == {0x0C}
+
+
+def knows_conditions() -> bool:
+    script = '<script><e en="T" t="0008103e">@if(Modality,equals,"MR"){@keep()}{@remove()}</e></script>'
+    try:
+        Profile.from_yaml(translated(script).profile_yaml)
+    except ProfileError:
+        return False
+    return True
+
+
+CONDITIONS = pytest.mark.skipif(not knows_conditions(), reason="profiles have no conditions yet")
+
+
+@CONDITIONS
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ('Modality,equals,"ct"', True),
+        ('Modality,equals,"MR"', False),
+        ('Manufacturer,contains,"siem"', True),
+        ('Manufacturer,contains,"GE"', False),
+        ("Manufacturer,exists", True),
+        ("PatientMotherBirthName,exists", False),
+        ("PatientMotherBirthName,isblank", True),
+        ("Manufacturer,isblank", False),
+        ('Manufacturer,matches,"SIE.*"', True),
+        ('Manufacturer,matches,"sie.*"', False),
+        ('Manufacturer,matches,"(?i)sie.*"', True),
+        ('Manufacturer,matches,"IEM"', False),
+        ("this,contains,@WORD", True),
+    ],
+)
+def test_a_condition_chooses_as_in_ctp(condition, holds):
+    word = '<p t="WORD">Axial</p>'
+    kept, original = written(word, line("0008103e", f"@if({condition}){{@keep()}}{{@remove()}}"))
+    assert kept.get("SeriesDescription") == (original.SeriesDescription if holds else None)
+    turned, _ = written(word, line("0008103e", f"@if({condition}){{@remove()}}{{@keep()}}"))
+    assert turned.get("SeriesDescription") == (None if holds else original.SeriesDescription)
+
+
+def test_a_condition_that_no_profile_has_removes_in_all_cases():
+    for number in ("1", "9"):
+        found, _ = written(line("0008103e", "@if(SeriesNumber,greaterthan,5){@keep()}{@remove()}"), SeriesNumber=number)
+        assert not found.get("SeriesDescription")
