@@ -1,0 +1,305 @@
+"""Header actions of a `deid` recipe as rules that only tighten the Basic Profile, unless somebody says why not.
+
+In the package KEEP wins over everything, REMOVE leaves alone what REPLACE or JITTER name, and all else is done in the
+order of the file. Here the strictest of what is asked for an attribute becomes its rule, and where the Basic Profile is
+as strict already, there is none.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from deidentify.decisions import is_always_gone, text_rules
+from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
+from deidentify.recipe_fields import Fields, PrivateField, fields_of
+from deidentify.recipe_text import ActionLine, Recipe
+from deidentify.tables import attribute_rows
+from deidentify.translation import Outcome, one_line, tag_text, yaml_rule
+
+PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+NEEDED = frozenset(
+    (
+        *(0x00080005, 0x00080016, 0x00080060, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
+        *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281101, 0x00281102, 0x00281103),
+        *(0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010),
+    )
+)
+"""Without these nobody can read or file an object; the package protects most of them as well."""
+_PATIENT_NUMBERS = frozenset((0x00100020, 0x00100021, 0x00101000, 0x00101002, 0x00104000, 0x00380010))
+GONE, STAYS = "gone", "stays"
+_REMOVED = frozenset((GONE, "X", "X/Z", "X/D", "X/Z/D"))
+_ENOUGH = {
+    "X": _REMOVED,
+    "Z": _REMOVED | {"Z"},
+    "Z/D": _REMOVED | {"Z", "Z/D", "D", "U", "X/Z/U*"},
+}
+"""Wanted action → what the Basic Profile may have so that nothing is left to do."""
+_STRICTNESS = ("K", "Z/D", "Z", "X/Z/U*", "X")
+_SHIFTED_VRS = frozenset(("DA", "DT"))
+_NUMBERED = ("attribute", "attributes")
+_OPTIONS = ("retain_longitudinal_modified_dates", "clean_descriptors")
+"""What ``dates: shift`` and ``text: vocabulary`` choose, the former first."""
+LAST_SEARCH = "the last search holds an instance in which the patient's own identifiers are found"
+_PERSON = "it names a person or a patient, and no rule keeps that in a file that says that identity was removed"
+
+
+def base_code(tag: int) -> str:
+    """Return what the Basic Profile with shifted dates and cleaned text does with an attribute.
+
+    An action code; "gone" where it is removed whatever the profile says, or for want of anything that allows it;
+    "stays" for numbers and sequences.
+    """
+    vr, row = vr_table().get(tag), attribute_rows().get(tag)
+    if is_always_gone(tag) or (vr is None and row is None):
+        return GONE
+    if row is not None:
+        return next((row.options[name] for name in _OPTIONS if name in row.options), row.basic)
+    if vr in TEXT_VRS:
+        return "C" if tag in text_rules() else GONE
+    if vr in {"PN", "AE", "AS", "UR", "UN"}:
+        return GONE
+    if vr in {"DA", "DT", "TM", "CS"}:
+        return "C"
+    return "U" if vr == "UI" else STAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What one attribute gets, and by which line."""
+
+    action: str
+    number: int
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class HeaderRules:
+    """Collects the rules; ``told`` says of each line what became of it."""
+
+    recipe: Recipe
+    allow_loosening: str = ""
+    told: dict[int, tuple[Outcome, str]] = field(default_factory=dict)
+    rulings: dict[tuple[tuple[int, ...], int], Ruling] = field(default_factory=dict)
+    private: dict[PrivateField, Ruling] = field(default_factory=dict)
+    loosened: list[int] = field(default_factory=list)
+    """Lines that keep what the Basic Profile would not."""
+    lists_used: set[str] = field(default_factory=set)
+    _kept: set[int] = field(default_factory=set)
+    _changed: set[int] = field(default_factory=set)
+
+    def collect(self) -> None:
+        """Translate all lines of the header."""
+        for line in self.recipe.header:
+            found = self._fields(line)
+            is_listed = line.field.startswith(("fields", "values"))
+            if line.action == "KEEP" and not is_listed and line.field.lower() != "allfields":
+                self._kept |= found.tags
+            elif line.action == "REPLACE" and not is_listed:
+                self._changed |= found.tags
+            elif line.action == "JITTER" and not is_listed:
+                self._changed |= {tag for tag in found.tags if vr_table().get(tag) in _SHIFTED_VRS | {"TM"}}
+        for line in self.recipe.header:
+            self.told[line.number] = self._line(line)
+
+    def to_yaml(self) -> list[str]:
+        """Return the rules in the order of the lines that ask for them, kinds of values first."""
+        folded, rest = self._folded()
+        rules = [
+            yaml_rule({"vr": sorted(vrs)}, "X", f"{self._reason(number)}.") for number, vrs in sorted(folded.items())
+        ]
+        if folded:
+            pseudonym = "Whoever takes all values of a kind still gets the pseudonym of the case here."
+            rules += [yaml_rule({"tag": tag_text(tag)}, "Z", pseudonym) for tag in (PATIENT_NAME, PATIENT_ID)]
+        keywords = {tag: keyword for keyword, tag in keyword_tags().items()}
+        for (inside, tag), ruling in sorted(rest.items(), key=lambda one: (one[1].number, one[0])):
+            where = {"keyword": keywords[tag]} if tag in keywords else {"tag": tag_text(tag)}
+            path = [keywords.get(step) or tag_text(step) for step in inside]
+            rules.append(yaml_rule(where, ruling.action, ruling.reason, inside=path))
+        for one, ruling in self.private.items():
+            element = f"({one.group:04X},xx{one.element:02X})"
+            rules.append(yaml_rule({"private": {"creator": one.creator, "element": element}}, "K", ruling.reason))
+        return rules
+
+    def _folded(self) -> tuple[dict[int, set[str]], dict[tuple[tuple[int, ...], int], Ruling]]:
+        """Return line → VRs of which it removes all there are, and the rules that are left."""
+        by_vr: dict[str, set[int]] = {}
+        for tag, vr in vr_table().items():
+            is_special = vr == "UI" or tag in NEEDED or tag in {PATIENT_NAME, PATIENT_ID}
+            if not is_special and base_code(tag) not in _REMOVED:
+                by_vr.setdefault(vr, set()).add(tag)
+        folded: dict[int, set[str]] = {}
+        rest = dict(self.rulings)
+        for vr, tags in by_vr.items():
+            mine = [self.rulings.get(((), tag)) for tag in tags]
+            if len(tags) > 1 and all(ruling is not None and ruling.action == "X" for ruling in mine):
+                number = max(ruling.number for ruling in mine if ruling is not None)
+                folded.setdefault(number, set()).add(vr)
+                for tag in tags:
+                    del rest[(), tag]
+        return folded, rest
+
+    def _fields(self, line: ActionLine) -> Fields:
+        return fields_of(line.field, self.recipe.fields)
+
+    def _line(self, line: ActionLine) -> tuple[Outcome, str]:
+        if line.action == "ADD":
+            return _added(line)
+        found = self._fields(line)
+        if line.field.startswith("fields:"):
+            self.lists_used.add(line.field.removeprefix("fields:"))
+        if line.field.startswith("values") or (line.value or "").startswith("values:"):
+            return Outcome.NOT_TRANSLATED, f"what a value is found in cannot be a rule; {LAST_SEARCH}"
+        if line.action == "JITTER":
+            return _jittered(line, found)
+        if found.why_none:
+            return Outcome.NOT_TRANSLATED, found.why_none
+        if line.action == "KEEP":
+            return self._keep(line, found)
+        return self._tighten(line, found)
+
+    def _tighten(self, line: ActionLine, found: Fields) -> tuple[Outcome, str]:
+        value = line.value or ""
+        is_computed = value.startswith(("func:", "deid_func:", "var:"))
+        if found.is_broad and (is_computed or (line.action == "REMOVE" and ":" in value)):
+            sentence = "a program, or the value itself, would decide for each attribute; the base treats each anyway"
+            return Outcome.NOT_TRANSLATED, sentence
+        wanted = {"REMOVE": "X", "BLANK": "Z", "REPLACE": "Z/D"}[line.action]
+        wins = self._changed if line.action == "REMOVE" else set()
+        counts: dict[str, list[int]] = {}
+        for tag in sorted(found.tags):
+            counts.setdefault(self._ruled(line, wanted, tag, found.inside, wins), []).append(tag)
+        said = [_COUNTED[kind].format(_listed(tags)) for kind, tags in counts.items() if kind != "rule"]
+        if found.private:
+            said.append("private elements go, whoever named them")
+        if "rule" in counts:
+            said.insert(0, f"{_action_of(counts['rule'], wanted)} for {_listed(counts['rule'])}")
+        if is_computed and line.action == "REMOVE":
+            said.append("in every case: a rule asks no function")
+        elif line.action == "REPLACE":
+            said.append("the new value is not written, a profile writes none of its own")
+        outcome = Outcome.RULE if "rule" in counts else Outcome.SAME
+        if not said or set(counts) == {"needed"}:
+            outcome = Outcome.NOT_TRANSLATED
+        return outcome, "; ".join(said) or "no attribute is meant"
+
+    def _ruled(self, line: ActionLine, wanted: str, tag: int, inside: tuple[int, ...], wins: set[int]) -> str:
+        """Make the rule for one attribute, if one is needed, and return which case it is."""
+        base = base_code(tag)
+        action = "X/Z/U*" if vr_table().get(tag) == "UI" and wanted != "Z/D" else wanted
+        known = self.rulings.get((inside, tag)) or self.rulings.get(((), tag))
+        cases = (
+            (tag in {PATIENT_NAME, PATIENT_ID}, "pseudonym"),
+            (base == GONE, "same"),
+            (tag in NEEDED, "needed"),
+            (tag in self._kept, "kept"),
+            (tag in wins, "changed"),
+            (base in _ENOUGH[wanted] or base == action, "same"),
+            (known is not None and _STRICTNESS.index(known.action) >= _STRICTNESS.index(action), "again"),
+        )
+        case = next((case for applies, case in cases if applies), "rule")
+        if case == "rule":
+            reason = f"{self._reason(line.number)}: {line.action} {one_line(line.field, most=80)}."
+            self.rulings[inside, tag] = Ruling(action=action, number=line.number, reason=reason)
+        return case
+
+    @staticmethod
+    def _reason(number: int) -> str:
+        return f"Asked for in line {number} of the deid recipe"
+
+    def _keep(self, line: ActionLine, found: Fields) -> tuple[Outcome, str]:
+        if line.field.startswith("fields") or line.field.lower() == "allfields":
+            return Outcome.NOT_TRANSLATED, "the package itself keeps nothing by this, so that nothing is kept here"
+        cases: dict[str, list[int]] = {}
+        for tag in sorted(found.tags):
+            cases.setdefault(_why_not_kept(tag), []).append(tag)
+        loosening = cases.pop("loosening", [])
+        stays = cases.pop("", [])
+        said = [f"{_listed(stays)}: stays anyway"] if stays else []
+        said += [f"not applied to {_listed(tags)}: {why}" for why, tags in cases.items()]
+        if not self.allow_loosening and (loosening or found.private):
+            names = "; ".join([_listed(loosening)] * bool(loosening) + [str(one) for one in found.private])
+            said.append(f"not applied, since it would loosen the Basic Profile: {names}")
+        elif loosening or found.private:
+            said.insert(0, self._loosen(line, found, loosening))
+            return Outcome.RULE, "; ".join(said)
+        return (Outcome.SAME if stays and len(said) == 1 else Outcome.NOT_TRANSLATED), "; ".join(said)
+
+    def _loosen(self, line: ActionLine, found: Fields, tags: list[int]) -> str:
+        reason = f"LOOSENED by line {line.number} of the deid recipe: {self.allow_loosening}"
+        ruling = Ruling(action="K", number=line.number, reason=reason)
+        for tag in tags:
+            self.rulings[found.inside, tag] = ruling
+        for one in found.private:
+            self.private[one] = ruling
+        self.loosened.append(line.number)
+        names = [_listed(tags)] * bool(tags) + [str(one) for one in found.private]
+        return f"LOOSENED, K for {'; '.join(names)}: {self.allow_loosening}"
+
+
+_COUNTED = {
+    "pseudonym": "{} always gets the pseudonym of the case",
+    "same": "the base does as much already for {}",
+    "needed": "{} stays: without it nobody can read or file the object",
+    "kept": "not for {}, which a KEEP of the recipe names: the base decides",
+    "changed": "not for {}, which a REPLACE or JITTER of the recipe names",
+    "again": "another line of the recipe asks for as much for {}",
+}
+
+
+def _action_of(tags: list[int], wanted: str) -> str:
+    uids = sum(vr_table().get(tag) == "UI" for tag in tags)
+    if wanted == "Z/D" or not uids:
+        return wanted
+    uid_action = "X/Z/U* (removed, or a new UID where the object needs one)"
+    return uid_action if uids == len(tags) else f"{wanted}, for UIDs {uid_action},"
+
+
+def _listed(tags: Iterable[int], most: int = 3) -> str:
+    keywords = {tag: keyword for keyword, tag in keyword_tags().items()}
+    names = [keywords.get(tag) or tag_text(tag) for tag in tags]
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{len(names)} {_NUMBERED[1]} ({', '.join(names[:most])} …)"
+
+
+def _added(line: ActionLine) -> tuple[Outcome, str]:
+    tags = fields_of(line.field, {}).tags
+    if 0x00120062 in tags:  # noqa: PLR2004 - Patient Identity Removed
+        return Outcome.NOT_TRANSLATED, "written unasked when the pixels have been screened, and only then"
+    if tags & {PATIENT_NAME, PATIENT_ID}:
+        return Outcome.NOT_TRANSLATED, "a profile adds nothing; the pseudonym of the case is written in any event"
+    return Outcome.NOT_TRANSLATED, "a profile adds no attribute and writes no value of its own"
+
+
+def _jittered(line: ActionLine, found: Fields) -> tuple[Outcome, str]:
+    dates = [tag for tag in found.tags if vr_table().get(tag) in _SHIFTED_VRS]
+    moved = sorted(tag for tag in dates if base_code(tag) == "C")
+    stricter = sorted(set(dates) - set(moved))
+    if not dates:
+        why = found.why_none or "no date or date-time is meant, and only these are moved"
+        return Outcome.NOT_TRANSLATED, why
+    said = []
+    if moved:
+        days = one_line(line.value or "", most=40)
+        said.append(f"'dates: shift' moves {_listed(moved)} by the days of the case, not by {days}")
+    if stricter:
+        said.append(f"the base is stricter and keeps no {_listed(stricter)}")
+    return (Outcome.POLICY if moved else Outcome.SAME), "; ".join(said)
+
+
+def _why_not_kept(tag: int) -> str:
+    """Return why an attribute is not kept; "loosening" where a reason is enough, and nothing where it stays anyway."""
+    vr, base = vr_table().get(tag), base_code(tag)
+    stays = tag in NEEDED or base in {STAYS, "K"} or (vr == "TM" and base == "C")
+    reasons = (
+        (stays and (tag in NEEDED or vr != "OB"), ""),
+        (vr in {"OB", "UN"}, "bytes that nobody here reads are the base's to decide"),
+        (vr == "PN" or tag in _PATIENT_NUMBERS, _PERSON),
+        (
+            vr is None or is_always_gone(tag),
+            "private elements, drawings, lengths and signatures go whatever a profile says",
+        ),
+        (vr == "UI", "a UID that is kept while its references are replaced breaks them"),
+        (vr in _SHIFTED_VRS, "one date that is kept beside moved ones gives the others away; 'dates: shift' moves it"),
+        (vr == "AS", "an age needs the option retain-patient-characteristics and 'age: band'"),
+    )
+    return next((reason for applies, reason in reasons if applies), "loosening")
