@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 from deidentify.errors import ProfileError
 from deidentify.recipe_actions import LAST_SEARCH, HeaderRules
-from deidentify.recipe_filters import Filters
+from deidentify.recipe_filters import MOST_HOLDS, Filters
 from deidentify.recipe_text import Recipe, read_recipe
 from deidentify.translation import Outcome, TranslatedLine, Translation, one_line, yaml_profile
 
 MOST_RULES = 2_000
-MOST_HOLDS = 2_000
 
 
 def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: str = "") -> Translation:
@@ -50,7 +49,7 @@ def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: s
                 f"line 1: the recipe becomes {count:,} {what}; a profile has at most {most:,}: name fewer"
             )
     settings = {
-        "private": "safe" if header.private else "remove",
+        "private": "safe" if header.keeps_private else "remove",
         "dates": "shift",
         "text": "vocabulary",
         "age": "remove",

@@ -7,15 +7,19 @@ as strict already, there is none.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 from deidentify.decisions import is_always_gone, text_rules
 from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
-from deidentify.recipe_fields import Fields, PrivateField, fields_of
+from deidentify.errors import ProfileError
+from deidentify.recipe_fields import Fields, PrivateField, fields_of, is_expander
 from deidentify.recipe_text import ActionLine, Recipe
 from deidentify.tables import attribute_rows
 from deidentify.translation import Outcome, one_line, tag_text, yaml_rule
 
+MOST_EXPANDERS = 300
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+_IDENTITY_REMOVED = 0x00120062
 NEEDED = frozenset(
     (
         *(0x00080005, 0x00080016, 0x00080060, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
@@ -35,7 +39,7 @@ _ENOUGH = {
 """Wanted action → what the Basic Profile may have so that nothing is left to do."""
 _STRICTNESS = ("K", "Z/D", "Z", "X/Z/U*", "X")
 _SHIFTED_VRS = frozenset(("DA", "DT"))
-_NUMBERED = ("attribute", "attributes")
+_PROGRAMS = ("func:", "deid_func:", "var:")
 _OPTIONS = ("retain_longitudinal_modified_dates", "clean_descriptors")
 """What ``dates: shift`` and ``text: vocabulary`` choose, the former first."""
 LAST_SEARCH = "the last search holds an instance in which the patient's own identifiers are found"
@@ -83,22 +87,40 @@ class HeaderRules:
     loosened: list[int] = field(default_factory=list)
     """Lines that keep what the Basic Profile would not."""
     lists_used: set[str] = field(default_factory=set)
+    keeps_private: bool = False
+    """Whether private elements are kept, on purpose."""
     _kept: set[int] = field(default_factory=set)
     _changed: set[int] = field(default_factory=set)
 
     def collect(self) -> None:
-        """Translate all lines of the header."""
-        for line in self.recipe.header:
-            found = self._fields(line)
-            is_listed = line.field.startswith(("fields", "values"))
-            if line.action == "KEEP" and not is_listed and line.field.lower() != "allfields":
-                self._kept |= found.tags
-            elif line.action == "REPLACE" and not is_listed:
-                self._changed |= found.tags
-            elif line.action == "JITTER" and not is_listed:
-                self._changed |= {tag for tag in found.tags if vr_table().get(tag) in _SHIFTED_VRS | {"TM"}}
-        for line in self.recipe.header:
-            self.told[line.number] = self._line(line)
+        """Translate all lines of the header.
+
+        Raises
+        ------
+        ProfileError
+            If more of them are expanders than anybody writes.
+        """
+        expanders = [line.number for line in self.recipe.header if is_expander(line.field)]
+        if len(expanders) > MOST_EXPANDERS:
+            number = expanders[MOST_EXPANDERS]
+            raise ProfileError(f"line {number}: more than {MOST_EXPANDERS} fields are expanders; name attributes")
+        lines = [(line, fields_of(line.field, self.recipe.fields)) for line in self.recipe.header]
+        for line, found in lines:
+            self._note(line, found)
+        for line, found in lines:
+            self.told[line.number] = self._line(line, found)
+
+    def _note(self, line: ActionLine, found: Fields) -> None:
+        """Note what wins over other lines, wherever it stands; lists do not, in the package as well."""
+        if line.field.startswith(("fields", "values")):
+            return
+        if line.action == "KEEP" and line.field.lower() != "allfields":
+            self._kept |= found.tags
+            self.keeps_private = self.keeps_private or bool(found.private and self.allow_loosening)
+        elif line.action == "REPLACE" and not _is_left_to_programs(line, found):
+            self._changed |= found.tags
+        elif line.action == "JITTER":
+            self._changed |= {tag for tag in found.tags if vr_table().get(tag) in _SHIFTED_VRS | {"TM"}}
 
     def to_yaml(self) -> list[str]:
         """Return the rules in the order of the lines that ask for them, kinds of values first."""
@@ -109,14 +131,16 @@ class HeaderRules:
         if folded:
             pseudonym = "Whoever takes all values of a kind still gets the pseudonym of the case here."
             rules += [yaml_rule({"tag": tag_text(tag)}, "Z", pseudonym) for tag in (PATIENT_NAME, PATIENT_ID)]
-        keywords = {tag: keyword for keyword, tag in keyword_tags().items()}
+        keywords = _keywords()
         for (inside, tag), ruling in sorted(rest.items(), key=lambda one: (one[1].number, one[0])):
             where = {"keyword": keywords[tag]} if tag in keywords else {"tag": tag_text(tag)}
             path = [keywords.get(step) or tag_text(step) for step in inside]
             rules.append(yaml_rule(where, ruling.action, ruling.reason, inside=path))
         for one, ruling in self.private.items():
-            element = f"({one.group:04X},xx{one.element:02X})"
-            rules.append(yaml_rule({"private": {"creator": one.creator, "element": element}}, "K", ruling.reason))
+            element: dict[str, object] = {
+                "private": {"creator": one.creator, "element": f"({one.group:04X},xx{one.element:02X})"}
+            }
+            rules.append(yaml_rule(element, ruling.action, ruling.reason))
         return rules
 
     def _folded(self) -> tuple[dict[int, set[str]], dict[tuple[tuple[int, ...], int], Ruling]]:
@@ -137,18 +161,12 @@ class HeaderRules:
                     del rest[(), tag]
         return folded, rest
 
-    def _fields(self, line: ActionLine) -> Fields:
-        return fields_of(line.field, self.recipe.fields)
-
-    def _line(self, line: ActionLine) -> tuple[Outcome, str]:
+    def _line(self, line: ActionLine, found: Fields) -> tuple[Outcome, str]:
         if line.action == "ADD":
-            return _added(line)
-        found = self._fields(line)
-        if line.field.startswith("fields:"):
-            self.lists_used.add(line.field.removeprefix("fields:"))
+            return _added(found)
         if line.field.startswith("values") or (line.value or "").startswith("values:"):
             return Outcome.NOT_TRANSLATED, f"what a value is found in cannot be a rule; {LAST_SEARCH}"
-        if line.action == "JITTER":
+        if line.action == "JITTER" or (line.action == "REPLACE" and (line.value or "").startswith("deid_func:jitter")):
             return _jittered(line, found)
         if found.why_none:
             return Outcome.NOT_TRANSLATED, found.why_none
@@ -158,8 +176,7 @@ class HeaderRules:
 
     def _tighten(self, line: ActionLine, found: Fields) -> tuple[Outcome, str]:
         value = line.value or ""
-        is_computed = value.startswith(("func:", "deid_func:", "var:"))
-        if found.is_broad and (is_computed or (line.action == "REMOVE" and ":" in value)):
+        if _is_left_to_programs(line, found):
             sentence = "a program, or the value itself, would decide for each attribute; the base treats each anyway"
             return Outcome.NOT_TRANSLATED, sentence
         wanted = {"REMOVE": "X", "BLANK": "Z", "REPLACE": "Z/D"}[line.action]
@@ -169,17 +186,27 @@ class HeaderRules:
             counts.setdefault(self._ruled(line, wanted, tag, found.inside, wins), []).append(tag)
         said = [_COUNTED[kind].format(_listed(tags)) for kind, tags in counts.items() if kind != "rule"]
         if found.private:
-            said.append("private elements go, whoever named them")
+            said.append(self._without_private(line, found))
+        if found.is_broad and not line.field.lower().startswith("select"):
+            said.append("numbers, codes and sequences outside Table E.1-1 are not meant: the base decides")
         if "rule" in counts:
             said.insert(0, f"{_action_of(counts['rule'], wanted)} for {_listed(counts['rule'])}")
-        if is_computed and line.action == "REMOVE":
+        if line.action == "REMOVE" and value.startswith(_PROGRAMS):
             said.append("in every case: a rule asks no function")
         elif line.action == "REPLACE":
             said.append("the new value is not written, a profile writes none of its own")
-        outcome = Outcome.RULE if "rule" in counts else Outcome.SAME
-        if not said or set(counts) == {"needed"}:
+        outcome = Outcome.RULE if "rule" in counts or (found.private and self.keeps_private) else Outcome.SAME
+        if set(counts) == {"needed"}:
             outcome = Outcome.NOT_TRANSLATED
-        return outcome, "; ".join(said) or "no attribute is meant"
+        return outcome, "; ".join(said)
+
+    def _without_private(self, line: ActionLine, found: Fields) -> str:
+        if not self.keeps_private:
+            return "private elements go, whoever named them"
+        for one in found.private:
+            reason = f"{self._reason(line.number)}: {line.action} {one_line(line.field, most=80)}."
+            self.private.setdefault(one, Ruling(action="X", number=line.number, reason=reason))
+        return "X for this private element"
 
     def _ruled(self, line: ActionLine, wanted: str, tag: int, inside: tuple[int, ...], wins: set[int]) -> str:
         """Make the rule for one attribute, if one is needed, and return which case it is."""
@@ -232,6 +259,8 @@ class HeaderRules:
             self.private[one] = ruling
         self.loosened.append(line.number)
         names = [_listed(tags)] * bool(tags) + [str(one) for one in found.private]
+        if found.private:
+            names.append("'private: safe' with it, which keeps what Table E.3.10-1 lists")
         return f"LOOSENED, K for {'; '.join(names)}: {self.allow_loosening}"
 
 
@@ -253,19 +282,29 @@ def _action_of(tags: list[int], wanted: str) -> str:
     return uid_action if uids == len(tags) else f"{wanted}, for UIDs {uid_action},"
 
 
+@cache
+def _keywords() -> dict[int, str]:
+    return {tag: keyword for keyword, tag in keyword_tags().items()}
+
+
+def _is_left_to_programs(line: ActionLine, found: Fields) -> bool:
+    """Tell whether something else than the recipe decides for each of attributes that nobody has named."""
+    value = line.value or ""
+    is_asked = line.action == "REMOVE" and ":" in value
+    return found.is_broad and line.action in {"REMOVE", "REPLACE"} and (is_asked or value.startswith(_PROGRAMS))
+
+
 def _listed(tags: Iterable[int], most: int = 3) -> str:
-    keywords = {tag: keyword for keyword, tag in keyword_tags().items()}
-    names = [keywords.get(tag) or tag_text(tag) for tag in tags]
+    names = [_keywords().get(tag) or tag_text(tag) for tag in tags]
     if len(names) <= most:
         return ", ".join(names)
-    return f"{len(names)} {_NUMBERED[1]} ({', '.join(names[:most])} …)"
+    return f"{len(names)} attributes ({', '.join(names[:most])} …)"
 
 
-def _added(line: ActionLine) -> tuple[Outcome, str]:
-    tags = fields_of(line.field, {}).tags
-    if 0x00120062 in tags:  # noqa: PLR2004 - Patient Identity Removed
+def _added(found: Fields) -> tuple[Outcome, str]:
+    if found.tags == {_IDENTITY_REMOVED}:
         return Outcome.NOT_TRANSLATED, "written unasked when the pixels have been screened, and only then"
-    if tags & {PATIENT_NAME, PATIENT_ID}:
+    if found.tags in ({PATIENT_NAME}, {PATIENT_ID}):
         return Outcome.NOT_TRANSLATED, "a profile adds nothing; the pseudonym of the case is written in any event"
     return Outcome.NOT_TRANSLATED, "a profile adds no attribute and writes no value of its own"
 

@@ -74,6 +74,11 @@ def _repeating_keywords() -> frozenset[str]:
     return frozenset(entry[4].lower() for entry in RepeatersDictionary.values())
 
 
+def is_expander(text: str) -> bool:
+    """Tell whether a field stands for as many attributes as fit it."""
+    return text.lower() in {"all", "allfields"} or _EXPANDER.fullmatch(text) is not None
+
+
 def fields_of(text: str, lists: Mapping[str, list[ActionLine]], depth: int = 0) -> Fields:
     """Return what a field stands for.
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pydicom._dicom_dict import DicomDictionary
 
 from deidentify.dictionary import keyword_tags
+from deidentify.errors import ProfileError
 from deidentify.recipe_text import CriteriaLine, Criterion, Label, Recipe
 from deidentify.translation import Outcome, one_line, tag_text, yaml_value
 
+MOST_HOLDS = 2_000
 MOST_CASES = 64
 """Cases of one label: each is an entry of its own, and "or" within "and" multiplies them."""
 _MOST_OF_A_PATTERN = 500
@@ -58,7 +60,13 @@ class Hold:
 
 
 class Filters:
-    """Translates the filters; ``told`` says of each line what became of it."""
+    """Translates the filters; ``told`` says of each line what became of it.
+
+    Raises
+    ------
+    ProfileError
+        If a label has more cases than anybody writes.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         self.holds: list[Hold] = []
@@ -81,7 +89,9 @@ class Filters:
             if line.operator == "and" and number:
                 cases = self._both(cases, found, line.number)
             else:
-                cases = cases + [case for case in found if case not in cases] if number else found
+                cases = list(dict.fromkeys(cases + found))
+            if len(cases) > MOST_HOLDS:
+                raise ProfileError(f"line {line.number}: a label has more than {MOST_HOLDS:,} cases")
         usable = [case for case in cases if any(not condition.is_wide for condition in case)]
         if not usable:
             self._nothing(label, cases)
@@ -182,7 +192,8 @@ def is_pass_list(group: str) -> bool:
 def condition_of(criterion: Criterion) -> tuple[Condition | None, str]:
     """Return a criterion as a condition, and what has to be said about it; None is taken as "fulfilled".
 
-    What cannot be said holds more in this way, never less.
+    What cannot be said holds more in this way. One thing holds less: an attribute that is there and says nothing is
+    "present" to the package.
     """
     tag = _tag_of(criterion.field)
     if tag is None:

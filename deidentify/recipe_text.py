@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from deidentify.errors import ProfileError
 
 MOST_CHARACTERS = 1_000_000
-MOST_LINES = 20_000
+MOST_LINES = 5_000
 MOST_IN_A_LINE = 2_000
 
 ACTIONS = ("ADD", "BLANK", "JITTER", "KEEP", "REPLACE", "REMOVE", "LABEL")
@@ -23,7 +23,7 @@ CRITERIA = ("contains", "notcontains", "equals", "notequals", "missing", "presen
 _COMPARING = frozenset(("contains", "notcontains", "equals", "notequals"))
 _COORDINATES = ("ctpcoordinates", "ctpkeepcoordinates", "coordinates", "keepcoordinates")
 # Words, in which quoted parts may hold blanks: a private creator often does.
-_WORDS = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"'])+""")
+_WORDS = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|"[^"]*"|'(?:[^'\\]|\\.)*'|'[^']*'|[^\s"'])+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,8 @@ def read_recipe(text: str) -> Recipe:
         raise ProfileError(f"line {MOST_LINES + 1}: a recipe has at most {MOST_LINES:,} lines")
     recipe = Recipe(lines=lines)
     _Reader(recipe).read()
+    if not any(line.startswith("%") for line in lines):
+        raise ProfileError("line 1: no line begins a section (%header, %filter …): this is no deid recipe")
     return recipe
 
 
