@@ -9,61 +9,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from deidentify.decisions import is_always_gone, text_rules
-from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
+from deidentify.dictionary import keyword_tags, vr_table
 from deidentify.errors import ProfileError
+from deidentify.recipe_base import (
+    GONE,
+    NEEDED,
+    PATIENT_ID,
+    PATIENT_NAME,
+    REMOVED,
+    SHIFTED_VRS,
+    base_code,
+    why_not_kept,
+)
 from deidentify.recipe_fields import Fields, PrivateField, fields_of, is_expander
 from deidentify.recipe_text import ActionLine, Recipe
-from deidentify.tables import attribute_rows
 from deidentify.translation import Outcome, one_line, tag_text, yaml_rule
 
 MOST_EXPANDERS = 300
-PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
+"""Lines that are about as many attributes as fit."""
 _IDENTITY_REMOVED = 0x00120062
-NEEDED = frozenset(
-    (
-        *(0x00080005, 0x00080016, 0x00080060, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
-        *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281101, 0x00281102, 0x00281103),
-        *(0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010),
-    )
-)
-"""Without these nobody can read or file an object; the package protects most of them as well."""
-_PATIENT_NUMBERS = frozenset((0x00100020, 0x00100021, 0x00101000, 0x00101002, 0x00104000, 0x00380010))
-GONE, STAYS = "gone", "stays"
-_REMOVED = frozenset((GONE, "X", "X/Z", "X/D", "X/Z/D"))
 _ENOUGH = {
-    "X": _REMOVED,
-    "Z": _REMOVED | {"Z"},
-    "Z/D": _REMOVED | {"Z", "Z/D", "D", "U", "X/Z/U*"},
+    "X": REMOVED,
+    "Z": REMOVED | {"Z"},
+    "Z/D": REMOVED | {"Z", "Z/D", "D", "U", "X/Z/U*"},
 }
 """Wanted action → what the Basic Profile may have so that nothing is left to do."""
 _STRICTNESS = ("K", "Z/D", "Z", "X/Z/U*", "X")
-_SHIFTED_VRS = frozenset(("DA", "DT"))
 _PROGRAMS = ("func:", "deid_func:", "var:")
-_OPTIONS = ("retain_longitudinal_modified_dates", "clean_descriptors")
-"""What ``dates: shift`` and ``text: vocabulary`` choose, the former first."""
 LAST_SEARCH = "the last search holds an instance in which the patient's own identifiers are found"
-_PERSON = "it names a person or a patient, and no rule keeps that in a file that says that identity was removed"
-
-
-def base_code(tag: int) -> str:
-    """Return what the Basic Profile with shifted dates and cleaned text does with an attribute.
-
-    An action code; "gone" where it is removed whatever the profile says, or for want of anything that allows it;
-    "stays" for numbers and sequences.
-    """
-    vr, row = vr_table().get(tag), attribute_rows().get(tag)
-    if is_always_gone(tag) or (vr is None and row is None):
-        return GONE
-    if row is not None:
-        return next((row.options[name] for name in _OPTIONS if name in row.options), row.basic)
-    if vr in TEXT_VRS:
-        return "C" if tag in text_rules() else GONE
-    if vr in {"PN", "AE", "AS", "UR", "UN"}:
-        return GONE
-    if vr in {"DA", "DT", "TM", "CS"}:
-        return "C"
-    return "U" if vr == "UI" else STAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +93,7 @@ class HeaderRules:
         elif line.action == "REPLACE" and not _is_left_to_programs(line, found):
             self._changed |= found.tags
         elif line.action == "JITTER":
-            self._changed |= {tag for tag in found.tags if vr_table().get(tag) in _SHIFTED_VRS | {"TM"}}
+            self._changed |= {tag for tag in found.tags if vr_table().get(tag) in SHIFTED_VRS | {"TM"}}
 
     def to_yaml(self) -> list[str]:
         """Return the rules in the order of the lines that ask for them, kinds of values first."""
@@ -148,7 +121,7 @@ class HeaderRules:
         by_vr: dict[str, set[int]] = {}
         for tag, vr in vr_table().items():
             is_special = vr == "UI" or tag in NEEDED or tag in {PATIENT_NAME, PATIENT_ID}
-            if not is_special and base_code(tag) not in _REMOVED:
+            if not is_special and base_code(tag) not in REMOVED:
                 by_vr.setdefault(vr, set()).add(tag)
         folded: dict[int, set[str]] = {}
         rest = dict(self.rulings)
@@ -237,7 +210,7 @@ class HeaderRules:
             return Outcome.NOT_TRANSLATED, "the package itself keeps nothing by this, so that nothing is kept here"
         cases: dict[str, list[int]] = {}
         for tag in sorted(found.tags):
-            cases.setdefault(_why_not_kept(tag), []).append(tag)
+            cases.setdefault(why_not_kept(tag), []).append(tag)
         loosening = cases.pop("loosening", [])
         stays = cases.pop("", [])
         said = [f"{_listed(stays)}: stays anyway"] if stays else []
@@ -310,7 +283,7 @@ def _added(found: Fields) -> tuple[Outcome, str]:
 
 
 def _jittered(line: ActionLine, found: Fields) -> tuple[Outcome, str]:
-    dates = [tag for tag in found.tags if vr_table().get(tag) in _SHIFTED_VRS]
+    dates = [tag for tag in found.tags if vr_table().get(tag) in SHIFTED_VRS]
     moved = sorted(tag for tag in dates if base_code(tag) == "C")
     stricter = sorted(set(dates) - set(moved))
     if not dates:
@@ -323,22 +296,3 @@ def _jittered(line: ActionLine, found: Fields) -> tuple[Outcome, str]:
     if stricter:
         said.append(f"the base is stricter and keeps no {_listed(stricter)}")
     return (Outcome.POLICY if moved else Outcome.SAME), "; ".join(said)
-
-
-def _why_not_kept(tag: int) -> str:
-    """Return why an attribute is not kept; "loosening" where a reason is enough, and nothing where it stays anyway."""
-    vr, base = vr_table().get(tag), base_code(tag)
-    stays = tag in NEEDED or base in {STAYS, "K"} or (vr == "TM" and base == "C")
-    reasons = (
-        (stays and (tag in NEEDED or vr != "OB"), ""),
-        (vr in {"OB", "UN"}, "bytes that nobody here reads are the base's to decide"),
-        (vr == "PN" or tag in _PATIENT_NUMBERS, _PERSON),
-        (
-            vr is None or is_always_gone(tag),
-            "private elements, drawings, lengths and signatures go whatever a profile says",
-        ),
-        (vr == "UI", "a UID that is kept while its references are replaced breaks them"),
-        (vr in _SHIFTED_VRS, "one date that is kept beside moved ones gives the others away; 'dates: shift' moves it"),
-        (vr == "AS", "an age needs the option retain-patient-characteristics and 'age: band'"),
-    )
-    return next((reason for applies, reason in reasons if applies), "loosening")

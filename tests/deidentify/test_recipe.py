@@ -13,11 +13,11 @@ from pydicom._dicom_dict import DicomDictionary
 from deidentify.dictionary import vr_table
 from deidentify.errors import ProfileError
 from deidentify.recipe import translate_recipe
-from deidentify.recipe_actions import NEEDED, base_code
+from deidentify.recipe_base import NEEDED, base_code
 from deidentify.recipe_fields import NAMING_VRS, fields_of
 from deidentify.recipe_text import Label, Recipe, read_recipe
 from deidentify.translation import Outcome, Translation
-from tests.tools import require_peer
+from tests.tools import CHECKOUT, require_peer
 
 RECIPES = Path(__file__).parents[1] / "data" / "recipes"
 SHIPPED = sorted(RECIPES.glob("deid.dicom*"))
@@ -414,6 +414,17 @@ def test_what_the_shipped_recipes_leave_untranslated(path):
     assert all(expected.search(line.source) for line in left)
     headers = {line.source for line in left if line.source.startswith("REMOVE")}
     assert headers <= {"REMOVE jitter", "REMOVE PatientsName"}
+
+
+def test_the_page_says_what_the_shipped_recipes_become():
+    page = (CHECKOUT / "docs" / "deid-recipes.md").read_text()
+    for path in SHIPPED:
+        translation = translate_recipe(path.read_text())
+        outcomes = [line.outcome for line in translation.lines]
+        profile = yaml.safe_load(translation.profile_yaml)
+        counts = [len(outcomes), *(outcomes.count(one) for one in (Outcome.RULE, Outcome.SAME, Outcome.NOT_TRANSLATED))]
+        counts += [len(profile.get("rules") or []), len(profile["pixels_hold"])]
+        assert f"| `{path.name}` | {' | '.join(str(count) for count in counts)} |" in page
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from deidentify.recipe import translate_recipe
-from deidentify.recipe_actions import NEEDED
+from deidentify.recipe_base import NEEDED
 from tests.builders import code, ct_instance, write_part10
 from tests.deidentify.support import deidentified
 from tests.deidentify.test_recipe import RECIPES
