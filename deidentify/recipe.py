@@ -13,6 +13,8 @@ from deidentify.recipe_text import Recipe, read_recipe
 from deidentify.translation import Outcome, TranslatedLine, Translation, one_line, yaml_profile
 
 MOST_RULES = 2_000
+HOLD_KEY = "pixels_hold"
+"""The key of a profile under which instances are held for what their header says."""
 
 
 def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: str = "") -> Translation:
@@ -61,7 +63,7 @@ def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: s
         remarks.append(f"LOOSENED by the lines {numbers} of the recipe: {header.allow_loosening}")
     profile = yaml_profile(name, "Translated from a deid recipe.", settings, rules, remarks)
     if filters.holds:
-        profile += "\n".join(["pixels_hold:", *(hold.to_yaml() for hold in filters.holds)]) + "\n"
+        profile += "\n".join([f"{HOLD_KEY}:", *(hold.to_yaml() for hold in filters.holds)]) + "\n"
     return Translation(profile_yaml=profile, lines=tuple(_lines(recipe, header, filters)))
 
 

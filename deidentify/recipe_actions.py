@@ -25,7 +25,7 @@ from deidentify.recipe_fields import Fields, PrivateField, fields_of, is_expande
 from deidentify.recipe_text import ActionLine, Recipe
 from deidentify.translation import Outcome, one_line, tag_text, yaml_rule
 
-MOST_EXPANDERS = 300
+MOST_EXPANDERS = 100
 """Lines that are about as many attributes as fit."""
 _IDENTITY_REMOVED = 0x00120062
 _ENOUGH = {
@@ -73,11 +73,14 @@ class HeaderRules:
         ProfileError
             If more of them are expanders than anybody writes.
         """
-        expanders = [line.number for line in self.recipe.header if is_expander(line.field)]
+        listed = [line for lines in self.recipe.fields.values() for line in lines]
+        expanders = [line.number for line in (*self.recipe.header, *listed) if is_expander(line.field)]
         if len(expanders) > MOST_EXPANDERS:
             number = expanders[MOST_EXPANDERS]
             raise ProfileError(f"line {number}: more than {MOST_EXPANDERS} fields are expanders; name attributes")
-        lines = [(line, fields_of(line.field, self.recipe.fields)) for line in self.recipe.header]
+        named = {line.field for line in self.recipe.header}
+        found_of = {text: fields_of(text, self.recipe.fields) for text in named}
+        lines = [(line, found_of[line.field]) for line in self.recipe.header]
         for line, found in lines:
             self._note(line, found)
         for line, found in lines:

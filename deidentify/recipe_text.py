@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from deidentify.errors import ProfileError
 
-MOST_CHARACTERS = 1_000_000
+MOST_CHARACTERS = 500_000
 MOST_LINES = 5_000
-MOST_IN_A_LINE = 2_000
+MOST_IN_A_LINE = 1_000
 
 ACTIONS = ("ADD", "BLANK", "JITTER", "KEEP", "REPLACE", "REMOVE", "LABEL")
 _WITH_VALUE = frozenset(("ADD", "REPLACE", "JITTER"))

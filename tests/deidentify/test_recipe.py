@@ -12,7 +12,7 @@ from pydicom._dicom_dict import DicomDictionary
 
 from deidentify.dictionary import vr_table
 from deidentify.errors import ProfileError
-from deidentify.recipe import translate_recipe
+from deidentify.recipe import HOLD_KEY, translate_recipe
 from deidentify.recipe_base import NEEDED, base_code
 from deidentify.recipe_fields import NAMING_VRS, fields_of
 from deidentify.recipe_text import Label, Recipe, read_recipe
@@ -43,7 +43,7 @@ def rules(translation: Translation) -> dict[str, str]:
 
 
 def holds(translation: Translation) -> list[list[dict[str, object]]]:
-    return [entry["when"] for entry in yaml.safe_load(translation.profile_yaml).get("pixels_hold", [])]
+    return [entry["when"] for entry in yaml.safe_load(translation.profile_yaml).get(HOLD_KEY, [])]
 
 
 def last(translation: Translation) -> tuple[str, str]:
@@ -380,7 +380,7 @@ def test_names_of_what_is_held_are_different():
     translation = filtered(
         "LABEL Ä / b", "contains Modality a", "LABEL ä / B", "contains Modality b", "LABEL #", "contains Modality c"
     )
-    names = [entry["name"] for entry in yaml.safe_load(translation.profile_yaml)["pixels_hold"]]
+    names = [entry["name"] for entry in yaml.safe_load(translation.profile_yaml)[HOLD_KEY]]
     assert names == ["b", "b-2", "without-a-name"]
 
 
@@ -423,7 +423,7 @@ def test_the_page_says_what_the_shipped_recipes_become():
         outcomes = [line.outcome for line in translation.lines]
         profile = yaml.safe_load(translation.profile_yaml)
         counts = [len(outcomes), *(outcomes.count(one) for one in (Outcome.RULE, Outcome.SAME, Outcome.NOT_TRANSLATED))]
-        counts += [len(profile.get("rules") or []), len(profile["pixels_hold"])]
+        counts += [len(profile.get("rules") or []), len(profile[HOLD_KEY])]
         assert f"| `{path.name}` | {' | '.join(str(count) for count in counts)} |" in page
 
 
@@ -678,8 +678,9 @@ def test_where_the_package_ends_the_line_is_named(text):
         ("format dicom\n%header\n", "FORMAT dicom"),
         ("FORMAT dicom\n%header\nREMOVE StudyDate\nFORMAT nifti\n", "line 4"),
         ("%header\n" + "\n" * 6000, "at most 5,000 lines"),
-        ("%header\n" + "#" * 1_000_001, "characters"),
-        ("%header\n" + "REMOVE contains:a\n" * 301, "line 302: more than 300"),
+        ("%header\n" + "#" * 500_001, "characters"),
+        ("%header\n" + "REMOVE contains:a\n" * 101, "line 102: more than 100"),
+        ("%fields f\n" + "FIELD contains:a\n" * 101 + "%header\nREMOVE fields:f", "more than 100"),
         ("%header\nREMOVE contains:e", "a profile has at most"),
         ("%filter a\nLABEL b\n" + "".join(f"contains Modality {i}\n" for i in range(2001)), "cases"),
         ("%filter a\n" + "".join(f"LABEL b\ncontains Modality {i}\n" for i in range(2100)), "reasons to hold"),
@@ -693,13 +694,13 @@ def test_what_no_profile_can_be_made_of_is_refused(text, sentence):
 @pytest.mark.parametrize(
     "line",
     [
-        "REMOVE " + "\\" * 1900,
-        'REMOVE "' + '\\"' * 900,
-        "REMOVE " + "a__" * 600,
-        "REMOVE contains:" + "a|" * 900,
-        "REMOVE contains:" + "(a" * 900,
-        "REMOVE (" + "9" * 1900,
-        "REMOVE select:group:" + "f" * 1900,
+        "REMOVE " + "\\" * 900,
+        'REMOVE "' + '\\"' * 450,
+        "REMOVE " + "a__" * 300,
+        "REMOVE contains:" + "a|" * 400,
+        "REMOVE contains:" + "(a" * 400,
+        "REMOVE (" + "9" * 900,
+        "REMOVE select:group:" + "f" * 900,
         "REMOVE " + "x" * 3000,
         "REMOVE \u2028\x00\x1b[31m StudyDate",
         "REPLACE StudyDescription \ud800",

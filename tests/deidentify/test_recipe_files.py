@@ -9,11 +9,14 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from deidentify.deidentifier import Deidentifier
+from deidentify.profile import Profile
 from deidentify.recipe import translate_recipe
 from deidentify.recipe_base import NEEDED
+from deidentify.results import HoldReason
 from tests.builders import code, ct_instance, write_part10
 from tests.deidentify.support import deidentified
-from tests.deidentify.test_recipe import RECIPES
+from tests.deidentify.test_recipe import ALL, RECIPES
 from tests.tools import require_peer
 
 pytest.importorskip("deidentify.rules", reason="this profile language has no rules by keyword")
@@ -89,6 +92,13 @@ RECIPE_TEXTS = {
 }
 
 
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+@pytest.mark.parametrize("loosen", ["", "The board has allowed it."])
+def test_every_translation_is_a_profile(path, loosen):
+    translation = translate_recipe(path.read_text(), name="translated", allow_loosening=loosen)
+    assert Profile.from_yaml(translation.profile_yaml).name == "translated"
+
+
 @pytest.mark.parametrize("name", RECIPE_TEXTS)
 def test_nothing_stays_that_the_package_takes_out(name):
     given = json.dumps({"recipe": RECIPE_TEXTS[name], "file": base64.b64encode(planted()).decode()})
@@ -128,3 +138,24 @@ def test_what_is_loosened_stays_with_a_reason_only():
     original = pydicom.dcmread(io.BytesIO(planted()))
     assert loosened.PatientName != original.PatientName
     assert loosened.StudyDate != original.StudyDate
+
+
+@pytest.mark.parametrize(
+    ("criteria", "is_held"),
+    [
+        (["contains Modality CT"], True),
+        (["contains Modality MR"], False),
+        (["equals Rows 16"], True),
+        (["equals Rows 17"], False),
+        (["notequals Rows 16"], False),
+        (["contains ImageType PRIM", "+ notcontains Manufacturer NOBODY"], True),
+        (["contains ImageType PRIM", "+ missing Modality"], False),
+        (["missing Modality", "|| contains 0x00081030 thorax"], True),
+    ],
+)
+def test_a_filter_holds_what_fits(criteria, is_held):
+    profile = translate_recipe("%filter blacklist\nLABEL one\n" + "\n".join(criteria)).profile_yaml
+    engine = Deidentifier(Profile.from_yaml(profile))
+    found = engine.disposition(engine.read(io.BytesIO(planted())))
+    assert (found is not None) is is_held
+    assert not is_held or found.reason is HoldReason.PROFILE
