@@ -22,7 +22,8 @@ from bridge.offline_child import OfflineTools, OutputError, Written, start_child
 from bridge.offline_sources import Source, counts_of, described, find_sources
 from bridge.pool import Pool, PoolStartError
 from config.errors import ConfigError
-from config.settings import Settings, profile_text
+from config.profile_files import profile_text
+from config.settings import Settings
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
 

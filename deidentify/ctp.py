@@ -29,7 +29,7 @@ _STRICTNESS = {"K": 0, "": 1, "Z/D": 2, "Z": 3, "X/Z/U*": 4, "X": 5}
 """Actions by what is left afterwards, the most first; nothing written is the Basic Profile."""
 
 
-def translated(script: str) -> Translation:
+def translate_script(script: str) -> Translation:
     """Translate a CTP anonymizer script, XML or properties.
 
     Parameters

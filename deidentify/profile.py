@@ -71,7 +71,7 @@ class Profile:
 
     @classmethod
     def from_yaml(cls, text: str) -> "Profile":
-        """Read a profile: a YAML document, behind those of the profiles that it names as its base.
+        """Read a profile: a YAML document, and behind it those of the profiles that it is built on.
 
         Raises
         ------

@@ -58,7 +58,7 @@ _MOST_DOCUMENTS = 8
 
 
 def profile_of(text: str, revision: str) -> Profile:
-    """Read a profile behind those that it is built on.
+    """Read a profile and, behind it, those that it is built on.
 
     Raises
     ------
@@ -69,23 +69,23 @@ def profile_of(text: str, revision: str) -> Profile:
     if not nodes:
         raise ProfileError("line 1: the profile is empty; it needs at least name and base")
     if len(nodes) > _MOST_DOCUMENTS:
-        raise ProfileError(f"line {line_of(nodes[-1])}: more than {_MOST_DOCUMENTS} profiles stand in one text")
+        raise ProfileError(f"line {line_of(nodes[-1][0])}: more than {_MOST_DOCUMENTS} profiles stand in one text")
     known: dict[str, Profile] = {}
-    for node in nodes[:-1]:
-        base = ProfileText(node, known, is_base=True).profile(revision)
+    for node, before in reversed(nodes[1:]):
+        base = ProfileText(node, known, before).profile(revision)
         known[base.name] = base
-    return ProfileText(nodes[-1], known).profile(revision)
+    return ProfileText(nodes[0][0], known).profile(revision)
 
 
 class ProfileText:
     """Walks the nodes of one profile, which know their lines."""
 
-    def __init__(self, root: yaml.Node, known: dict[str, Profile], *, is_base: bool = False) -> None:
+    def __init__(self, root: yaml.Node, known: dict[str, Profile], before: int = 0) -> None:
         self._fields = mapping_of(root, KEYS, "profile")
         for key in ("name", "base"):
             if key not in self._fields:
                 fail(root, f"the profile has no {key}")
-        self._is_base = is_base
+        self._before = before
         self._faults: list[str] = []
         self._base = self._try(lambda: self._named_base(known), None)
         nothing_named: dict[str, yaml.Node] = {}
@@ -207,7 +207,8 @@ class ProfileText:
             dates=self._policies["dates"],
             keeps_uids="retain_uids" in options,
             keeps_private="retain_safe_private" in options,
-            profile=name if self._is_base else "",
+            profile=name if self._before else "",
+            before=self._before,
         )
         return reader.rules(self._try(lambda: self._list("rules"), []), self._faults)
 

@@ -13,7 +13,7 @@ from deidentify.recipe_text import Recipe, read_recipe
 from deidentify.translation import Outcome, TranslatedLine, Translation, one_line, yaml_profile
 
 MOST_RULES = 2_000
-HOLD_KEY = "pixels_hold"
+HOLD_KEY = "hold"
 """The key of a profile under which instances are held for what their header says."""
 
 

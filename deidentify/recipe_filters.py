@@ -46,7 +46,7 @@ Case = frozenset[Condition]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """One entry of ``pixels_hold``."""
+    """One entry of ``hold``."""
 
     name: str
     reason: str

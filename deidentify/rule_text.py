@@ -36,9 +36,11 @@ _PRIVATE_VRS = ("US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "LO", "SH"
 class RuleText:
     """Reads rules under the policies of their profile."""
 
-    def __init__(self, *, dates: str, keeps_uids: bool, keeps_private: bool, profile: str = "") -> None:
+    def __init__(
+        self, *, dates: str, keeps_uids: bool, keeps_private: bool, profile: str = "", before: int = 0
+    ) -> None:
         self._dates, self._keeps_uids, self._keeps_private = dates, keeps_uids, keeps_private
-        self._profile = profile
+        self._profile, self._before = profile, before
 
     def rules(self, nodes: list[yaml.Node], faults: list[str]) -> tuple[Rule, ...]:
         """Return the rules that can be meant; what is wrong with the others is added to ``faults``."""
@@ -87,7 +89,7 @@ class RuleText:
             modalities=_modalities(only["modality"]) if "modality" in only else frozenset(),
             sop_classes=sop_classes_of(only["sop_class"]) if "sop_class" in only else frozenset(),
             conditions=conditions_of(fields["when"]) if "when" in fields else (),
-            place=f"{self._profile}, line {line_of(node)}" if self._profile else f"line {line_of(node)}",
+            place=f"{self._profile}, line {line_of(node) - self._before}" if self._profile else f"line {line_of(node)}",
         )
         sentence = self.contradiction(rule)
         if sentence:
@@ -119,9 +121,7 @@ class RuleText:
             if rule.action in _REMOVING:
                 return ""
             what = "a kind of value" if rule.tags is None else "a group"
-            return (
-                f"a rule for {what} only takes out (X, Z, D, compounds); keep or clean one attribute at a time"
-            )
+            return f"a rule for {what} only takes out (X, Z, D, compounds); keep or clean one attribute at a time"
         return self._tag_contradiction(rule.tags.value, rule.action)
 
     def _private_contradiction(self, rule: Rule) -> str:

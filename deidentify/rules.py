@@ -156,7 +156,10 @@ def _numbers(value: bytes, vr: str, *, little: bool) -> list[str]:
     code, size = _NUMBERS[vr]
     if len(value) % size:
         return []
-    return [f"{number:g}" for number in struct.unpack(f"{'<' if little else '>'}{len(value) // size}{code}", value)]
+    return [
+        f"{number:g}" if isinstance(number, float) else str(number)
+        for number in struct.unpack(f"{'<' if little else '>'}{len(value) // size}{code}", value)
+    ]
 
 
 def _values(received: ReceivedInstance, tag: int) -> list[str]:

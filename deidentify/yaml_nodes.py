@@ -15,8 +15,8 @@ DEEPEST = 12
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def documents(text: str) -> list[yaml.Node]:
-    """Return the root nodes of the documents of a text; none for an empty one.
+def documents(text: str) -> list[tuple[yaml.Node, int]]:
+    """Return the root node of each document of a text, and the number of lines before it; none for an empty text.
 
     Raises
     ------
@@ -26,8 +26,9 @@ def documents(text: str) -> list[yaml.Node]:
     if len(text.encode("utf-8", "replace")) > MOST_BYTES:
         raise ProfileError(f"line 1: the text has more than {MOST_BYTES:,} bytes; a profile has some thousand")
     try:
-        _check_events(text)
-        return [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+        starts = _check_events(text)
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        return [(node, start) for node, start in zip(nodes, starts, strict=True) if not _is_nothing(node)]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ProfileError(f"line {line}: this is not YAML: {error.problem}") from None
@@ -35,12 +36,20 @@ def documents(text: str) -> list[yaml.Node]:
         raise ProfileError("line 1: this is not YAML") from None
 
 
-def _check_events(text: str) -> None:
+def _is_nothing(node: yaml.Node | None) -> bool:
+    return node is None or (isinstance(node, yaml.ScalarNode) and not node.value)
+
+
+def _check_events(text: str) -> list[int]:
+    """Refuse what no profile is; return how many lines stand before each document."""
     depth = nodes = 0
+    starts: list[int] = []
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise ProfileError(f"line {line}: anchors and aliases (& and *) are no part of a profile; write it out")
+        if isinstance(event, yaml.DocumentStartEvent):
+            starts.append(line if event.explicit and starts else 0)
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
         if isinstance(event, yaml.CollectionStartEvent):
@@ -50,6 +59,7 @@ def _check_events(text: str) -> None:
         if depth > DEEPEST or nodes > MOST_NODES:
             what = f"deeper than {DEEPEST} levels" if depth > DEEPEST else f"of more than {MOST_NODES:,} values"
             raise ProfileError(f"line {line}: the text is {what}; no profile is")
+    return starts
 
 
 def fail(node: yaml.Node, sentence: str) -> NoReturn:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deidentify.actions import ALL_CODES
-from deidentify.ctp import translated
+from deidentify.ctp import translate_script
 from deidentify.ctp_calls import _COPYING, _SIMPLE
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
@@ -54,7 +54,7 @@ def profile_of(translation: Translation) -> dict:
 
 def one(text: str, tag: str = "0008103e", *others: str) -> tuple[Outcome, str, list[dict]]:
     """Return what one instruction became, and the rules; Series Description where no tag is given."""
-    translation = translated(script(element(tag, text), *others))
+    translation = translate_script(script(element(tag, text), *others))
     line = translation.lines[0]
     return line.outcome, line.became, profile_of(translation).get("rules", [])
 
@@ -189,7 +189,9 @@ def test_patients_get_the_pseudonym_of_the_case(text):
 
 @pytest.mark.parametrize("text", ["@incrementdate(this,@DATEINC)", "@hashdate(this,PatientID)"])
 def test_moved_dates_are_the_policy_that_shifts(text):
-    translation = translated(script(element("00080020", text), element("00100030", text), element("0008103e", text)))
+    translation = translate_script(
+        script(element("00080020", text), element("00100030", text), element("0008103e", text))
+    )
     assert profile_of(translation)["dates"] == "shift"
     outcomes = [line.outcome for line in translation.lines]
     assert outcomes == [Outcome.POLICY, Outcome.SAME, Outcome.NOT_TRANSLATED]
@@ -197,9 +199,9 @@ def test_moved_dates_are_the_policy_that_shifts(text):
 
 
 def test_dates_are_removed_where_no_line_moves_one():
-    assert profile_of(translated(script()))["dates"] == "remove"
+    assert profile_of(translate_script(script()))["dates"] == "remove"
     disabled = element("00080020", "@incrementdate(this,3)", enabled="F")
-    assert profile_of(translated(script(disabled)))["dates"] == "remove"
+    assert profile_of(translate_script(script(disabled)))["dates"] == "remove"
 
 
 def test_a_date_that_is_removed_beside_shifted_ones_is_removed():
@@ -373,14 +375,14 @@ def line_of(translation: Translation, number: int) -> tuple[Outcome, str]:
 
 
 def test_private_groups_are_removed_by_the_policy():
-    translation = translated(script('<r en="T" t="privategroups">Remove</r>'))
+    translation = translate_script(script('<r en="T" t="privategroups">Remove</r>'))
     assert translation.lines[0].outcome is Outcome.POLICY
     assert profile_of(translation)["private"] == "remove"
-    assert profile_of(translated(script()))["private"] == "remove"
+    assert profile_of(translate_script(script()))["private"] == "remove"
 
 
 def test_safe_private_elements_are_the_policy_of_their_own():
-    translation = translated(script('<k en="T" t="safeprivateelements"/>', '<r en="T" t="privategroups"/>'))
+    translation = translate_script(script('<k en="T" t="safeprivateelements"/>', '<r en="T" t="privategroups"/>'))
     assert [line.outcome for line in translation.lines] == [Outcome.POLICY, Outcome.POLICY]
     assert profile_of(translation)["private"] == "safe"
 
@@ -404,14 +406,16 @@ def test_a_private_element_is_kept_by_creator_only_and_beside_safe_ones():
 
 
 def test_curves_and_overlays_go_anyway():
-    translation = translated(script('<r en="T" t="curves"/>', '<r en="T" t="overlays"/>', '<r en="T" t="pixels"/>'))
+    translation = translate_script(
+        script('<r en="T" t="curves"/>', '<r en="T" t="overlays"/>', '<r en="T" t="pixels"/>')
+    )
     assert [line.outcome for line in translation.lines] == [Outcome.SAME, Outcome.SAME, Outcome.NOT_TRANSLATED]
 
 
 def test_unspecified_elements_lose_the_text_that_the_basic_profile_would_leave():
     keep = element("00181250", "@keep()")
     switch = '<r en="T" t="unspecifiedelements"/>'
-    translation = translated(script(keep, switch))
+    translation = translate_script(script(keep, switch))
     profile = profile_of(translation)
     by_tag = {rule["tag"]: rule["action"] for rule in profile["rules"]}
     assert profile["text"] == "remove"
@@ -425,15 +429,15 @@ def test_unspecified_elements_lose_the_text_that_the_basic_profile_would_leave()
 
 def test_kept_groups_are_left_out_of_what_nobody_named():
     switch = '<r en="T" t="unspecifiedelements"/>'
-    without = {rule["tag"] for rule in profile_of(translated(script(switch)))["rules"]}
-    kept = {rule["tag"] for rule in profile_of(translated(script(switch, '<k en="T" t="0018"/>')))["rules"]}
+    without = {rule["tag"] for rule in profile_of(translate_script(script(switch)))["rules"]}
+    kept = {rule["tag"] for rule in profile_of(translate_script(script(switch, '<k en="T" t="0018"/>')))["rules"]}
     assert without - kept == {tag for tag in without if tag.startswith("(0018,")}
     assert without - kept
 
 
 def test_kept_groups_keep_nothing_by_themselves():
     lines = ('<k en="T" t="0018"/>', '<k en="T" t="0019"/>', '<k en="T" t="6000"/>', '<k en="T" t="all"/>')
-    translation = translated(script(*lines))
+    translation = translate_script(script(*lines))
     assert [line.outcome for line in translation.lines] == [Outcome.SAME, *[Outcome.NOT_TRANSLATED] * 3]
     assert "rules" not in profile_of(translation)
 
@@ -446,31 +450,31 @@ def test_what_is_switched_off_does_nothing():
         '<r t="privategroups"/>',
         '<e t="0008103e">@keep()</e>',
     )
-    translation = translated(script(*lines))
+    translation = translate_script(script(*lines))
     assert {line.outcome for line in translation.lines} == {Outcome.DISABLED}
-    assert translated(script()).profile_yaml == translation.profile_yaml
+    assert translate_script(script()).profile_yaml == translation.profile_yaml
 
 
 def test_of_two_lines_for_one_attribute_the_last_counts():
-    translation = translated(script(element("0008103e", "@keep()"), element("0008,103E", "@remove()")))
+    translation = translate_script(script(element("0008103e", "@keep()"), element("0008,103E", "@remove()")))
     assert [line.outcome for line in translation.lines] == [Outcome.DISABLED, Outcome.RULE]
     assert "Line 3" in translation.lines[0].became
     assert [rule["action"] for rule in profile_of(translation)["rules"]] == ["X"]
     private = [element("0019[A]0c", "@keep()"), element("19[A]0C", "@remove()"), '<k en="T" t="safeprivateelements"/>']
-    translation = translated(script(*private))
+    translation = translate_script(script(*private))
     assert [line.outcome for line in translation.lines] == [Outcome.DISABLED, Outcome.RULE, Outcome.POLICY]
 
 
 def test_parameters_are_listed_with_the_lines_that_use_them():
     lines = ['<p t="A">1</p>', '<p t="B">2</p>', *[element(f"0008103{n}", "@hash(this,@A)") for n in range(7)]]
-    translation = translated(script(*lines))
+    translation = translate_script(script(*lines))
     assert "used on lines 4, 5, 6, 7, 8 …" in translation.lines[0].became
     assert "no enabled line" in translation.lines[1].became
 
 
 def test_the_profile_is_named_after_the_script():
-    assert profile_of(translated(script('<p t="PROFILENAME">S142 - Keep: Ünï</p>')))["name"] == "s142-keep-n"
-    assert profile_of(translated(script('<p t="PROFILENAME">???</p>')))["name"] == "ctp-script"
+    assert profile_of(translate_script(script('<p t="PROFILENAME">S142 - Keep: Ünï</p>')))["name"] == "s142-keep-n"
+    assert profile_of(translate_script(script('<p t="PROFILENAME">???</p>')))["name"] == "ctp-script"
 
 
 # Forms
@@ -495,7 +499,7 @@ def test_properties_say_the_same_as_xml():
             "",
         )
     )
-    translation = translated(text)
+    translation = translate_script(text)
     assert [(line.number, line.outcome.value) for line in translation.lines] == [
         (1, "disabled"),
         (2, "disabled"),
@@ -517,7 +521,7 @@ def test_properties_say_the_same_as_xml():
 
 def test_every_line_of_a_hospitals_script_is_accounted_for():
     text = HOSPITAL.read_text()
-    translation = translated(text)
+    translation = translate_script(text)
     begun = [
         number
         for number, line in enumerate(text.splitlines(), 1)
@@ -535,7 +539,7 @@ def test_every_line_of_a_hospitals_script_is_accounted_for():
 
 
 def test_what_was_not_translated_stands_at_the_top_of_the_profile():
-    translation = translated(HOSPITAL.read_text())
+    translation = translate_script(HOSPITAL.read_text())
     left = [line.number for line in translation.lines if line.outcome is Outcome.NOT_TRANSLATED]
     assert left
     found = re.findall(r"^# line (\d+), not translated: ", translation.profile_yaml, re.MULTILINE)
@@ -543,7 +547,7 @@ def test_what_was_not_translated_stands_at_the_top_of_the_profile():
 
 
 def test_no_rule_keeps_what_no_enabled_keeping_line_names():
-    translation = translated(HOSPITAL.read_text())
+    translation = translate_script(HOSPITAL.read_text())
     keeping = {
         line.number for line in translation.lines if re.search(r"@(keep|require|process|uppercase)\(", line.source)
     }
@@ -575,18 +579,20 @@ def test_no_rule_keeps_what_no_enabled_keeping_line_names():
 )
 def test_what_is_no_script_is_refused_with_its_line(text, sentence):
     with pytest.raises(ProfileError, match=re.escape(sentence)):
-        translated(text)
+        translate_script(text)
 
 
 def test_too_many_rules_are_refused():
     lines = [element(f"{group:04x}[A]{n:02x}", "@keep()") for group in range(9, 29, 2) for n in range(250)]
     with pytest.raises(ProfileError, match="more than 2,000 rules"):
-        translated(script('<k en="T" t="safeprivateelements"/>', *lines))
+        translate_script(script('<k en="T" t="safeprivateelements"/>', *lines))
 
 
 def test_a_declaration_a_mark_and_lines_before_it_do_no_harm():
     text = '\ufeff\n\n<?xml version="1.0" encoding="ISO-8859-1"?>\n<script>\n<p t="PROFILENAME">Größe</p></script>'
-    assert [(line.number, line.source) for line in translated(text).lines] == [(5, '<p t="PROFILENAME">Größe</p>')]
+    assert [(line.number, line.source) for line in translate_script(text).lines] == [
+        (5, '<p t="PROFILENAME">Größe</p>')
+    ]
 
 
 def test_what_ctp_does_not_read_is_told():
@@ -597,7 +603,7 @@ def test_what_ctp_does_not_read_is_told():
         "<?php echo ?>",
         "<e en='T' t='me'/>",
     )
-    found = [(line.number, line.outcome) for line in translated(script(*lines)).lines]
+    found = [(line.number, line.outcome) for line in translate_script(script(*lines)).lines]
     assert found.count((2, Outcome.NOT_TRANSLATED)) == 1
     assert (3, Outcome.NOT_TRANSLATED) in found
     assert (4, Outcome.NOT_TRANSLATED) in found
@@ -646,7 +652,7 @@ def test_text_of_a_script_cannot_become_yaml():
         f"<!-- {evil} -->",
         f'<x y="1">{evil}</x>',
     )
-    profile = profile_of(translated(script(*lines)))
+    profile = profile_of(translate_script(script(*lines)))
     assert {rule["action"] for rule in profile["rules"]} == {"Z/D", "K"}
 
 
@@ -667,7 +673,7 @@ ELEMENTS = st.lists(
 @given(ELEMENTS)
 def test_whatever_stands_there_gives_a_profile_and_a_line_for_each(elements):
     lines = [element(tag, text, enabled=enabled) for tag, text, enabled in elements]
-    translation = translated(script(*lines))
+    translation = translate_script(script(*lines))
     profile_of(translation)
     assert [line.number for line in translation.lines] == list(range(2, len(lines) + 2))
 
@@ -676,7 +682,7 @@ def test_whatever_stands_there_gives_a_profile_and_a_line_for_each(elements):
 @given(st.text(max_size=200))
 def test_whatever_a_file_holds_gives_a_profile_or_a_sentence(text):
     try:
-        translation = translated(text)
+        translation = translate_script(text)
     except ProfileError as error:
         assert str(error).startswith("line ")  # noqa: PT017 - most texts are refused, not all
     else:
