@@ -382,6 +382,81 @@ def deidentify_files(
     sys.exit(deidentify(choices, read_settings(config_file)))
 
 
+@main.group()
+def profile() -> None:
+    """Read, check and explain de-identification profiles, and translate scripts of other programs."""
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@profile.command("list")
+@config_option
+@json_option
+def profile_list(config_file: Path | None, *, as_json: bool) -> None:
+    """List the profiles that there are, with their revisions."""
+    from bridge.profile_command import list_profiles  # noqa: PLC0415
+
+    sys.exit(list_profiles(read_settings(config_file), as_json=as_json))
+
+
+@profile.command("check")
+@config_option
+@json_option
+@click.argument("source", metavar="PROFILE")
+def profile_check(config_file: Path | None, source: str, *, as_json: bool) -> None:
+    """Say what PROFILE, a YAML file or a name, does and what it loosens; with every fault when it is wrong."""
+    from bridge.profile_command import check  # noqa: PLC0415
+
+    sys.exit(check(read_settings(config_file), source, as_json=as_json))
+
+
+@profile.command("explain")
+@config_option
+@json_option
+@click.argument("source", metavar="PROFILE")
+@click.argument("attribute", metavar="[TAG]", required=False)
+@click.option("--inside", multiple=True, help="A sequence around the attribute; several, the outermost first.")
+@click.option("--sop-class", default="CT Image Storage", show_default=True, help="Whose attribute Types count.")
+def profile_explain(config_file: Path | None, source: str, attribute: str | None, **choice: Any) -> None:
+    """Say what becomes of TAG, a tag or keyword, under PROFILE and which line decides it; of all without TAG."""
+    from bridge.profile_command import explain  # noqa: PLC0415
+
+    sys.exit(explain(read_settings(config_file), source, attribute, **choice))
+
+
+@profile.command("show")
+@config_option
+@click.argument("source", metavar="PROFILE")
+def profile_show(config_file: Path | None, source: str) -> None:
+    """Print the text of PROFILE, behind it the profiles that it is built on."""
+    from bridge.profile_command import show  # noqa: PLC0415
+
+    sys.exit(show(read_settings(config_file), source))
+
+
+@profile.command("schema")
+def profile_schema() -> None:
+    """Print the JSON Schema of the profile language, for editors."""
+    from bridge.profile_command import print_schema  # noqa: PLC0415
+
+    sys.exit(print_schema())
+
+
+@profile.command("translate")
+@click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", default="", help="Of the profile, for deid recipes.")
+@click.option("--allow-loosening", default="", help="Why a deid recipe may keep what the Basic Profile would not.")
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what became of each line as JSON."
+)
+def profile_translate(script: Path, **choice: Any) -> None:
+    """Print the profile that SCRIPT becomes: an anonymizer script of RSNA CTP, or a recipe of the deid package."""
+    from bridge.profile_command import translate  # noqa: PLC0415
+
+    sys.exit(translate(script, **choice))
+
+
 @main.group(invoke_without_command=True)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

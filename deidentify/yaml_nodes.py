@@ -75,7 +75,7 @@ def fail(node: yaml.Node, sentence: str) -> NoReturn:
 
 def line_of(node: yaml.Node) -> int:
     """Return the line of a node, from 1."""
-    return int(node.start_mark.line) + 1
+    return int(node.start_mark.line) + 1 if node.start_mark else 1
 
 
 def text_of(node: yaml.Node) -> str:
