@@ -435,6 +435,23 @@ def profile_show(config_file: Path | None, source: str) -> None:
     sys.exit(show(read_settings(config_file), source))
 
 
+@profile.command("preview")
+@config_option
+@click.argument("source", metavar="PROFILE")
+@click.argument(
+    "identified_paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+@click.option("--all", "shows_all", is_flag=True, help="Show elements that stay as they are too.")
+@click.option("--no-pixels", is_flag=True, help="Leave the pixels unread.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="New file for all of it; it identifies.")
+@click.option("--images", "image_folder", type=click.Path(path_type=Path), help="New folder for pictures side by side.")
+def profile_preview(config_file: Path | None, source: str, *, no_pixels: bool, **choice: Any) -> None:
+    """Show element by element what PROFILE makes of files; the answer identifies patients, as the files do."""
+    from bridge.preview_command import Choices, preview  # noqa: PLC0415
+
+    sys.exit(preview(read_settings(config_file), source, Choices(has_screen=not no_pixels, **choice)))
+
+
 @profile.command("schema")
 def profile_schema() -> None:
     """Print the JSON Schema of the profile language, for editors."""

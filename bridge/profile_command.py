@@ -54,7 +54,7 @@ def list_profiles(settings: Settings, *, as_json: bool) -> int:
 
 def check(settings: Settings, source: str, *, as_json: bool) -> int:
     """Print what a profile says, or every fault of it; return the exit status."""
-    profile = _read(settings, source)
+    profile = read_profile(settings, source)
     kept = loosened(profile)
     if as_json:
         _print_json(
@@ -80,7 +80,7 @@ def explain(
     settings: Settings, source: str, attribute: str | None, *, inside: Iterable[str], sop_class: str, as_json: bool
 ) -> int:
     """Print what becomes of one attribute, or of all that the table, options and rules name; return the exit status."""
-    profile = _read(settings, source)
+    profile = read_profile(settings, source)
     types = iod_types(_sop_class(sop_class))
     path = tuple(_tag(one) for one in inside)
     if attribute is None:
@@ -150,7 +150,7 @@ def _text(settings: Settings, source: str) -> tuple[str, str]:
     return source, profile_text(source, settings)
 
 
-def _read(settings: Settings, source: str) -> Profile:
+def read_profile(settings: Settings, source: str) -> Profile:
     """Read a profile; end with every fault and exit status 2 where it is wrong."""
     try:
         called, text = _text(settings, source)

@@ -91,7 +91,8 @@ class Deidentifier:
             self._memory = CaseMemory(scope)
         return self._memory
 
-    def _decisions_for(self, received: ReceivedInstance) -> Decisions:
+    def decisions_for(self, received: ReceivedInstance) -> Decisions:
+        """Return the decisions on the attributes of an instance, by its SOP Class and the rules that are about it."""
         sop_class = received.text(0x00080016)
         types = iod_types(sop_class)
         # Classes that PS3.3 does not know share their decisions: what a file calls itself must not fill the memory.
@@ -128,7 +129,7 @@ class Deidentifier:
         """
         memory = self._memory_of(scope)
         sop_class = received.text(0x00080016)
-        decisions = self._decisions_for(received)
+        decisions = self.decisions_for(received)
         identified = identified_tokens(received, decisions.keeps, memory)
         types = decisions.types
         walk = Walk(decisions, memory, identified)

@@ -1,10 +1,11 @@
 """Why an attribute meets its fate under a profile: which line won, and what is kept that the base would not keep."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from deidentify.actions import Action
 from deidentify.dataset import tag_text
-from deidentify.decisions import Decision, Decisions, is_always_gone, text_rules
+from deidentify.decisions import MARKERS, Decision, Decisions, is_always_gone, text_rules
 from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
 from deidentify.profile import Profile
 from deidentify.rules import Path, Rule, RuleSet
@@ -52,7 +53,7 @@ class Explanation:
     """The action code of rule or table; empty outside both."""
     becomes: str
     by: str
-    """``always``, ``rule``, ``option``, ``Basic Profile`` or ``outside the table``."""
+    """``always``, ``private``, ``rule``, ``option``, ``Basic Profile`` or ``outside the table``."""
     source: str
     """Which line, which option, which kind of value."""
     reason: str = ""
@@ -83,34 +84,43 @@ def explained(
 
     Without ``rules`` those count that are about every instance; the others are listed in ``others``.
     """
-    decisions = Decisions(profile, types, rules)
+    found = explanation(Decisions(profile, types, rules), tag, path)
+    if rules is not None:
+        return found
+    others = (one for one in profile.rules if one.is_conditional and one.private is None)
+    return replace(found, others=tuple(one for one in others if one.fits(tag, found.vr or None, path)))
+
+
+def explanation(decisions: Decisions, tag: int, path: Path = ()) -> Explanation:
+    """Return what becomes of an attribute under decisions that are made already."""
     vr = vr_table().get(tag, "")
     rule = decisions.rules.of(tag, vr or None, path)
     row = attribute_rows().get(tag)
     code, by, source, reason = "", "outside the table", f"by its VR, {vr}" if vr else "not in the dictionary", ""
-    if is_always_gone(tag):
-        by, source = "always", "goes, or is written anew, whatever a profile says"
+    if tag in MARKERS:
+        by, source = "always", "written anew: it says what was done"
+    elif tag >> 16 & 1:
+        kept = "retain_safe_private" in decisions.profile.options
+        by, source = "private", "private: safe, by creator, element and VR" if kept else "private: remove"
+    elif is_always_gone(tag):
+        by, source = "always", "goes whatever a profile says"
     elif rule is not None:
         code, by, source, reason = rule.action, "rule", rule.place, rule.reason
     elif row is not None:
-        code, option = profile.row_ruling(row)
+        code, option = decisions.profile.row_ruling(row)
         by, source = ("option", option.replace("_", "-")) if option else ("Basic Profile", "Table E.1-1")
     elif tag in text_rules():
         source = "by the list of text attributes that may stay"
-    others = (
-        () if rules is not None else tuple(one for one in profile.rules if one.is_conditional and one.private is None)
-    )
     return Explanation(
         tag=tag,
         path=path,
         name=name_of(tag),
         vr=vr,
         code=code,
-        becomes=WORDS[decisions.decide(tag, path)],
+        becomes=WORDS[decisions.at(path).get(tag) or decisions.decide(tag, path)],
         by=by,
         source=source,
         reason=reason,
-        others=tuple(one for one in others if one.fits(tag, vr or None, path)),
     )
 
 
@@ -119,6 +129,7 @@ def name_of(tag: int) -> str:
     return _keywords().get(tag, "")
 
 
+@cache
 def _keywords() -> dict[int, str]:
     return {tag: keyword for keyword, tag in keyword_tags().items()}
 

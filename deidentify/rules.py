@@ -151,10 +151,10 @@ class Condition:
         return f"{'not ' if self.is_negated else ''}{tag_text(self.tag)} {self.kind} …"
 
 
-def _numbers(value: bytes, vr: str, *, little: bool) -> list[str]:
-    """Return binary numbers as text."""
-    code, size = _NUMBERS[vr]
-    if len(value) % size:
+def numbers_of(value: bytes, vr: str, *, little: bool) -> list[str]:
+    """Return binary numbers as text; none where the VR or the length is of something else."""
+    code, size = _NUMBERS.get(vr, ("", 0))
+    if not size or len(value) % size:
         return []
     return [
         f"{number:g}" if isinstance(number, float) else str(number)
@@ -170,7 +170,7 @@ def _values(received: ReceivedInstance, tag: int) -> list[str]:
     if element.items is not None:
         return ["an item"] if element.items else []
     if element.vr in _NUMBERS:
-        return _numbers(element.value, element.vr, little=received.encoding.little)
+        return numbers_of(element.value, element.vr, little=received.encoding.little)
     charset = find(received.identified_elements, _CHARSET)
     text = charset_of(charset.value if charset else b"").decode(element.value)
     return [value for value in (part.strip(" \0") for part in text.split("\\")) if value]
