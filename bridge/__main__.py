@@ -438,18 +438,33 @@ def profile_show(config_file: Path | None, source: str) -> None:
 @profile.command("preview")
 @config_option
 @click.argument("source", metavar="PROFILE")
-@click.argument(
-    "identified_paths", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
-)
+@click.argument("identified_paths", metavar="[FILE...]", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--study", help="Key of a retained study, as casebridge originals shows it, instead of files.")
+@click.option("--most", type=click.IntRange(0), default=12, show_default=True, help="Instances of a study; 0 for all.")
 @click.option("--all", "shows_all", is_flag=True, help="Show elements that stay as they are too.")
 @click.option("--no-pixels", is_flag=True, help="Leave the pixels unread.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="New file for all of it; it identifies.")
 @click.option("--images", "image_folder", type=click.Path(path_type=Path), help="New folder for pictures side by side.")
 def profile_preview(config_file: Path | None, source: str, *, no_pixels: bool, **choice: Any) -> None:
-    """Show element by element what PROFILE makes of files; the answer identifies patients, as the files do."""
+    """Show element by element what PROFILE makes of files or a retained study; the answer identifies patients."""
     from bridge.preview_command import Choices, preview  # noqa: PLC0415
 
     sys.exit(preview(read_settings(config_file), source, Choices(has_screen=not no_pixels, **choice)))
+
+
+@profile.command("impact")
+@config_option
+@json_option
+@click.argument("first", metavar="PROFILE")
+@click.argument("second", metavar="OTHER")
+@click.argument("identified_paths", metavar="[FILE...]", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="Retained studies, without files.")
+@click.option("--most", type=click.IntRange(0), default=5, show_default=True, help="Instances of each; 0 for all.")
+def profile_impact(config_file: Path | None, first: str, second: str, **choice: Any) -> None:
+    """Count what would change from PROFILE to OTHER over retained studies or files, without showing any value."""
+    from bridge.preview_command import impact  # noqa: PLC0415
+
+    sys.exit(impact(read_settings(config_file), (first, second), **choice))
 
 
 @profile.command("schema")

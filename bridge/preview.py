@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,19 +76,24 @@ class FilePreview:
 
 
 class Previewer:
-    """Takes files through every step in memory, under one profile and as one case of a secret that is forgotten."""
+    """Takes instances through every step in memory, under one profile and as one case.
 
-    def __init__(self, profile: Profile, *, has_screen: bool, has_pictures: bool) -> None:
+    Without a ``scope`` its secret is made and forgotten. Two that are to be compared share one.
+    """
+
+    def __init__(
+        self, profile: Profile, *, has_screen: bool, has_pictures: bool, scope: PseudonymScope | None = None
+    ) -> None:
+        self.profile = profile
         self._engine = Deidentifier(profile)
-        self._scope = PseudonymScope(key=secrets.token_bytes(32), case_key=secrets.token_hex(16))
+        self._scope = scope or forgotten_scope()
         self._screener = PixelScreener() if has_screen else None
         self._renderer = Renderer() if has_pictures else None
 
-    def file(self, identified_path: Path) -> FilePreview:
-        """Return what becomes of a file; whatever goes wrong is its outcome."""
+    def of(self, read: Callable[[], bytes]) -> FilePreview:
+        """Return what becomes of an instance that ``read`` gives; whatever goes wrong is its outcome."""
         try:
-            identified = identified_path.read_bytes()
-            return self._steps(identified)
+            return self._steps(read())
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a preview shows what the pipeline would make of it
@@ -142,6 +147,11 @@ class Previewer:
             yield _side_by_side(halves, screen, frame)
 
 
+def forgotten_scope() -> PseudonymScope:
+    """Return a scope that nobody can make again."""
+    return PseudonymScope(key=secrets.token_bytes(32), case_key=secrets.token_hex(16))
+
+
 def _side_by_side(halves: list[bytes], screen: ScreenReport | None, frame: int) -> bytes:
     """Draw a frame before and after, with a box around each piece of text that was found in it."""
     before, after = (Image.open(io.BytesIO(half)).convert("RGB") for half in halves)
@@ -155,7 +165,8 @@ def _side_by_side(halves: list[bytes], screen: ScreenReport | None, frame: int) 
     sheet = Image.new("RGB", (before.width + after.width + _GAP, max(before.height, after.height) + _HEADING))
     words = ImageDraw.Draw(sheet)
     words.text((2, 2), f"before, frame {frame + 1}", fill=(255, 255, 255))
-    words.text((before.width + _GAP + 2, 2), "after", fill=(255, 255, 255))
+    is_held = screen is not None and screen.hold is not None
+    words.text((before.width + _GAP + 2, 2), "after" + ": held, nothing is blanked" * is_held, fill=(255, 255, 255))
     sheet.paste(before, (0, _HEADING))
     sheet.paste(after, (before.width + _GAP, _HEADING))
     out = io.BytesIO()

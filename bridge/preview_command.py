@@ -1,7 +1,9 @@
 """``casebridge profile preview``: what a profile makes of given files, element by element, on screen and as files."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,16 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from bridge.preview import FilePreview, Previewer, as_json, changed, write_identified
-from bridge.profile_command import read_profile
+from bridge.impact import Impact
+from bridge.keys import SecretError
+from bridge.preview import FilePreview, Previewer, as_json, changed, forgotten_scope, write_identified
+from bridge.preview_sources import Source, of_files, of_last_studies, of_study
+from bridge.profile_command import read_profile, show_table
+from cases.errors import CaseError
 from config.settings import Settings
 from deidentify.preview import Change, PreviewRow
+from deidentify.profile import Profile
+from scp.errors import ScpError
 
 EXIT_OK, EXIT_HELD, EXIT_USAGE = 0, 1, 2
 _STYLES = {
@@ -31,6 +39,8 @@ class Choices:
     """What was asked for on the command line."""
 
     identified_paths: Sequence[Path]
+    study: str | None
+    most: int
     shows_all: bool
     has_screen: bool
     json_file: Path | None
@@ -38,19 +48,24 @@ class Choices:
 
 
 def preview(settings: Settings, source: str, choices: Choices) -> int:
-    """Show what a profile makes of files; return the exit status: 1 where one would be held or left out."""
+    """Show what a profile makes of instances; return the exit status: 1 where one would be held or left out."""
     profile = read_profile(settings, source)
-    paths = sorted(path for one in choices.identified_paths for path in _files(one))
-    if not paths:
-        raise click.UsageError("there is no file to preview")
+    if bool(choices.identified_paths) == (choices.study is not None):
+        raise click.UsageError("name either files, or a study with --study")
     _check_targets(choices)
     previewer = Previewer(profile, has_screen=choices.has_screen, has_pictures=choices.image_folder is not None)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        previews = [previewer.file(path) for path in progress.track(paths, description="previewing")]
+    if choices.study is None:
+        sources = of_files(choices.identified_paths)
+        previews = _looked_at(previewer, sources)
+    else:
+        with _reading(), of_study(settings, choices.study, most=choices.most, revision=profile.revision) as sources:
+            previews = _looked_at(previewer, sources)
+    if not sources:
+        raise click.UsageError("there is nothing to preview; casebridge originals lists the studies that are there")
     console = Console(highlight=False)
     console.print(Text(f"{profile.name}, revision {profile.revision}"), style="bold")
-    for number, (path, found) in enumerate(zip(paths, previews, strict=True), 1):
-        console.print(Text(f"\n{number} of {len(paths)}  {path}"), style="bold")
+    for number, (one, found) in enumerate(zip(sources, previews, strict=True), 1):
+        console.print(Text(f"\n{number} of {len(sources)}  {one.label}"), style="bold")
         show(found, console, shows_all=choices.shows_all)
     if choices.json_file is not None:
         write_identified(choices.json_file, as_json(previews))
@@ -60,8 +75,76 @@ def preview(settings: Settings, source: str, choices: Choices) -> int:
     return EXIT_OK if all(found.outcome == "delivered" for found in previews) else EXIT_HELD
 
 
-def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file() and not one.is_symlink()]
+def impact(
+    settings: Settings,
+    sources: tuple[str, str],
+    *,
+    identified_paths: Sequence[Path],
+    last: int,
+    most: int,
+    as_json: bool,
+) -> int:
+    """Count what would change from one profile to another, over files or the studies that arrived last."""
+    first, second = (read_profile(settings, source) for source in sources)
+    scope = forgotten_scope()
+    both = [Previewer(one, has_screen=False, has_pictures=False, scope=scope) for one in (first, second)]
+    if identified_paths:
+        found = _compared(both, of_files(identified_paths))
+    else:
+        revisions = f"{first.revision} {second.revision}"
+        with _reading(), of_last_studies(settings, last, most=most, revisions=revisions) as originals:
+            found = _compared(both, originals)
+    if as_json:
+        print(json.dumps(found.values(), indent=2))  # noqa: T201 - a program reads this
+    else:
+        _show_impact(found, first, second, Console(highlight=False))
+    return EXIT_OK
+
+
+def _compared(both: list[Previewer], sources: Sequence[Source]) -> Impact:
+    found = Impact()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for source in progress.track(sources, description="comparing"):
+            first, second = (previewer.of(source.read) for previewer in both)
+            found.add(first, second)
+    return found
+
+
+def _show_impact(found: Impact, first: Profile, second: Profile, console: Console) -> None:
+    names = [f"{one.name} {one.revision}" for one in (first, second)]
+    console.print(Text(f"{found.touched} of {found.instances} instances would be written otherwise."), style="bold")
+    console.print("Pixels were not read: what the pixel screen holds it holds under both.")
+    outcomes = [(*told, str(count)) for told, count in sorted(found.outcomes.items())]
+    show_table((*names, "instances"), outcomes, console)
+    if found.attributes:
+        console.print()
+        rows = [
+            (f"{place} {name}".strip(), *fates, str(n)) for (place, name, *fates), n in sorted(found.attributes.items())
+        ]
+        show_table(("element", *names, "instances"), rows, console)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what keeps originals from being read into one line and exit status 2."""
+    try:
+        yield
+    except (CaseError, SecretError, ScpError) as error:
+        click.echo(f"Not done: {error}", err=True)
+        sys.exit(EXIT_USAGE)
+
+
+def _looked_at(previewer: Previewer, sources: Sequence[Source]) -> list[FilePreview]:
+    """Look at each instance; what is derived from an original is kept beside it, and goes with it."""
+    previews = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for source in progress.track(sources, description="previewing"):
+            found = previewer.of(source.read)
+            if source.keep is not None:
+                with suppress(FileNotFoundError):  # purged meanwhile: nothing outlives the original
+                    source.keep(f"preview-{previewer.profile.revision}.json", as_json([found]))
+            previews.append(found)
+    return previews
 
 
 def _check_targets(choices: Choices) -> None:

@@ -48,7 +48,7 @@ def list_profiles(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         _print_json([dict(zip(keys, row, strict=True)) for row in rows])
     else:
-        _show(keys, rows)
+        show_table(keys, rows)
     return status
 
 
@@ -66,11 +66,13 @@ def check(settings: Settings, source: str, *, as_json: bool) -> int:
     _show_facts(profile, console)
     if profile.rules:
         console.print("\nRules, from top to bottom; the last that fits wins", style="bold")
-        _show(("where", "about", "action", "only for", "reason"), [_rule_row(rule) for rule in profile.rules], console)
+        show_table(
+            ("where", "about", "action", "only for", "reason"), [_rule_row(rule) for rule in profile.rules], console
+        )
     if kept:
         console.print("\nKept, though options and Table E.1-1 would not", style="bold")
         rows = [(one.place, one.subject, f"{one.action} instead of {one.instead_of}", one.reason) for one in kept]
-        _show(("where", "what", "how", "reason"), rows, console)
+        show_table(("where", "what", "how", "reason"), rows, console)
     else:
         console.print("\nNothing is kept that options and Table E.1-1 would not keep.")
     return EXIT_OK
@@ -93,7 +95,7 @@ def explain(
         _print_json([_explanation_values(one) for one in found])
     elif attribute is None:
         rows = [(tag_text(one.tag), one.name, one.code, one.becomes, f"{one.by}: {one.source}") for one in found]
-        _show(("tag", "attribute", "code", "what becomes of it", "which line won"), rows)
+        show_table(("tag", "attribute", "code", "what becomes of it", "which line won"), rows)
     else:
         _show_explanation(profile, found[0], types)
     return EXIT_OK
@@ -273,12 +275,13 @@ def _show_fate(one: Explanation, console: Console) -> None:
 def _show_translation(found: Translation) -> None:
     console = Console(stderr=True, highlight=False)
     rows = [(str(line.number), line.outcome.value, line.source, line.became) for line in found.lines]
-    _show(("line", "outcome", "what stood there", "what became of it"), rows, console)
+    show_table(("line", "outcome", "what stood there", "what became of it"), rows, console)
     left = sum(line.outcome in _LEFT for line in found.lines)
     console.print(f"{len(found.lines)} lines, {left} not translated. Read the profile before it is used.")
 
 
-def _show(head: Iterable[str], rows: Iterable[Iterable[str]], console: Console | None = None) -> None:
+def show_table(head: Iterable[str], rows: Iterable[Iterable[str]], console: Console | None = None) -> None:
+    """Print rows below a head, as wide as the terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in head:
         table.add_column(name, overflow="fold")
