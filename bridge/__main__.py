@@ -467,6 +467,58 @@ def profile_impact(config_file: Path | None, first: str, second: str, **choice: 
     sys.exit(impact(read_settings(config_file), (first, second), **choice))
 
 
+@profile.command("publish")
+@config_option
+@click.argument("source", metavar="PROFILE")
+@click.option("--note", default="", help="Why, for the history.")
+def profile_publish(config_file: Path | None, source: str, *, note: str) -> None:
+    """Let the name of PROFILE, a YAML file, mean this text for new cases, on all hosts and without a restart."""
+    from bridge.profile_rollout import publish  # noqa: PLC0415
+
+    sys.exit(publish(read_settings(config_file), source, note=note))
+
+
+called_option = click.option("--called", "called_ae", help="The AE title that is sent to.")
+calling_option = click.option(
+    "--calling", "calling_ae", default="*", show_default=True, help="The AE title that sends."
+)
+
+
+@profile.command("use")
+@config_option
+@click.argument("name", metavar="NAME[@REVISION]")
+@click.option("--called", "called_ae", required=True, help="The AE title that is sent to.")
+@calling_option
+def profile_use(config_file: Path | None, name: str, *, called_ae: str, calling_ae: str) -> None:
+    """Give a route the profile NAME: its newest revision, or always REVISION."""
+    from bridge.profile_rollout import use  # noqa: PLC0415
+
+    sys.exit(use(read_settings(config_file), name, called_ae=called_ae, calling_ae=calling_ae))
+
+
+@profile.command("rollback")
+@config_option
+@click.argument("name", required=False)
+@called_option
+@calling_option
+def profile_rollback(config_file: Path | None, name: str | None, *, called_ae: str | None, calling_ae: str) -> None:
+    """Go back to the revision that NAME meant before, or to the profile that a route had before."""
+    from bridge.profile_rollout import rollback  # noqa: PLC0415
+
+    sys.exit(rollback(read_settings(config_file), name, called_ae=called_ae, calling_ae=calling_ae))
+
+
+@profile.command("history")
+@config_option
+@json_option
+@click.argument("name", required=False)
+def profile_history(config_file: Path | None, name: str | None, *, as_json: bool) -> None:
+    """Show what was published and set for routes, when and by whom."""
+    from bridge.profile_rollout import history  # noqa: PLC0415
+
+    sys.exit(history(read_settings(config_file), name, as_json=as_json))
+
+
 @profile.command("schema")
 def profile_schema() -> None:
     """Print the JSON Schema of the profile language, for editors."""

@@ -21,7 +21,7 @@ from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags
 from deidentify.errors import ProfileError
 from deidentify.explain import Explanation, explained, loosened
-from deidentify.profile import Profile
+from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import DROPPABLE
 from deidentify.recipe import translate_recipe
@@ -137,14 +137,14 @@ def print_schema() -> int:
 
 def show(settings: Settings, source: str) -> int:
     """Print a profile's text with those that it is built on; return the exit status."""
-    print(_text(settings, source)[1], end="")  # noqa: T201 - this is the answer
+    print(profile_source(settings, source)[1], end="")  # noqa: T201 - this is the answer
     return EXIT_OK
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _text(settings: Settings, source: str) -> tuple[str, str]:
+def profile_source(settings: Settings, source: str) -> tuple[str, str]:
     """Return what a source is called, and its text: a file, or the name of a profile."""
     path = Path(source)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
@@ -155,7 +155,7 @@ def _text(settings: Settings, source: str) -> tuple[str, str]:
 def read_profile(settings: Settings, source: str) -> Profile:
     """Read a profile; end with every fault and exit status 2 where it is wrong."""
     try:
-        called, text = _text(settings, source)
+        called, text = profile_source(settings, source)
         return Profile.from_yaml(text)
     except ProfileError as error:
         _end_with_faults(called, error)
@@ -201,10 +201,15 @@ def _facts(profile: Profile) -> dict[str, Any]:
         "age": profile.age,
         "vocabulary": len(profile.vocabulary.words) + sum(map(len, profile.vocabulary.phrases.values())),
         "dropped": sorted((*policy.drop, *policy.drop_uids)),
-        "held": sorted((*(set(DROPPABLE) - policy.drop - policy.keep), *policy.hold_uids)),
+        "held": sorted((*(set(DROPPABLE) - policy.drop - policy.keep - _cleaned(profile)), *policy.hold_uids)),
         "kept": sorted((*policy.keep, *policy.keep_uids)),
         "hold": [{"name": one.name, "reason": one.reason, "where": one.place} for one in profile.doubts],
     }
+
+
+def _cleaned(profile: Profile) -> set[str]:
+    """Return the kinds that go on because an option cleans them."""
+    return {kind for kind, option in KEEPABLE.items() if option in profile.options} - profile.sop_classes.hold
 
 
 def _show_facts(profile: Profile, console: Console) -> None:

@@ -65,7 +65,22 @@ def _may_go_on(reason: DropReason, sop_class: str, profile: Profile) -> bool:
     policy = profile.sop_classes
     if sop_class in policy.keep_uids or reason in policy.keep:
         return True
-    return bool(needed) and reason not in policy.drop
+    return bool(needed) and reason not in policy.drop and reason not in policy.hold
+
+
+def kind_of_class(sop_class: str) -> DropReason | None:
+    """Return the kind of objects that a SOP Class is of, whatever is in them; None for one that goes on."""
+    kinds = (
+        (not sop_class.startswith("1.2.840.10008."), DropReason.PRIVATE_SOP_CLASS),
+        (sop_class == _MEDIA_DIRECTORY, DropReason.MEDIA_DIRECTORY),
+        (sop_class == _RAW_DATA, DropReason.RAW_DATA),
+        (sop_class in _DOSE_REPORTS, DropReason.DOSE_REPORT),
+        (sop_class.startswith(_PRESENTATION_STATES), DropReason.PRESENTATION_STATE),
+        (sop_class.startswith(_DOCUMENTS), DropReason.ENCAPSULATED_DOCUMENT),
+        (sop_class in _VIDEO_CLASSES, DropReason.VIDEO),
+        (sop_class in _VOICE, DropReason.PROFILE),
+    )
+    return next((kind for applies, kind in kinds if applies), None)
 
 
 def _hold(received: ReceivedInstance, sop_class: str, profile: Profile) -> Hold | None:

@@ -39,6 +39,7 @@ WORDS: dict[Decision, str] = {
 _KEPT_BY_RANK = {Action.REMOVE: 0, Action.EMPTY: 0, Action.DUMMY: 1, Action.UID: 1, Action.CLEAN: 2, Action.KEEP: 3}
 """How much of a value stays: nothing, something in its place, a part, all."""
 _CLEANED, _KEPT = 2, 3
+_PSEUDONYMS = frozenset((0x00100010, 0x00100020))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +118,20 @@ def explanation(decisions: Decisions, tag: int, path: Path = ()) -> Explanation:
         name=name_of(tag),
         vr=vr,
         code=code,
-        becomes=WORDS[decisions.at(path).get(tag) or decisions.decide(tag, path)],
+        becomes=_becomes(decisions, tag, path, vr),
         by=by,
         source=source,
         reason=reason,
     )
+
+
+def _becomes(decisions: Decisions, tag: int, path: Path, vr: str) -> str:
+    decision = decisions.at(path).get(tag) or decisions.decide(tag, path)
+    if tag in _PSEUDONYMS and decision in {Decision.EMPTY, Decision.DUMMY}:
+        return "the pseudonym of the case"
+    if vr == "AS" and decision is Decision.KEEP:
+        return "written in bands" if decisions.profile.age == "band" else "removed: age: remove"
+    return WORDS[decision]
 
 
 def name_of(tag: int) -> str:
@@ -158,6 +168,8 @@ def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
     if rule.tags is None or not rule.tags.is_exact:
         return None
     tag = rule.tags.value
+    if vr_table().get(tag) == "AS" and bare.age == "remove":
+        return None
     code = bare.base_code(tag)
     before = _rank(code) if code is not None else _rank_by_vr(tag, bare)
     if _rank(rule.action) <= before:

@@ -28,7 +28,9 @@ class SopClasses:
 
     drop: frozenset[DropReason] = frozenset()
     keep: frozenset[DropReason] = frozenset()
-    """Kinds that go on though they are left out otherwise; kinds that are in neither are held."""
+    """Kinds that go on though they are left out otherwise."""
+    hold: frozenset[DropReason] = frozenset()
+    """Kinds that are held whatever option could clean them; those that are nowhere are held without such an option."""
     drop_uids: frozenset[str] = frozenset()
     hold_uids: frozenset[str] = frozenset()
     keep_uids: frozenset[str] = frozenset()

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import yaml
 
+from deidentify.disposition import kind_of_class
 from deidentify.errors import ProfileError
 from deidentify.profile import FULL_DATES, KEEPABLE, MODIFIED_DATES, Doubt, Profile, SopClasses
 from deidentify.results import DropReason
@@ -72,9 +73,18 @@ def profile_of(text: str, revision: str) -> Profile:
         raise ProfileError(f"line {line_of(nodes[-1][0])}: more than {_MOST_DOCUMENTS} profiles stand in one text")
     known: dict[str, Profile] = {}
     for node, before in reversed(nodes[1:]):
-        base = ProfileText(node, known, before).profile(revision)
+        try:
+            base = ProfileText(node, known, before).profile(revision)
+        except ProfileError as error:
+            raise ProfileError("\n".join(_of_base(fault, before) for fault in str(error).splitlines())) from None
         known[base.name] = base
     return ProfileText(nodes[0][0], known).profile(revision)
+
+
+def _of_base(fault: str, before: int) -> str:
+    """Return a fault of a base by the line of its own text."""
+    counted = re.sub(r"^line (\d+)", lambda found: f"line {int(found[1]) - before}", fault)
+    return f"in the base, {counted}"
 
 
 class ProfileText:
@@ -273,17 +283,18 @@ class ProfileText:
                 if what in seen:
                     fail(node, f"{value} stands under {seen[what]} as well; it is one of them")
                 seen[what] = key
-                if value not in DROPPABLE:
-                    uids[key].add(what)
-                    continue
                 if key == "keep":
-                    self._check_kept(value, node, options)
-                kinds[key].add(DropReason(value))
+                    self._check_kept(value, what, node, options)
+                if value in DROPPABLE:
+                    kinds[key].add(DropReason(value))
+                else:
+                    uids[key].add(what)
         named_kinds, named_uids = set().union(*kinds.values()), set().union(*uids.values())
         return replace(
             start,
             drop=start.drop - named_kinds | kinds["drop"],
             keep=start.keep - named_kinds | kinds["keep"],
+            hold=start.hold - named_kinds | kinds["hold"],
             drop_uids=start.drop_uids - named_uids | uids["drop"],
             hold_uids=start.hold_uids - named_uids | uids["hold"],
             keep_uids=start.keep_uids - named_uids | uids["keep"],
@@ -296,10 +307,13 @@ class ProfileText:
             fail(node, f"unknown class {value!r}; it can be a SOP Class, or one of: {', '.join(DROPPABLE)}")
 
     @staticmethod
-    def _check_kept(value: str, node: yaml.Node, options: frozenset[str]) -> None:
-        if value not in KEEPABLE:
+    def _check_kept(value: str, what: str, node: yaml.Node, options: frozenset[str]) -> None:
+        kind = value if value in DROPPABLE else kind_of_class(what)
+        if kind is None:
+            fail(node, f"{value} goes on anyway; keep is for what is left out otherwise")
+        if kind not in KEEPABLE:
             fail(node, f"{value} cannot be kept: nobody can look into it; it can be: drop, hold")
-        needed = KEEPABLE[value]
+        needed = KEEPABLE[kind]
         if needed and needed not in options:
             fail(node, f"{value} can be kept with the option {needed.replace('_', '-')} only")
 

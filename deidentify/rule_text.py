@@ -6,6 +6,7 @@ import yaml
 
 from deidentify.actions import ALL_CODES, Action
 from deidentify.dataset import tag_text
+from deidentify.decisions import is_always_gone
 from deidentify.dictionary import TEXT_VRS, keyword_tags, registered_uids, uid_names, vr_table
 from deidentify.errors import ProfileError
 from deidentify.rules import (
@@ -172,6 +173,8 @@ def _untouchable(tags: Tags) -> str:
     """Return why no rule can be about a tag; empty when one can."""
     if tags.is_exact and tags.value in NEEDED_TO_READ:
         return "without this attribute nobody can read the object, so that no rule changes it"
+    if tags.is_exact and is_always_gone(tags.value) and not tags.value >> 16 & 1:
+        return "this attribute goes, or is written anew, whatever a rule says; it cannot be kept or changed by one"
     group = Tags(value=tags.value >> 16, mask=tags.mask >> 16)
     if not group.mask & 0xFF00:
         return "the first two digits of the group have to be told"

@@ -253,10 +253,11 @@ class RuleSet:
         rules = (self.rules[number] for number in sorted(numbers, reverse=True))
         return next((rule for rule in rules if rule.fits(tag, vr, path)), None)
 
-    def of_private(self, creator: str, group: int, element: int) -> Rule | None:
-        """Return the last rule that is about a private element."""
+    def of_private(self, creator: str, group: int, element: int, path: Path) -> Rule | None:
+        """Return the last rule that is about a private element on this path."""
         for rule in reversed(self._private):
-            if rule.private is not None and rule.private.fits(creator, group, element):
+            is_there = rule.inside is None or is_inside(path, rule.inside)
+            if is_there and rule.private is not None and rule.private.fits(creator, group, element):
                 return rule
         return None
 

@@ -80,7 +80,7 @@ class Profiles:
         return _route(row)
 
     def route(self, calling_ae: str, called_ae: str) -> RouteProfile | None:
-        """Return the profile that was set for an association, the most telling first; None where the settings decide."""
+        """Return the profile that was set for an association, the most telling one; None where the settings decide."""
         for calling in (calling_ae, ANY):
             history = self.route_history(called_ae, calling, limit=1)
             if history and history[0].name:

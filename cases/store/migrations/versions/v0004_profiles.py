@@ -48,9 +48,7 @@ def upgrade() -> None:
         sa.Column("set_by", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_route_profile"),
     )
-    op.create_index(
-        "ix_route_profile_called_ae_calling_ae_id", "route_profile", ["called_ae", "calling_ae", "id"]
-    )
+    op.create_index("ix_route_profile_called_ae_calling_ae_id", "route_profile", ["called_ae", "calling_ae", "id"])
     op.add_column("teaching_case", sa.Column("profile_revision", sa.String(16), nullable=False, server_default=""))
     op.create_index("ix_teaching_case_profile_revision", "teaching_case", ["profile_revision"])
 
