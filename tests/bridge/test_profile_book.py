@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.app import check_profiles
+from bridge.keys import SecretError
 from bridge.profile_book import ProfileBook, laid_out, lay_out, revision_of
 from cases.errors import StoreUnavailableError
 from cases.store import Cases, Database, Intake, Profiles
@@ -90,3 +92,16 @@ def test_a_worker_does_not_start_with_a_wrong_profile(tmp_path: Path) -> None:
         ProfileBook.of(load_settings(environ | {"CASEBRIDGE_PROFILE": "mine"}))
     found = ProfileBook.of(load_settings(environ))
     assert found.files["teaching"].revision == shipped().revision
+
+
+def test_nothing_starts_with_a_wrong_profile_of_the_site(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\nbase: teaching\nsurprise: 1\n")
+    settings = load_settings(
+        {
+            "CASEBRIDGE_DATA_DIR": str(tmp_path),
+            "CASEBRIDGE_PROFILES_DIR": str(tmp_path),
+            "CASEBRIDGE_PROFILE": "mine",
+        }
+    )
+    with pytest.raises(SecretError, match="line 3: unknown key 'surprise'"):
+        check_profiles(settings)
