@@ -21,7 +21,7 @@ from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags
 from deidentify.errors import ProfileError
 from deidentify.explain import Explanation, explained, loosened
-from deidentify.profile import Profile
+from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import DROPPABLE
 from deidentify.recipe import translate_recipe
@@ -188,6 +188,8 @@ def _sop_class(text: str) -> str:
 
 def _facts(profile: Profile) -> dict[str, Any]:
     policy = profile.sop_classes
+    cleaned = {kind for kind, option in KEEPABLE.items() if option in profile.options}
+    kept = policy.keep | (cleaned - policy.drop - policy.hold)
     return {
         "name": profile.name,
         "revision": profile.revision,
@@ -199,8 +201,8 @@ def _facts(profile: Profile) -> dict[str, Any]:
         "age": profile.age,
         "vocabulary": len(profile.vocabulary.words) + sum(map(len, profile.vocabulary.phrases.values())),
         "dropped": sorted((*policy.drop, *policy.drop_uids)),
-        "held": sorted((*(set(DROPPABLE) - policy.drop - policy.keep), *policy.hold_uids)),
-        "kept": sorted((*policy.keep, *policy.keep_uids)),
+        "held": sorted((*(set(DROPPABLE) - policy.drop - kept), *policy.hold_uids)),
+        "kept": sorted((*kept, *policy.keep_uids)),
         "hold": [{"name": one.name, "reason": one.reason, "where": one.place} for one in profile.doubts],
     }
 
@@ -257,7 +259,8 @@ def _show_explanation(profile: Profile, one: Explanation, types: Any) -> None:
     console.print(Text(f"{tag_text(one.tag)} {one.name} {one.vr}".strip()), style="bold")
     _show_fate(one, console)
     for rule in one.others:
-        with_it = explained(profile, one.tag, one.path, types=types, rules=RuleSet((*profile.always.rules, rule)))
+        in_order = [each for each in profile.rules if each is rule or not each.is_conditional]
+        with_it = explained(profile, one.tag, one.path, types=types, rules=RuleSet(in_order))
         console.print(Text(f"\nIn instances of: {_only(rule)}"), style="bold")
         _show_fate(with_it, console)
 

@@ -7,7 +7,7 @@ from config.errors import ConfigError
 from config.settings import SHIPPED_PROFILES, Settings
 
 BASIC = "basic"
-_BASE = re.compile(r"""^base[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
+_BASE = re.compile(r"""^base[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*(?:#.*)?\r?$""", re.MULTILINE)
 _MOST_BASES = 7
 
 

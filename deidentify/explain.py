@@ -1,13 +1,14 @@
 """Why an attribute meets its fate under a profile: which line won, and what is kept that the base would not keep."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from deidentify.actions import Action
 from deidentify.dataset import tag_text
 from deidentify.decisions import Decision, Decisions, is_always_gone, text_rules
 from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
 from deidentify.profile import Profile
-from deidentify.rules import Path, Rule, RuleSet
+from deidentify.rules import Path, PrivateElements, Rule, RuleSet
 from deidentify.tables import IodTypes, attribute_rows, safe_private_rows
 
 WORDS: dict[Decision, str] = {
@@ -88,7 +89,9 @@ def explained(
     rule = decisions.rules.of(tag, vr or None, path)
     row = attribute_rows().get(tag)
     code, by, source, reason = "", "outside the table", f"by its VR, {vr}" if vr else "not in the dictionary", ""
-    if is_always_gone(tag):
+    if decisions.is_private(tag):
+        by, source = "option", "retain-safe-private"
+    elif is_always_gone(tag):
         by, source = "always", "goes, or is written anew, whatever a profile says"
     elif rule is not None:
         code, by, source, reason = rule.action, "rule", rule.place, rule.reason
@@ -97,9 +100,7 @@ def explained(
         by, source = ("option", option.replace("_", "-")) if option else ("Basic Profile", "Table E.1-1")
     elif tag in text_rules():
         source = "by the list of text attributes that may stay"
-    others = (
-        () if rules is not None else tuple(one for one in profile.rules if one.is_conditional and one.private is None)
-    )
+    others = () if rules is not None else _later(profile, rule)
     return Explanation(
         tag=tag,
         path=path,
@@ -114,11 +115,18 @@ def explained(
     )
 
 
+def _later(profile: Profile, winner: Rule | None) -> tuple[Rule, ...]:
+    """Return the rules about some instances that stand behind the one that is about all: those before it never win."""
+    places = (number for number, one in enumerate(profile.rules) if one is winner)
+    return tuple(one for one in profile.rules[next(places, -1) + 1 :] if one.is_conditional and one.private is None)
+
+
 def name_of(tag: int) -> str:
     """Return the keyword of an attribute; empty where the dictionary has none."""
     return _keywords().get(tag, "")
 
 
+@cache
 def _keywords() -> dict[int, str]:
     return {tag: keyword for keyword, tag in keyword_tags().items()}
 
@@ -141,15 +149,16 @@ def loosened(profile: Profile) -> tuple[Loosening, ...]:
 
 def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
     if rule.private is not None:
-        if rule.action != Action.KEEP or _is_listed(rule):
+        if rule.action != Action.KEEP or _is_listed(rule.private):
             return None
         return Loosening(place=rule.place, subject=rule.subject, action="K", instead_of="X", reason=rule.reason)
     if rule.tags is None or not rule.tags.is_exact:
-        return None
+        return _loosened_sequences(rule, bare)
     tag = rule.tags.value
     code = bare.base_code(tag)
-    before = _rank(code) if code is not None else _rank_by_vr(tag, bare)
-    if _rank(rule.action) <= before:
+    is_sequence = vr_table().get(tag) == "SQ"
+    before = _rank(code, is_sequence=is_sequence) if code is not None else _rank_by_vr(tag, bare)
+    if _rank(rule.action, is_sequence=is_sequence) <= before:
         return None
     name = name_of(tag)
     return Loosening(
@@ -161,18 +170,36 @@ def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
     )
 
 
-def _is_listed(rule: Rule) -> bool:
-    private = rule.private
-    return (
-        private is not None
-        and private.group is not None
-        and private.element is not None
-        and bool(safe_private_rows().get((private.creator, private.group, private.element)))
-    )
+def _loosened_sequences(rule: Rule, bare: Profile) -> Loosening | None:
+    """Tell of a rule for many attributes that it keeps the form of sequences, with their items, that would go."""
+    if _rank(rule.action) == 0:
+        return None
+    for tag, vr in vr_table().items():
+        if vr == "SQ" and not is_always_gone(tag) and rule.fits(tag, vr, rule.inside or ()):
+            code = bare.base_code(tag)
+            if code is not None and _rank(code, is_sequence=True) == 0:
+                return Loosening(
+                    place=rule.place,
+                    subject=f"{rule.subject}: sequences",
+                    action=rule.action,
+                    instead_of=code,
+                    reason=rule.reason,
+                )
+    return None
 
 
-def _rank(code: str) -> int:
+def _is_listed(private: PrivateElements) -> bool:
+    if private.group is None or private.element is None:
+        return False
+    vr = safe_private_rows().get((private.creator, private.group, private.element))
+    return bool(vr) and private.vr in {"", vr}
+
+
+def _rank(code: str, *, is_sequence: bool = False) -> int:
     """Return how much a code keeps; of a compound code the most that it can."""
+    if is_sequence and code == Action.UID:
+        # The items stay, and each of their values meets its own decision.
+        return _CLEANED
     return max(_KEPT_BY_RANK[Action(part.rstrip("*"))] for part in code.split("/"))
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from deidentify.actions import Action
 from deidentify.dataset import Element, Encoding
 from deidentify.parser import DEEPEST, hidden_items
-from deidentify.rules import RuleSet
+from deidentify.rules import Path, RuleSet
 from deidentify.tables import safe_private_rows
 
 _BLOCKS = range(0x10, 0x100)
@@ -37,7 +37,7 @@ def is_private_creator(tag: int) -> bool:
     return tag & 0xFFFF in _BLOCKS
 
 
-def safe_private_only(elements: list[Element], encoding: Encoding, depth: int, rules: RuleSet) -> list[Element]:
+def safe_private_only(elements: list[Element], encoding: Encoding, path: Path, rules: RuleSet) -> list[Element]:
     """Return one level without the private elements that are not known to be safe; the list itself if there are none.
 
     Known are those of the table and those that a rule keeps, unless a rule removes them. What stays has the VR of the
@@ -51,8 +51,8 @@ def safe_private_only(elements: list[Element], encoding: Encoding, depth: int, r
     used: set[int] = set()
     for element in private:
         block = element.tag & 0xFFFF0000 | (element.tag & 0xFFFF) >> 8
-        vr = _vr_of(element, names.get(block, ""), rules)
-        known = _as_table_says(element, vr, encoding, depth) if vr is not None else None
+        vr = _vr_of(element, names.get(block, ""), rules, path)
+        known = _as_table_says(element, vr, encoding, len(path)) if vr is not None else None
         if known is not None:
             safe[id(element)] = known
             used.add(block)
@@ -62,10 +62,10 @@ def safe_private_only(elements: list[Element], encoding: Encoding, depth: int, r
     return [safe.get(id(element), element) for element in elements if not element.tag >> 16 & 1 or id(element) in safe]
 
 
-def _vr_of(element: Element, creator: str, rules: RuleSet) -> str | None:
+def _vr_of(element: Element, creator: str, rules: RuleSet, path: Path) -> str | None:
     """Return the VR of a private element that is known to be safe; None for one that is not."""
     group, offset = element.tag >> 16, element.tag & 0xFF
-    rule = rules.of_private(creator, group, offset) if creator else None
+    rule = rules.of_private(creator, group, offset, path) if creator else None
     listed = _readable_rows().get((creator, group, offset))
     if rule is None or rule.private is None:
         return listed

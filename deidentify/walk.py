@@ -66,7 +66,7 @@ class Walk(Values):
         """
         if not self._keeps_private:
             return elements
-        safe = safe_private_only(elements, self.encoding, len(path), self._decisions.rules)
+        safe = safe_private_only(elements, self.encoding, path, self._decisions.rules)
         self.counts["X"] += len(elements) - len(safe)
         return safe
 
