@@ -14,6 +14,7 @@ import re2
 
 from deidentify.charsets import charset_of
 from deidentify.dataset import ReceivedInstance, find, tag_text
+from deidentify.forms import BINARY_OR_BYTES
 from deidentify.vocabulary import folded
 
 Path = tuple[int, ...]
@@ -177,7 +178,8 @@ def _is_there(received: ReceivedInstance, tag: int) -> bool:
         return False
     if element.items is not None or element.span is not None:
         return bool(element.items or element.span)
-    return bool(element.value) if element.vr in _NUMBERS else bool(_values(received, tag))
+    is_binary = element.vr in BINARY_OR_BYTES or element.vr == "UN"
+    return bool(element.value) if is_binary else bool(_values(received, tag))
 
 
 def _values(received: ReceivedInstance, tag: int) -> list[str]:
