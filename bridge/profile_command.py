@@ -25,6 +25,7 @@ from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import DROPPABLE
 from deidentify.recipe import translate_recipe
+from deidentify.results import DropReason
 from deidentify.rule_text import sop_class_uid
 from deidentify.rules import Rule, RuleSet, Tags
 from deidentify.tables import attribute_rows, iod_types
@@ -190,6 +191,7 @@ def _sop_class(text: str) -> str:
 
 def _facts(profile: Profile) -> dict[str, Any]:
     policy = profile.sop_classes
+    kept = policy.keep | (_cleaned(profile) - policy.drop - policy.hold)
     return {
         "name": profile.name,
         "revision": profile.revision,
@@ -201,15 +203,15 @@ def _facts(profile: Profile) -> dict[str, Any]:
         "age": profile.age,
         "vocabulary": len(profile.vocabulary.words) + sum(map(len, profile.vocabulary.phrases.values())),
         "dropped": sorted((*policy.drop, *policy.drop_uids)),
-        "held": sorted((*(set(DROPPABLE) - policy.drop - policy.keep - _cleaned(profile)), *policy.hold_uids)),
-        "kept": sorted((*policy.keep, *policy.keep_uids)),
+        "held": sorted((*(set(DROPPABLE) - policy.drop - kept), *policy.hold_uids)),
+        "kept": sorted((*kept, *policy.keep_uids)),
         "hold": [{"name": one.name, "reason": one.reason, "where": one.place} for one in profile.doubts],
     }
 
 
-def _cleaned(profile: Profile) -> set[str]:
-    """Return the kinds that go on because an option cleans them."""
-    return {kind for kind, option in KEEPABLE.items() if option in profile.options} - profile.sop_classes.hold
+def _cleaned(profile: Profile) -> frozenset[DropReason]:
+    """Return the kinds that an option cleans."""
+    return frozenset(DropReason(kind) for kind, option in KEEPABLE.items() if option in profile.options)
 
 
 def _show_facts(profile: Profile, console: Console) -> None:
@@ -264,7 +266,8 @@ def _show_explanation(profile: Profile, one: Explanation, types: Any) -> None:
     console.print(Text(f"{tag_text(one.tag)} {one.name} {one.vr}".strip()), style="bold")
     _show_fate(one, console)
     for rule in one.others:
-        with_it = explained(profile, one.tag, one.path, types=types, rules=RuleSet((*profile.always.rules, rule)))
+        in_order = [each for each in profile.rules if each is rule or not each.is_conditional]
+        with_it = explained(profile, one.tag, one.path, types=types, rules=RuleSet(in_order))
         console.print(Text(f"\nIn instances of: {_only(rule)}"), style="bold")
         _show_fate(with_it, console)
 

@@ -8,7 +8,8 @@ from config.settings import SHIPPED_PROFILES, Settings
 
 BASIC = "basic"
 _BASE = re.compile(
-    r"""(?:^|[{,])[ \t]*base[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*(?=$|[,}]|[ \t]\#)""", re.MULTILINE
+    r"""(?:^|[{,])[ \t]*base[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*(?=\r?$|[,}]|[ \t]\#)""",
+    re.MULTILINE,
 )
 _MOST_BASES = 7
 

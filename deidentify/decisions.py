@@ -136,6 +136,10 @@ class Decisions:
         """Tell whether values of an attribute stay as they are, on purpose."""
         return self.profile.keeps(tag, vr, path, self.rules)
 
+    def is_private(self, tag: int) -> bool:
+        """Tell whether a private element is decided by its creator."""
+        return bool(tag >> 16 & 1) and self._keeps_private
+
     def is_required(self, tag: int, path: Path) -> bool:
         """Tell whether the IOD is known and needs a value of this attribute there."""
         return self.types is not None and tag not in MARKERS and self.types.type_of(path, tag) == "1"
@@ -149,7 +153,7 @@ class Decisions:
     def _decided(self, tag: int, path: Path) -> Decision:
         if tag == _RECOGNIZABLE and self.type_of(tag, path) == "1":
             return Decision.RECOGNIZABLE
-        if tag >> 16 & 1 and self._keeps_private:
+        if self.is_private(tag):
             return Decision.PRIVATE
         if is_always_gone(tag):
             return Decision.REMOVE

@@ -48,12 +48,13 @@ def disposition_of(received: ReceivedInstance, profile: Profile) -> Dropped | Ho
     policy = profile.sop_classes
     if sop_class in policy.drop_uids:
         return Dropped(reason=DropReason.PROFILE, detail="the profile leaves this SOP Class out")
+    if sop_class in policy.hold_uids:
+        # Before its kind is looked at: who names the class means more than who names the kind.
+        return Hold(reason=HoldReason.PROFILE, detail="the profile has a person decide on this SOP Class")
     for reason, detail in _reasons(received, sop_class):
         if _may_go_on(reason, sop_class, profile):
             continue
         return _dropped(reason, detail, profile)
-    if sop_class in policy.hold_uids:
-        return Hold(reason=HoldReason.PROFILE, detail="the profile has a person decide on this SOP Class")
     return _hold(received, sop_class, profile)
 
 
@@ -65,7 +66,7 @@ def _may_go_on(reason: DropReason, sop_class: str, profile: Profile) -> bool:
     policy = profile.sop_classes
     if sop_class in policy.keep_uids or reason in policy.keep:
         return True
-    return bool(needed) and reason not in policy.drop and reason not in policy.hold
+    return bool(needed) and reason not in policy.drop | policy.hold
 
 
 def kind_of_class(sop_class: str) -> DropReason | None:

@@ -8,7 +8,7 @@ from deidentify.dataset import tag_text
 from deidentify.decisions import MARKERS, Decision, Decisions, is_always_gone, text_rules
 from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
 from deidentify.profile import Profile
-from deidentify.rules import Path, Rule, RuleSet
+from deidentify.rules import Path, PrivateElements, Rule, RuleSet
 from deidentify.tables import IodTypes, attribute_rows, safe_private_rows
 
 WORDS: dict[Decision, str] = {
@@ -88,8 +88,9 @@ def explained(
     found = explanation(Decisions(profile, types, rules), tag, path)
     if rules is not None:
         return found
-    others = (one for one in profile.rules if one.is_conditional and one.private is None)
-    return replace(found, others=tuple(one for one in others if one.fits(tag, found.vr or None, path)))
+    vr = found.vr or None
+    others = _later(profile, profile.always.of(tag, vr, path))
+    return replace(found, others=tuple(one for one in others if one.fits(tag, vr, path)))
 
 
 def explanation(decisions: Decisions, tag: int, path: Path = ()) -> Explanation:
@@ -101,7 +102,7 @@ def explanation(decisions: Decisions, tag: int, path: Path = ()) -> Explanation:
     if tag in MARKERS:
         by, source = "always", "written anew: it says what was done"
     elif tag >> 16 & 1:
-        kept = "retain_safe_private" in decisions.profile.options
+        kept = decisions.is_private(tag)
         by, source = "private", "private: safe, by creator, element and VR" if kept else "private: remove"
     elif is_always_gone(tag):
         by, source = "always", "goes whatever a profile says"
@@ -134,6 +135,12 @@ def _becomes(decisions: Decisions, tag: int, path: Path, vr: str) -> str:
     return WORDS[decision]
 
 
+def _later(profile: Profile, winner: Rule | None) -> tuple[Rule, ...]:
+    """Return the rules about some instances that stand behind the one that is about all: those before it never win."""
+    places = (number for number, one in enumerate(profile.rules) if one is winner)
+    return tuple(one for one in profile.rules[next(places, -1) + 1 :] if one.is_conditional and one.private is None)
+
+
 def name_of(tag: int) -> str:
     """Return the keyword of an attribute; empty where the dictionary has none."""
     return _keywords().get(tag, "")
@@ -162,17 +169,18 @@ def loosened(profile: Profile) -> tuple[Loosening, ...]:
 
 def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
     if rule.private is not None:
-        if rule.action != Action.KEEP or _is_listed(rule):
+        if rule.action != Action.KEEP or _is_listed(rule.private):
             return None
         return Loosening(place=rule.place, subject=rule.subject, action="K", instead_of="X", reason=rule.reason)
     if rule.tags is None or not rule.tags.is_exact:
-        return None
+        return _loosened_sequences(rule, bare)
     tag = rule.tags.value
     if vr_table().get(tag) == "AS" and bare.age == "remove":
         return None
     code = bare.base_code(tag)
-    before = _rank(code) if code is not None else _rank_by_vr(tag, bare)
-    if _rank(rule.action) <= before:
+    is_sequence = vr_table().get(tag) == "SQ"
+    before = _rank(code, is_sequence=is_sequence) if code is not None else _rank_by_vr(tag, bare)
+    if _rank(rule.action, is_sequence=is_sequence) <= before:
         return None
     name = name_of(tag)
     return Loosening(
@@ -184,18 +192,36 @@ def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
     )
 
 
-def _is_listed(rule: Rule) -> bool:
-    private = rule.private
-    return (
-        private is not None
-        and private.group is not None
-        and private.element is not None
-        and bool(safe_private_rows().get((private.creator, private.group, private.element)))
-    )
+def _loosened_sequences(rule: Rule, bare: Profile) -> Loosening | None:
+    """Tell of a rule for many attributes that it keeps the form of sequences, with their items, that would go."""
+    if _rank(rule.action) == 0:
+        return None
+    for tag, vr in vr_table().items():
+        if vr == "SQ" and not is_always_gone(tag) and rule.fits(tag, vr, rule.inside or ()):
+            code = bare.base_code(tag)
+            if code is not None and _rank(code, is_sequence=True) == 0:
+                return Loosening(
+                    place=rule.place,
+                    subject=f"{rule.subject}: sequences",
+                    action=rule.action,
+                    instead_of=code,
+                    reason=rule.reason,
+                )
+    return None
 
 
-def _rank(code: str) -> int:
+def _is_listed(private: PrivateElements) -> bool:
+    if private.group is None or private.element is None:
+        return False
+    vr = safe_private_rows().get((private.creator, private.group, private.element))
+    return bool(vr) and private.vr in {"", vr}
+
+
+def _rank(code: str, *, is_sequence: bool = False) -> int:
     """Return how much a code keeps; of a compound code the most that it can."""
+    if is_sequence and code == Action.UID:
+        # The items stay, and each of their values meets its own decision.
+        return _CLEANED
     return max(_KEPT_BY_RANK[Action(part.rstrip("*"))] for part in code.split("/"))
 
 

@@ -51,7 +51,7 @@ def safe_private_only(elements: list[Element], encoding: Encoding, path: Path, r
     used: set[int] = set()
     for element in private:
         block = element.tag & 0xFFFF0000 | (element.tag & 0xFFFF) >> 8
-        vr = _vr_of(element, names.get(block, ""), path, rules)
+        vr = _vr_of(element, names.get(block, ""), rules, path)
         known = _as_table_says(element, vr, encoding, len(path)) if vr is not None else None
         if known is not None:
             safe[id(element)] = known
@@ -62,7 +62,7 @@ def safe_private_only(elements: list[Element], encoding: Encoding, path: Path, r
     return [safe.get(id(element), element) for element in elements if not element.tag >> 16 & 1 or id(element) in safe]
 
 
-def _vr_of(element: Element, creator: str, path: Path, rules: RuleSet) -> str | None:
+def _vr_of(element: Element, creator: str, rules: RuleSet, path: Path) -> str | None:
     """Return the VR of a private element that is known to be safe; None for one that is not."""
     group, offset = element.tag >> 16, element.tag & 0xFF
     rule = rules.of_private(creator, group, offset, path) if creator else None

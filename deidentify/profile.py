@@ -6,6 +6,7 @@ from functools import cached_property
 
 from deidentify.actions import Action
 from deidentify.dataset import ReceivedInstance
+from deidentify.dictionary import vr_table
 from deidentify.results import DropReason
 from deidentify.rules import Condition, Path, Rule, RuleSet
 from deidentify.site_words import NO_WORDS, SiteWords
@@ -30,7 +31,8 @@ class SopClasses:
     keep: frozenset[DropReason] = frozenset()
     """Kinds that go on though they are left out otherwise."""
     hold: frozenset[DropReason] = frozenset()
-    """Kinds that are held whatever option could clean them; those that are nowhere are held without such an option."""
+    """Kinds that wait for a person, whatever option could clean them. So do those that are named nowhere and that no
+    option cleans."""
     drop_uids: frozenset[str] = frozenset()
     hold_uids: frozenset[str] = frozenset()
     keep_uids: frozenset[str] = frozenset()
@@ -115,12 +117,13 @@ class Profile:
 
     def code(self, tag: int) -> str | None:
         """Return the action code of an attribute on the top level of any instance; None where nothing names it."""
-        rule = self.always.of(tag, None, ())
+        rule = self.always.of(tag, vr_table().get(tag), ())
         return self.base_code(tag) if rule is None else rule.action
 
     def keeps(self, tag: int, vr: str, path: Path = (), rules: RuleSet | None = None) -> bool:
         """Tell whether values of this attribute stay as they are, on purpose."""
-        rule = (self.always if rules is None else rules).of(tag, vr, path)
+        # A rule for a VR is about the attributes of the dictionary, whatever VR the file gives them.
+        rule = (self.always if rules is None else rules).of(tag, vr_table().get(tag, vr), path)
         code = self._codes.get(tag) if rule is None else rule.action
         return code == Action.KEEP or (code is None and self.keeps_vr(vr))
 

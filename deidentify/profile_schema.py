@@ -3,9 +3,10 @@
 from typing import Any
 
 from deidentify.actions import ALL_CODES
+from deidentify.condition_text import CONDITION_KEYS
 from deidentify.dictionary import vr_table
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, NAME, OPTIONS, POLICIES
-from deidentify.rule_text import CONDITION_KEYS, MOST_RULES, RULE_KEYS, SELECTORS
+from deidentify.rule_text import MOST_RULES, RULE_KEYS, SELECTORS
 from deidentify.rules import MOST_OF_A_PATTERN
 
 _TAG = {"type": "string", "pattern": r"^\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)$"}
@@ -86,6 +87,7 @@ def _rule() -> dict[str, Any]:
         "only": {
             "type": "object",
             "additionalProperties": False,
+            "minProperties": 1,
             "properties": {
                 "modality": _one_or_more({"type": "string", "pattern": "^[A-Z0-9_]{1,16}$"}),
                 "sop_class": _one_or_more({"type": "string"}),

@@ -11,11 +11,12 @@ from typing import TypeVar
 
 import yaml
 
+from deidentify.condition_text import ConditionText
 from deidentify.disposition import kind_of_class
 from deidentify.errors import ProfileError
 from deidentify.profile import FULL_DATES, KEEPABLE, MODIFIED_DATES, Doubt, Profile, SopClasses
 from deidentify.results import DropReason
-from deidentify.rule_text import RuleText, conditions_of, sop_class_uid
+from deidentify.rule_text import RuleText, place_of, sop_class_uid
 from deidentify.rules import Rule
 from deidentify.site_words import NO_WORDS, SiteWords
 from deidentify.vocabulary import words_of
@@ -52,6 +53,7 @@ POLICIES: dict[str, dict[str, str | None]] = {
 AGES = ("band", "remove")
 BASIC = "basic"
 DROPPABLE = tuple(reason.value for reason in DropReason if reason is not DropReason.PROFILE)
+_LINE = re.compile(r"line (\d+)")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 MOST_WORDS = 2000
 _LONGEST_ENTRY = 64
@@ -72,31 +74,58 @@ def profile_of(text: str, revision: str) -> Profile:
     if len(nodes) > _MOST_DOCUMENTS:
         raise ProfileError(f"line {line_of(nodes[-1][0])}: more than {_MOST_DOCUMENTS} profiles stand in one text")
     known: dict[str, Profile] = {}
-    for node, before in reversed(nodes[1:]):
+    conditions, names = ConditionText(), [_called(node) for node, _ in nodes]
+    for number, (node, before) in reversed(list(enumerate(nodes))[1:]):
+        above = frozenset(names[: number + 1])
         try:
-            base = ProfileText(node, known, before).profile(revision)
+            base = ProfileText(node, known, conditions, above=above, before=before).profile(revision)
         except ProfileError as error:
-            raise ProfileError("\n".join(_of_base(fault, before) for fault in str(error).splitlines())) from None
+            raise ProfileError(_in_its_own_lines(str(error), names[number] or "the base", before)) from None
         known[base.name] = base
-    return ProfileText(nodes[0][0], known).profile(revision)
+    return ProfileText(nodes[0][0], known, conditions, above=frozenset(names[:1])).profile(revision)
 
 
-def _of_base(fault: str, before: int) -> str:
-    """Return a fault of a base by the line of its own text."""
-    counted = re.sub(r"^line (\d+)", lambda found: f"line {int(found[1]) - before}", fault)
-    return f"in the base, {counted}"
+def _called(root: yaml.Node) -> str:
+    """Return the name of a profile that has not been read yet; empty where it has none."""
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    return next(
+        (str(value.value) for key, value in pairs if key.value == "name" and NAME.fullmatch(str(value.value))), ""
+    )
+
+
+def _in_its_own_lines(faults: str, name: str, before: int) -> str:
+    """Return faults of a base by the lines of its own text."""
+    return "\n".join(
+        f"{name}, line {int(match[1]) - before}{fault[match.end() :]}" if (match := _LINE.match(fault)) else fault
+        for fault in faults.splitlines()
+    )
+
+
+def _line_of_fault(fault: str) -> int:
+    match = _LINE.match(fault)
+    return int(match[1]) if match else 0
 
 
 class ProfileText:
     """Walks the nodes of one profile, which know their lines."""
 
-    def __init__(self, root: yaml.Node, known: dict[str, Profile], before: int = 0) -> None:
-        self._fields = mapping_of(root, KEYS, "profile")
-        for key in ("name", "base"):
-            if key not in self._fields:
-                fail(root, f"the profile has no {key}")
-        self._before = before
+    def __init__(
+        self,
+        root: yaml.Node,
+        known: dict[str, Profile],
+        conditions: ConditionText,
+        *,
+        above: frozenset[str],
+        before: int = 0,
+    ) -> None:
         self._faults: list[str] = []
+        self._fields = mapping_of(root, KEYS, "profile", self._faults)
+        self._faults += [
+            f"line {line_of(root)}: the profile has no {key}" for key in ("name", "base") if key not in self._fields
+        ]
+        if not {"name", "base"} <= set(self._fields):
+            raise ProfileError("\n".join(self._faults))
+        self._before, self._conditions, self._above = before, conditions, above
         self._base = self._try(lambda: self._named_base(known), None)
         nothing_named: dict[str, yaml.Node] = {}
         self._named = self._try(self._named_options, nothing_named)
@@ -127,12 +156,12 @@ class ProfileText:
             vocabulary=(base.vocabulary if base else NO_WORDS) | self._try(self._site_words, NO_WORDS),
             age=self._try(lambda: self._age(options), "remove"),
             sop_classes=self._try(lambda: self._sop_classes(options), SopClasses()),
-            doubts=(*(base.doubts if base else ()), *self._try(self._doubts, no_doubts)),
+            doubts=(*(base.doubts if base else ()), *self._try(partial(self._doubts, name), no_doubts)),
         )
         if not self._faults and base is not None:
             self._check_inherited(found, base.rules)
         if self._faults:
-            raise ProfileError("\n".join(dict.fromkeys(self._faults)))
+            raise ProfileError("\n".join(sorted(dict.fromkeys(self._faults), key=_line_of_fault)))
         return found
 
     def _try(self, read: Callable[[], T], default: T) -> T:
@@ -155,6 +184,8 @@ class ProfileText:
         name = self._scalar("base", "")
         if name == BASIC:
             return None
+        if name not in known and name in self._above:
+            fail(self._fields["base"], f"the bases go round in a circle by way of {name!r}; the last one needs {BASIC}")
         if name not in known:
             others = f", {', '.join(sorted(known))}" if known else ""
             fail(self._fields["base"], f"there is no profile {name!r} to build on; it can be: {BASIC}{others}")
@@ -219,8 +250,10 @@ class ProfileText:
             keeps_private="retain_safe_private" in options,
             profile=name if self._before else "",
             before=self._before,
+            conditions=self._conditions,
         )
-        return reader.rules(self._try(lambda: self._list("rules"), []), self._faults)
+        inherited = len(self._base.rules) if self._base else 0
+        return reader.rules(self._try(lambda: self._list("rules"), []), self._faults, inherited)
 
     def _check_inherited(self, found: Profile, rules: tuple[Rule, ...]) -> None:
         """Refuse a rule of the base that cannot be meant under the policies that were changed."""
@@ -250,7 +283,7 @@ class ProfileText:
                 fail(node, "an entry of digits or single letters would let record numbers and initials pass")
         return SiteWords.of(text_of(node) for node in nodes)
 
-    def _doubts(self) -> tuple[Doubt, ...]:
+    def _doubts(self, name: str) -> tuple[Doubt, ...]:
         found = []
         for node in self._list("hold"):
             fields = mapping_of(node, ("name", "reason", "when"), "entry of hold")
@@ -261,8 +294,8 @@ class ProfileText:
                 Doubt(
                     name=text_of(fields["name"]) if "name" in fields else "",
                     reason=text_of(fields["reason"]),
-                    conditions=conditions_of(fields["when"]),
-                    place=f"line {line_of(node)}",
+                    conditions=self._conditions.conditions(fields["when"]),
+                    place=place_of(node, name if self._before else "", self._before),
                 )
             )
         return tuple(found)
@@ -283,12 +316,12 @@ class ProfileText:
                 if what in seen:
                     fail(node, f"{value} stands under {seen[what]} as well; it is one of them")
                 seen[what] = key
+                if value not in DROPPABLE:
+                    uids[key].add(what)
+                else:
+                    kinds[key].add(DropReason(value))
                 if key == "keep":
                     self._check_kept(value, what, node, options)
-                if value in DROPPABLE:
-                    kinds[key].add(DropReason(value))
-                else:
-                    uids[key].add(what)
         named_kinds, named_uids = set().union(*kinds.values()), set().union(*uids.values())
         return replace(
             start,

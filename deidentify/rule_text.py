@@ -5,30 +5,27 @@ import re
 import yaml
 
 from deidentify.actions import ALL_CODES, Action
+from deidentify.condition_text import ConditionText, tag_of, tag_of_keyword
 from deidentify.dataset import tag_text
-from deidentify.decisions import is_always_gone
-from deidentify.dictionary import TEXT_VRS, keyword_tags, registered_uids, uid_names, vr_table
+from deidentify.decisions import MARKERS, is_always_gone
+from deidentify.dictionary import TEXT_VRS, registered_uids, uid_names, vr_table
 from deidentify.errors import ProfileError
 from deidentify.rules import (
-    MOST_OF_A_PATTERN,
     NEEDED_TO_READ,
-    Condition,
     PrivateElements,
     Rule,
     Tags,
-    compiled,
 )
-from deidentify.vocabulary import folded
-from deidentify.yaml_nodes import fail, is_true, line_of, list_of, mapping_of, text_of, texts_of
+from deidentify.yaml_nodes import fail, line_of, list_of, mapping_of, text_of, texts_of
 
 MOST_RULES = 2000
+"""Of one profile with those that it is built on."""
 SELECTORS = ("tag", "keyword", "vr", "private")
 RULE_KEYS = (*SELECTORS, "action", "reason", "inside", "only", "when")
-CONDITION_KEYS = ("tag", "keyword", "is", "contains", "matches", "present", "not")
-_KINDS = ("is", "contains", "matches", "present")
 _CLEANABLE_VRS = TEXT_VRS | {"DA", "DT", "TM", "CS", "SQ", "AE"}
 _PATIENT_NUMBERS = frozenset((0x00100020, 0x00100021, 0x00101000, 0x00101002, 0x00104000, 0x00380010))
 _REMOVING = frozenset((Action.REMOVE, Action.EMPTY, Action.DUMMY, "Z/D", "X/Z", "X/D", "X/Z/D"))
+_RECOGNIZABLE = 0x00280302
 _TAG_FORM = 'a tag is written "(gggg,eeee)" with hexadecimal digits, x for any digit'
 _PRIVATE_ELEMENT = re.compile(r"\(([0-9A-Fa-f]{4}),(?:xx|XX|[0-9A-Fa-f]{2})([0-9A-Fa-f]{2})\)")
 _PRIVATE_VRS = ("US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "LO", "SH", "ST", "LT", "UT", "UC", "UI", "SQ")
@@ -38,16 +35,29 @@ class RuleText:
     """Reads rules under the policies of their profile."""
 
     def __init__(
-        self, *, dates: str, keeps_uids: bool, keeps_private: bool, profile: str = "", before: int = 0
+        self,
+        *,
+        dates: str,
+        keeps_uids: bool,
+        keeps_private: bool,
+        profile: str = "",
+        before: int = 0,
+        conditions: ConditionText | None = None,
     ) -> None:
         self._dates, self._keeps_uids, self._keeps_private = dates, keeps_uids, keeps_private
         self._profile, self._before = profile, before
+        self._conditions = conditions or ConditionText()
 
-    def rules(self, nodes: list[yaml.Node], faults: list[str]) -> tuple[Rule, ...]:
-        """Return the rules that can be meant; what is wrong with the others is added to ``faults``."""
+    def rules(self, nodes: list[yaml.Node], faults: list[str], inherited: int = 0) -> tuple[Rule, ...]:
+        """Return the rules that can be meant; what is wrong with the others is added to ``faults``.
+
+        ``inherited`` is how many there are already.
+        """
         found: list[Rule] = []
-        if len(nodes) > MOST_RULES:
-            faults.append(f"line {line_of(nodes[0])}: there are {len(nodes):,} rules; at most {MOST_RULES:,} are read")
+        if nodes and (count := len(nodes) + inherited) > MOST_RULES:
+            with_base = ", those of the base included" if inherited else ""
+            sentence = f"there are {count:,} rules{with_base}; at most {MOST_RULES:,} are read"
+            faults.append(f"line {line_of(nodes[0])}: {sentence}")
             return ()
         stood: dict[Rule, str] = {}
         for number, node in enumerate(nodes, 1):
@@ -80,6 +90,8 @@ class RuleText:
         if not reason:
             fail(fields["reason"], "the reason is empty; whoever reads the profile wants to know why")
         only = mapping_of(fields["only"], ("modality", "sop_class"), "key 'only'") if "only" in fields else {}
+        if "only" in fields and not only:
+            fail(fields["only"], "only says of nothing; leave the key out, or name a modality or sop_class")
         rule = Rule(
             action=action,
             reason=reason,
@@ -89,8 +101,8 @@ class RuleText:
             inside=_inside(fields["inside"]) if "inside" in fields else None,
             modalities=_modalities(only["modality"]) if "modality" in only else frozenset(),
             sop_classes=sop_classes_of(only["sop_class"]) if "sop_class" in only else frozenset(),
-            conditions=conditions_of(fields["when"]) if "when" in fields else (),
-            place=f"{self._profile}, line {line_of(node) - self._before}" if self._profile else f"line {line_of(node)}",
+            conditions=self._conditions.conditions(fields["when"]) if "when" in fields else (),
+            place=place_of(node, self._profile, self._before),
         )
         sentence = self.contradiction(rule)
         if sentence:
@@ -166,6 +178,11 @@ class RuleText:
         return next((sentence for applies, sentence in reasons.get(simple, ()) if applies), "")
 
 
+def place_of(node: yaml.Node, profile: str, before: int) -> str:
+    """Return where a node stands: its line, in a profile that another one is built on with that one's name."""
+    return f"{profile}, line {line_of(node) - before}" if profile else f"line {line_of(node)}"
+
+
 _SAME = ("tags", "vrs", "private", "inside", "modalities", "sop_classes", "conditions")
 
 
@@ -173,10 +190,12 @@ def _untouchable(tags: Tags) -> str:
     """Return why no rule can be about a tag; empty when one can."""
     if tags.is_exact and tags.value in NEEDED_TO_READ:
         return "without this attribute nobody can read the object, so that no rule changes it"
+    if tags.is_exact and (tags.value in MARKERS or tags.value == _RECOGNIZABLE):
+        return "this says what was done to the object; it is written anew, and no rule changes it"
     if tags.is_exact and is_always_gone(tags.value) and not tags.value >> 16 & 1:
-        return "this attribute goes, or is written anew, whatever a rule says; it cannot be kept or changed by one"
+        return "this attribute goes whatever a rule says; it cannot be kept or changed by one"
     group = Tags(value=tags.value >> 16, mask=tags.mask >> 16)
-    if not group.mask & 0xFF00:
+    if group.mask & 0xFF00 != 0xFF00:  # noqa: PLR2004 - both digits
         return "the first two digits of the group have to be told"
     return "this group cannot be kept or changed by a rule" if _is_never_kept(group) else ""
 
@@ -188,28 +207,6 @@ def _is_never_kept(group: Tags) -> bool:
         return True
     is_low = high == 0 and group.mask == 0xFFFF and group.value < 8  # noqa: PLR2004 - commands and file meta
     return is_low or bool(group.mask & 1 and group.value & 1)
-
-
-def tag_of_keyword(node: yaml.Node) -> int:
-    """Return the tag of a keyword of the data dictionary."""
-    keyword = text_of(node)
-    tag = keyword_tags().get(keyword)
-    if tag is None:
-        alike = next((known for known in keyword_tags() if known.casefold() == keyword.casefold()), "")
-        mend = f"; did you mean {alike}?" if alike else "; PS3.6 lists them, or give its tag"
-        fail(node, f"there is no attribute with the keyword {keyword!r}{mend}")
-    return tag
-
-
-def _tag(node: yaml.Node) -> int:
-    """Return the tag that is written as such or as a keyword."""
-    text = text_of(node)
-    if not text.startswith("("):
-        return tag_of_keyword(node)
-    tags = Tags.of(text)
-    if tags is None or not tags.is_exact:
-        fail(node, 'a tag is written "(gggg,eeee)" with hexadecimal digits')
-    return tags.value
 
 
 def _vrs(node: yaml.Node) -> frozenset[str]:
@@ -249,7 +246,7 @@ def _private(node: yaml.Node) -> PrivateElements:
 def _inside(node: yaml.Node) -> tuple[int, ...]:
     found = []
     for one in list_of(node, "inside"):
-        tag = _tag(one)
+        tag = tag_of(one)
         if vr_table().get(tag) != "SQ":
             fail(one, f"{tag_text(tag)} is no sequence")
         found.append(tag)
@@ -280,50 +277,3 @@ def sop_class_uid(text: str, node: yaml.Node) -> str:
     if uid is None:
         fail(node, f"there is no SOP Class {text!r}; write its UID, or its name as in PS3.6: CT Image Storage")
     return uid
-
-
-def conditions_of(node: yaml.Node) -> tuple[Condition, ...]:
-    """Return conditions, all of which have to hold."""
-    nodes = [node] if isinstance(node, yaml.MappingNode) else list_of(node, "when")
-    if not nodes:
-        fail(node, "when is an empty list; leave the key out, or name a condition")
-    return tuple(_condition(one) for one in nodes)
-
-
-def _condition(node: yaml.Node) -> Condition:
-    fields = mapping_of(node, CONDITION_KEYS, "condition")
-    named = [key for key in ("tag", "keyword") if key in fields]
-    kinds = [key for key in _KINDS if key in fields]
-    if len(named) != 1 or len(kinds) != 1:
-        fail(node, f"a condition has one of tag and keyword, and one of {', '.join(_KINDS)}")
-    kind = kinds[0]
-    value = fields[kind]
-    if kind == "present":
-        values: tuple[str, ...] = ("true" if is_true(value) else "false",)
-    elif kind == "matches":
-        values = tuple(_pattern(text, place) for text, place in texts_of(value, kind))
-    else:
-        values = tuple(_compared(text, place) for text, place in texts_of(value, kind))
-    return Condition(
-        tag=_tag(fields[named[0]]),
-        kind=kind,
-        values=values,
-        is_negated="not" in fields and is_true(fields["not"]),
-    )
-
-
-def _compared(text: str, node: yaml.Node) -> str:
-    plain = folded(text).strip()
-    if not plain:
-        fail(node, "nothing to compare with; use present: false for what has no value")
-    return plain
-
-
-def _pattern(text: str, node: yaml.Node) -> str:
-    if len(text) > MOST_OF_A_PATTERN:
-        fail(node, f"a regular expression has at most {MOST_OF_A_PATTERN} characters")
-    try:
-        compiled(text)
-    except ValueError as error:
-        fail(node, f"{error}; look back and repeat counts above 1,000 are no part of it")
-    return text

@@ -14,6 +14,7 @@ import re2
 
 from deidentify.charsets import charset_of
 from deidentify.dataset import ReceivedInstance, find, tag_text
+from deidentify.forms import BINARY_OR_BYTES
 from deidentify.vocabulary import folded
 
 Path = tuple[int, ...]
@@ -29,9 +30,16 @@ NEEDED_TO_READ = frozenset(
 )
 """Without these nobody can read the rest of an object; no rule touches them."""
 _NUMBERS = {"US": ("H", 2), "SS": ("h", 2), "UL": ("I", 4), "SL": ("i", 4), "FL": ("f", 4), "FD": ("d", 8)}
+_NUMBERS |= {"UV": ("Q", 8), "SV": ("q", 8)}
 """VR → code and bytes of one number."""
+_DIGITS = {"FL": 7, "FD": 15}
+"""Decimal digits that a binary fraction is sure of."""
 MOST_OF_A_PATTERN = 500
 """Characters of a regular expression."""
+_MEMORY_OF_A_PATTERN = 1 << 17
+"""Bytes; what needs more is refused: linear time says nothing of how much is done at each character."""
+_LOOKED_AT = 10_240
+"""Characters of a value that a regular expression sees, as many as Long Text (LT) may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +121,7 @@ def compiled(pattern: str) -> _Compiled:
         If it is no such expression.
     """
     options = re2.Options()
-    options.log_errors, options.case_sensitive, options.max_mem = False, False, 1 << 20
+    options.log_errors, options.case_sensitive, options.max_mem = False, False, _MEMORY_OF_A_PATTERN
     try:
         made: _Compiled = re2.compile(pattern, options)
     except re2.error:
@@ -134,13 +142,14 @@ class Condition:
 
     def fits(self, received: ReceivedInstance) -> bool:
         """Tell whether the original says so; any value of several counts."""
+        if self.kind == "present":
+            return (_is_there(received, self.tag) is (self.values == ("true",))) is not self.is_negated
         return self._fits(_values(received, self.tag)) is not self.is_negated
 
     def _fits(self, values: list[str]) -> bool:
-        if self.kind == "present":
-            return bool(values) is (self.values == ("true",))
         if self.kind == "matches":
-            return any(compiled(pattern).search(value) is not None for pattern in self.values for value in values)
+            seen = [value[:_LOOKED_AT] for value in values]
+            return any(compiled(pattern).search(value) is not None for pattern in self.values for value in seen)
         plain = [folded(value) for value in values]
         if self.kind == "is":
             return any(value in self.values for value in plain)
@@ -152,23 +161,32 @@ class Condition:
 
 
 def numbers_of(value: bytes, vr: str, *, little: bool) -> list[str]:
-    """Return binary numbers as text; none where the VR or the length is of something else."""
+    """Return binary numbers as text."""
     code, size = _NUMBERS.get(vr, ("", 0))
     if not size or len(value) % size:
         return []
     return [
-        f"{number:g}" if isinstance(number, float) else str(number)
+        f"{number:.{_DIGITS[vr]}g}" if isinstance(number, float) else str(number)
         for number in struct.unpack(f"{'<' if little else '>'}{len(value) // size}{code}", value)
     ]
+
+
+def _is_there(received: ReceivedInstance, tag: int) -> bool:
+    """Tell whether a top level attribute has a value: an item, bytes in the file, or what is more than padding."""
+    element = find(received.identified_elements, tag)
+    if element is None:
+        return False
+    if element.items is not None or element.span is not None:
+        return bool(element.items or element.span)
+    is_binary = element.vr in BINARY_OR_BYTES or element.vr == "UN"
+    return bool(element.value) if is_binary else bool(_values(received, tag))
 
 
 def _values(received: ReceivedInstance, tag: int) -> list[str]:
     """Return the values of a top level attribute that say something (identified)."""
     element = find(received.identified_elements, tag)
-    if element is None or element.span is not None:
+    if element is None or element.span is not None or element.items is not None:
         return []
-    if element.items is not None:
-        return ["an item"] if element.items else []
     if element.vr in _NUMBERS:
         return numbers_of(element.value, element.vr, little=received.encoding.little)
     charset = find(received.identified_elements, _CHARSET)
@@ -256,8 +274,9 @@ class RuleSet:
     def of_private(self, creator: str, group: int, element: int, path: Path) -> Rule | None:
         """Return the last rule that is about a private element on this path."""
         for rule in reversed(self._private):
-            is_there = rule.inside is None or is_inside(path, rule.inside)
-            if is_there and rule.private is not None and rule.private.fits(creator, group, element):
+            if rule.private is None or not rule.private.fits(creator, group, element):
+                continue
+            if rule.inside is None or is_inside(path, rule.inside):
                 return rule
         return None
 

@@ -23,11 +23,21 @@ def documents(text: str) -> list[tuple[yaml.Node, int]]:
     ProfileError
         If it is no YAML, or larger, deeper or more entangled than a profile.
     """
-    if len(text.encode("utf-8", "replace")) > MOST_BYTES:
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise ProfileError(f"line {line}: half of a surrogate pair is no character of any text") from None
+    if size > MOST_BYTES:
         raise ProfileError(f"line 1: the text has more than {MOST_BYTES:,} bytes; a profile has some thousand")
     try:
         starts = _check_events(text)
         nodes = list(yaml.compose_all(text, Loader=_Loader))
+        # A text that begins with "---" makes an empty document where it stands behind another one; its lines count.
+        starts = [
+            starts[number - 1] if number > 1 and _is_nothing(nodes[number - 1]) else start
+            for number, start in enumerate(starts)
+        ]
         return [(node, start) for node, start in zip(nodes, starts, strict=True) if not _is_nothing(node)]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -100,17 +110,27 @@ def texts_of(node: yaml.Node, what: str) -> list[tuple[str, yaml.Node]]:
     return [(text_of(one), one) for one in nodes]
 
 
-def mapping_of(node: yaml.Node, allowed: tuple[str, ...], what: str) -> dict[str, yaml.Node]:
-    """Return the values of keys and values, by key; a key that is not allowed or stands twice is refused."""
+def mapping_of(
+    node: yaml.Node, allowed: tuple[str, ...], what: str, faults: list[str] | None = None
+) -> dict[str, yaml.Node]:
+    """Return the values of keys and values, by key; a key that is not allowed or stands twice is refused.
+
+    With ``faults`` such keys are added to these instead, and the others are returned.
+    """
     if not isinstance(node, yaml.MappingNode):
         fail(node, f"the {what} must be keys and values")
     fields: dict[str, yaml.Node] = {}
     for key_node, value_node in node.value:
-        key = text_of(key_node)
+        key, fault = text_of(key_node), ""
         if key not in allowed:
-            fail(key_node, f"unknown key {key!r} in the {what}; there are: {', '.join(allowed)}")
-        if key in fields:
-            fail(key_node, f"key {key!r} stands twice")
+            fault = f"unknown key {key!r} in the {what}; there are: {', '.join(allowed)}"
+        elif key in fields:
+            fault = f"key {key!r} stands twice"
+        if fault and faults is None:
+            fail(key_node, fault)
+        if fault and faults is not None:
+            faults.append(f"line {line_of(key_node)}: {fault}")
+            continue
         fields[key] = value_node
     return fields
 

@@ -2,14 +2,14 @@ import pytest
 
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
-from tests.deidentify.support import PROFILES, profile
+from tests.deidentify.support import PROFILES, profile, shipped_text
 
 HEAD = "name: mine\nbase: basic\n"
 
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_profile_is_valid_and_named_like_its_file(path):
-    assert Profile.from_yaml(path.read_text()).name == path.stem
+    assert Profile.from_yaml(shipped_text(path.stem)).name == path.stem
 
 
 def test_the_default_shifts_dates_and_cleans_text():
