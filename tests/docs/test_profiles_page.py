@@ -14,7 +14,8 @@ from deidentify.errors import ProfileError
 from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, OPTIONS, POLICIES
-from deidentify.rule_text import CONDITION_KEYS, MOST_RULES, RULE_KEYS
+from deidentify.condition_text import CONDITION_KEYS
+from deidentify.rule_text import MOST_RULES, RULE_KEYS
 from deidentify.rules import MOST_OF_A_PATTERN
 from deidentify.tables import attribute_rows
 from deidentify.yaml_nodes import MOST_BYTES
@@ -188,5 +189,5 @@ def test_a_folder_of_the_site_goes_first(tmp_path: Path) -> None:
     """What the page says of names: the site's own goes before ours, and cannot be built on ours of that name."""
     (tmp_path / "strict.yaml").write_text("name: strict\nbase: strict\n")
     text = profile_text("strict", Settings(profiles_dir=tmp_path))
-    with pytest.raises(ProfileError, match="there is no profile 'strict' to build on"):
+    with pytest.raises(ProfileError, match="the bases go round in a circle"):
         Profile.from_yaml(text)
