@@ -31,7 +31,7 @@ from deidentify.rules import Rule, RuleSet, Tags
 from deidentify.tables import attribute_rows, iod_types
 from deidentify.translation import Outcome, Translation
 
-EXIT_OK, EXIT_FAULT, EXIT_WRONG = 0, 1, 2
+EXIT_OK, EXIT_WRONG = 0, 2
 _LEFT = frozenset((Outcome.NOT_TRANSLATED,))
 
 
@@ -138,7 +138,11 @@ def print_schema() -> int:
 
 def show(settings: Settings, source: str) -> int:
     """Print a profile's text with those that it is built on; return the exit status."""
-    print(profile_source(settings, source)[1], end="")  # noqa: T201 - this is the answer
+    try:
+        text = profile_source(settings, source)[1]
+    except ConfigError as error:
+        _end_with(error)
+    print(text, end="")  # noqa: T201 - this is the answer
     return EXIT_OK
 
 
@@ -161,8 +165,12 @@ def read_profile(settings: Settings, source: str) -> Profile:
     except ProfileError as error:
         _end_with_faults(called, error)
     except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_WRONG)
+        _end_with(error)
+
+
+def _end_with(error: ConfigError) -> NoReturn:
+    click.echo(str(error), err=True)
+    sys.exit(EXIT_WRONG)
 
 
 def _end_with_faults(called: str, error: ProfileError) -> NoReturn:

@@ -6,14 +6,14 @@ from deidentify.actions import ALL_CODES
 from deidentify.condition_text import CONDITION_KEYS
 from deidentify.dictionary import vr_table
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, NAME, OPTIONS, POLICIES
-from deidentify.rule_text import MOST_RULES, RULE_KEYS, SELECTORS
+from deidentify.rule_text import MOST_RULES, PRIVATE_VRS, RULE_KEYS, SELECTORS
 from deidentify.rules import MOST_OF_A_PATTERN
 
 _TAG = {"type": "string", "pattern": r"^\([0-9A-Fa-f]{4},[0-9A-Fa-f]{4}\)$"}
 _TAGS = {"type": "string", "pattern": r"^\([0-9A-Fa-fxX]{4},[0-9A-Fa-fxX]{4}\)$"}
 _KEYWORD = {"type": "string", "pattern": "^[A-Z][A-Za-z0-9]*$"}
 _SENTENCE = {"type": "string", "minLength": 1}
-_WORD = {"type": ["string", "number", "boolean"]}
+_WORD = {"type": ["string", "number", "boolean"], "minLength": 1}
 
 
 def schema() -> dict[str, Any]:
@@ -76,9 +76,9 @@ def _rule() -> dict[str, Any]:
                 "creator": {"type": "string", "maxLength": 64},
                 "element": {
                     "type": "string",
-                    "pattern": r"^\([0-9A-Fa-f]{4},([xX]{2}|[0-9A-Fa-f]{2})[0-9A-Fa-f]{2}\)$",
+                    "pattern": r"^\([0-9A-Fa-f]{3}[13579BDFbdf],(xx|XX|[0-9A-Fa-f]{2})[0-9A-Fa-f]{2}\)$",
                 },
-                "vr": vrs,
+                "vr": {"enum": list(PRIVATE_VRS)},
             },
         },
         "action": {"enum": sorted(map(str, ALL_CODES))},

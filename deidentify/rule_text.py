@@ -28,7 +28,7 @@ _REMOVING = frozenset((Action.REMOVE, Action.EMPTY, Action.DUMMY, "Z/D", "X/Z", 
 _RECOGNIZABLE = 0x00280302
 _TAG_FORM = 'a tag is written "(gggg,eeee)" with hexadecimal digits, x for any digit'
 _PRIVATE_ELEMENT = re.compile(r"\(([0-9A-Fa-f]{4}),(?:xx|XX|[0-9A-Fa-f]{2})([0-9A-Fa-f]{2})\)")
-_PRIVATE_VRS = ("US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "LO", "SH", "ST", "LT", "UT", "UC", "UI", "SQ")
+PRIVATE_VRS = ("US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "LO", "SH", "ST", "LT", "UT", "UC", "UI", "SQ")
 
 
 class RuleText:
@@ -227,10 +227,10 @@ def _private(node: yaml.Node) -> PrivateElements:
     if not creator or not creator.isascii() or len(creator) > 64:  # noqa: PLR2004 - VR LO
         fail(fields["creator"], "a creator has 1 to 64 characters of ASCII")
     vr = text_of(fields["vr"]) if "vr" in fields else ""
-    if vr and vr not in _PRIVATE_VRS:
+    if vr and vr not in PRIVATE_VRS:
         fail(
             fields["vr"],
-            f"private elements of VR {vr!r} cannot be looked through; there are: {', '.join(_PRIVATE_VRS)}",
+            f"private elements of VR {vr!r} cannot be looked through; there are: {', '.join(PRIVATE_VRS)}",
         )
     if "element" not in fields:
         return PrivateElements(creator=creator, vr=vr)

@@ -10,11 +10,11 @@ from pydicom._uid_dict import UID_dictionary
 from config import Settings, profile_text
 from config.settings import SHIPPED_PROFILES
 from deidentify.actions import ALL_CODES
+from deidentify.condition_text import CONDITION_KEYS
 from deidentify.errors import ProfileError
 from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, OPTIONS, POLICIES
-from deidentify.condition_text import CONDITION_KEYS
 from deidentify.rule_text import MOST_RULES, RULE_KEYS
 from deidentify.rules import MOST_OF_A_PATTERN
 from deidentify.tables import attribute_rows
