@@ -7,10 +7,9 @@ from config.errors import ConfigError
 from config.settings import SHIPPED_PROFILES, Settings
 
 BASIC = "basic"
-_BASE = re.compile(
-    r"""(?:^|[{,])[ \t]*base[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*(?=\r?$|[,}]|[ \t]\#)""",
-    re.MULTILINE,
-)
+_NAME = r"""[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*"""
+_BASE = re.compile(rf"^base{_NAME}(?:#.*)?\r?$", re.MULTILINE)
+_BASE_IN_BRACES = re.compile(rf"[{{,]\s*base{_NAME}(?=[,}}\r\n])")
 _MOST_BASES = 7
 
 
@@ -37,7 +36,7 @@ def with_bases(text: str, settings: Settings) -> str:
     """
     texts, seen, last = [text], set[str](), text
     while len(texts) <= _MOST_BASES:
-        found = _BASE.search(last)
+        found = (_BASE_IN_BRACES if last.lstrip().startswith("{") else _BASE).search(last)
         if found is None or found[1] == BASIC or found[1] in seen or not has_profile(found[1], settings):
             break
         seen.add(found[1])

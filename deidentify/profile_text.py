@@ -343,7 +343,8 @@ class ProfileText:
     def _check_kept(value: str, what: str, node: yaml.Node, options: frozenset[str]) -> None:
         kind = value if value in DROPPABLE else kind_of_class(what)
         if kind is None:
-            fail(node, f"{value} goes on anyway; keep is for what is left out otherwise")
+            # What is in the object may make it one of a kind that is left out: a captured page, a slide's label.
+            return
         if kind not in KEEPABLE:
             fail(node, f"{value} cannot be kept: nobody can look into it; it can be: drop, hold")
         needed = KEEPABLE[kind]

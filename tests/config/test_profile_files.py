@@ -125,3 +125,10 @@ def test_a_file_that_is_no_text_is_told_by_its_name(settings, folder, content):
 def test_a_file_that_is_not_there_is_told_by_its_name(folder):
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read \(FileNotFoundError\)"):
         read_text(folder / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["{name: mine, base: teaching}", "{base: 'teaching', name: mine}\n", "{\nbase: teaching\n, name: mine}"]
+)
+def test_the_base_is_found_in_braces_too(settings, text):
+    assert Profile.from_yaml(with_bases(text, settings)).bases == ("teaching",)
