@@ -25,6 +25,7 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.InvalidRequestError: 422,
     errors.NotRenderableError: 422,
     case_errors.CaseNotFoundError: 404,
+    case_errors.ProfileNotKnownError: 404,
     case_errors.BlobNotFoundError: 404,
     case_errors.NotAllowedError: 403,
     case_errors.InvalidChangeError: 422,
@@ -42,6 +43,7 @@ STATUSES: Mapping[type[Exception], int] = {
 _FIXED_DETAILS: Mapping[type[Exception], str] = {
     # one text whatever is missing, so that it does not tell what exists but belongs to somebody else
     case_errors.CaseNotFoundError: "There is no such thing, or it is not yours to see.",
+    case_errors.ProfileNotKnownError: "There is no such revision of a profile.",
     case_errors.BlobNotFoundError: "The stored image is gone.",
     case_errors.StoreUnavailableError: "The store does not answer; try again shortly.",
 }

@@ -260,6 +260,29 @@ def check_tls(settings: Settings) -> None:
         raise SecretError(f"TLS: {error.comment}") from None
 
 
+def check_profiles(settings: Settings) -> None:
+    """Find out before anything starts whether the site's own profiles can be used; those that we ship can.
+
+    Raises
+    ------
+    SecretError
+        With every fault and its line.
+    """
+    names = dict.fromkeys([settings.profile, *(route.profile for route in settings.routes if route.profile)])
+    own = [name for name in names if settings.profiles_dir and (settings.profiles_dir / f"{name}.yaml").is_file()]
+    if not own:
+        return
+    from config.profile_files import profile_text  # noqa: PLC0415
+    from deidentify.errors import ProfileError  # noqa: PLC0415
+    from deidentify.profile import Profile  # noqa: PLC0415
+
+    for name in own:
+        try:
+            Profile.from_yaml(profile_text(name, settings))
+        except ProfileError as error:
+            raise SecretError(f"the profile {settings.profiles_dir}/{name}.yaml is wrong: {error}") from None
+
+
 def _spool_of_receiver(settings: Settings) -> "Spool":
     """Open the spool and write the peer rules of the settings into it."""
     from scp.peers import PeerRules, write_peer_rules  # noqa: PLC0415

@@ -22,7 +22,8 @@ from bridge.offline_child import OfflineTools, OutputError, Written, start_child
 from bridge.offline_sources import Source, counts_of, described, find_sources
 from bridge.pool import Pool, PoolStartError
 from config.errors import ConfigError
-from config.settings import Settings, profile_text
+from config.profile_files import profile_text, read_text, with_bases
+from config.settings import Settings
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
 
@@ -102,10 +103,7 @@ def deidentify(choices: Choices, settings: Settings) -> int:
 
 def _profile_text(name: str, settings: Settings) -> str:
     if Path(name).suffix in {".yaml", ".yml"}:
-        try:
-            text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the profile {name} cannot be read ({type(error).__name__})") from None
+        text = with_bases(read_text(Path(name)), settings)
     else:
         text = profile_text(name, settings)
     Profile.from_yaml(text)

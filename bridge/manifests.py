@@ -126,7 +126,7 @@ def teaching_text(task: TeachingTask) -> TeachingText | None:
     if not manifests and not information:
         return None
     identified = _identifiers(task)
-    keeps_text = identified is not None and pipeline.keeps_text(task.documents[0].profile)
+    keeps_text = identified is not None and pipeline.keeps_text(task.documents[0].profile_revision)
     return clean_teaching_file(
         Sources(manifests=tuple(manifests), information=tuple(information)),
         identified or IdentifiedTokens(),

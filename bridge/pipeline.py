@@ -24,6 +24,7 @@ from bridge.instance_holds import hold_by_error, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
+from bridge.profile_book import laid_out
 from bridge.receipt_marks import instance_facts, keep_accession_end
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
@@ -31,9 +32,9 @@ from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, Re
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
+from deidentify.parser import read_instance
 from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
-from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, IdentifierHashes, ScreenReport
 from deidentify.screen_tokens import IdentifierHasher
@@ -65,8 +66,8 @@ class Tools:
     spool_keys: SpoolKeys | None = field(repr=False, default=None)
     spool_root: Path
     blob_url: str = field(repr=False)
-    profiles: dict[str, str]
-    """Profile name → YAML text."""
+    profile_folder: Path
+    """Where the texts of profiles lie, by revision."""
     log_level: str
     crosswalk: CrosswalkKey | None = None
     """What it is sealed to whose a case is; None where no crosswalk is kept."""
@@ -79,11 +80,12 @@ class Task:
     study_key: str
     sop_key: str
     arrival_id: str
-    profile: str
     case_id: str
     hospital: str
     secret_generation: int = 1
     """Of the case; of the study where there is no case yet."""
+    profile_revision: str = ""
+    """Of the case; none where there is no case yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,16 +132,16 @@ def task_of(study: ReceivedStudy, instance: ReceivedInstance, shell: CaseShell |
         study_key=instance.study_key,
         sop_key=instance.sop_key,
         arrival_id=instance.arrival_id,
-        profile=study.destination.profile,
         case_id=shell.case_id if shell else "",
         hospital=study.destination.hospital,
         secret_generation=shell.secret_generation if shell else study.secret_generation,
+        profile_revision=shell.profile_revision if shell else "",
     )
 
 
-def keeps_text(profile: str) -> bool:
+def keeps_text(revision: str) -> bool:
     """Tell whether a profile keeps any text at all; in a child process."""
-    return Profile.from_yaml(_have().profiles[profile]).text != "remove"
+    return laid_out(_have().profile_folder, revision).text != "remove"
 
 
 def _have() -> Tools:
@@ -180,9 +182,9 @@ def _later_keys(secret_file: Path | None) -> Keys:
     return later
 
 
-@cache
-def _deidentifier(profile: str) -> Deidentifier:
-    return Deidentifier(Profile.from_yaml(_have().profiles[profile]))
+@lru_cache(maxsize=8)
+def _deidentifier(revision: str) -> Deidentifier:
+    return Deidentifier(laid_out(_have().profile_folder, revision))
 
 
 @cache
@@ -212,7 +214,7 @@ def inspect(task: Task) -> Inspection:
         with original(task) as identified_file:
             found = fingerprint(identified_file, _have().keys.digest_key)
             identified_file.seek(0)
-            header = _deidentifier(task.profile).read(identified_file)
+            header = read_instance(identified_file)
             whose = of_number = ""
             if names_patient(header):
                 key = _generation(task.secret_generation).subkey(Purpose.PATIENTS)
@@ -270,7 +272,7 @@ def process(task: Task) -> Processed:
 
 
 def _steps(task: Task, identified_file: BinaryIO) -> Processed:
-    deidentifier = _deidentifier(task.profile)
+    deidentifier = _deidentifier(task.profile_revision)
     header = deidentifier.read(identified_file)
     disposition = deidentifier.disposition(header)
     if disposition is not None:

@@ -47,8 +47,10 @@ def run_worker(settings: Settings, *, ready_fd: int | None, life_fd: int | None)
     """Settle, de-identify and file studies until told to stop."""
     follow_supervisor(life_fd)
     configure_logging(settings.log_level, process="worker")
+    from bridge.app import check_profiles  # noqa: PLC0415
     from bridge.worker import Worker  # noqa: PLC0415
 
+    check_profiles(settings)
     stop = Stop()
     with Worker(settings):
         log.info("worker ready", extra={"worker": settings.worker_id})

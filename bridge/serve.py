@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app import check_ports, check_tls, prepare_folders
+from bridge.app import check_ports, check_profiles, check_tls, prepare_folders
 from bridge.keys import SecretError
 from bridge.logs import configure_logging
 from bridge.supervisor import Supervisor
@@ -24,6 +24,7 @@ def serve(settings: Settings, *, config_file: Path | None, open_: bool) -> int:
     try:
         check_ports(settings)
         check_tls(settings)
+        check_profiles(settings)
         prepare_folders(settings)
     except (SecretError, OSError) as error:
         click.echo(f"Casebridge cannot start: {_sentence(error)}", err=True)

@@ -8,18 +8,20 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from bridge import pipeline
 from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
+from bridge.profile_book import ProfileBook, lay_out
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
 from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
-from cases.store import Cases, Crosswalk, Database, Holds, Intake
+from cases.store import Cases, Crosswalk, Database, Holds, Intake, Profiles
 from deidentify.compare import Fingerprint
 from deidentify.results import Dropped, Hold, HoldReason
 
@@ -59,6 +61,9 @@ class StudyRunner:
     database: Database
     blobs: BlobStore
     pool: Pool
+    profiles: ProfileBook
+    profile_folder: Path
+    """Where the texts of profiles are laid out for the child processes of this host."""
     threads: int
     """Instances of one study in the pool at once."""
     timeout_s: float
@@ -128,8 +133,13 @@ class StudyRunner:
         teaching.fill(study, shell, text)
 
     def _open_shell(self, study: ReceivedStudy) -> CaseShell:
+        came_by = study.destination
         with self.database.write() as session:
-            shell = Cases(session).open_shell(study.key)
+            profiles = Profiles(session)
+            found = self.profiles.for_route(profiles, came_by.calling_ae, came_by.called_ae, came_by.profile)
+            shell = Cases(session).open_shell(study.key, found)
+            used = profiles.revision(shell.profile_revision)
+        lay_out(self.profile_folder, used)
         if shell.is_new:
             log.info("draft shell opened", extra={"case": shell.case_id, "status": shell.status})
         return shell

@@ -16,6 +16,7 @@ from bridge.engine import Engine, EngineClient
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
 from bridge.pool import Pool, PoolStartError
+from bridge.profile_book import FOLDER, ProfileBook
 from bridge.retention import Retention
 from bridge.routes import destination_for
 from bridge.scanner import Scanner
@@ -26,7 +27,7 @@ from bridge.worker_leases import Heartbeat
 from cases.blobs import open_blobs
 from cases.errors import StoreUnavailableError
 from cases.store import Database
-from config import Settings, profile_text
+from config import Settings
 
 log = logging.getLogger("casebridge.worker")
 
@@ -47,6 +48,7 @@ class Worker:
     def __init__(self, settings: Settings, *, die: Callable[[int], None] = os._exit) -> None:
         self._settings = settings
         self._die = die
+        profiles = ProfileBook.of(settings)
         self._id = settings.worker_id
         self._lock = self._lock_worker_id()
         holder = self._holder()
@@ -56,7 +58,6 @@ class Worker:
         check_secret(settings, self._database)
         blobs = open_blobs(settings.blob_url)
         spool = open_spool(settings)
-        names = {settings.profile, *(route.profile for route in settings.routes if route.profile)}
         threads = settings.study_processes
         tools = Tools(
             keys=keys,
@@ -64,13 +65,19 @@ class Worker:
             spool_keys=load_spool_keys(settings),
             spool_root=settings.spool_dir,
             blob_url=settings.blob_url,
-            profiles={name: profile_text(name, settings) for name in names},
+            profile_folder=settings.data_dir / FOLDER,
             log_level=settings.log_level,
             crosswalk=load_crosswalk_key(settings.crosswalk_key_file),
         )
         self._pool = Pool(threads, initializer=start_child, initargs=(tools,), timeout_s=INSTANCE_TIMEOUT_S)
         runner = StudyRunner(
-            database=self._database, blobs=blobs, pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S
+            database=self._database,
+            blobs=blobs,
+            pool=self._pool,
+            profiles=profiles,
+            profile_folder=settings.data_dir / FOLDER,
+            threads=threads,
+            timeout_s=INSTANCE_TIMEOUT_S,
         )
         self._engine = Engine(
             database_url=settings.database_url,

@@ -5,6 +5,7 @@
     CaseError
     ├─ CaseNotFoundError        → 404
     ├─ BlobNotFoundError        → 404
+    ├─ ProfileNotKnownError     → 404
     ├─ NotAllowedError          → 403
     ├─ InvalidChangeError       → 422
     ├─ IdentifyingTextError     → 422
@@ -52,6 +53,10 @@ class CaseNotFoundError(CaseError):
 
 class BlobNotFoundError(CaseError):
     """There is no blob under this key."""
+
+
+class ProfileNotKnownError(CaseError):
+    """There is no such revision of a profile."""
 
 
 class NotAllowedError(CaseError):

@@ -485,6 +485,8 @@ class CaseShell:
     is_new: bool
     secret_generation: int = 1
     """Generation of the secret that its pseudonyms are made under."""
+    profile_revision: str = ""
+    """Under which its images are made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

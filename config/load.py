@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.errors import ConfigError
-from config.settings import DATABASE_FILE, Peer, Route, Settings, has_profile, unknown_profile
+from config.profile_files import has_profile, unknown_profile
+from config.settings import DATABASE_FILE, Peer, Route, Settings
 
 PREFIX = "CASEBRIDGE_"
 CONFIG_FILE_VARIABLE = "CASEBRIDGE_CONFIG_FILE"

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from config import values
-from config.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - a PACS on another machine must reach the DICOM port; the banner says so
@@ -391,37 +390,3 @@ class Settings(_Section):
         """Yield the fields as they may be shown: without password, without token."""
         for name, value in super().__repr_args__():
             yield name, values.without_password(value) if name in {"database_url", "blob_url"} else value
-
-
-def profile_text(name: str, settings: Settings) -> str:
-    """Return the YAML text of a profile: the site's own where it has one of that name, else ours.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such profile, or it cannot be read.
-    """
-    for folder in _profile_folders(settings):
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            try:
-                return path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                fault = f"Profile file {path}: cannot be read ({type(error).__name__}); make it a readable UTF-8 text."
-                raise ConfigError([fault]) from None
-    raise ConfigError([f"profile: {unknown_profile(name, settings)}"])
-
-
-def has_profile(name: str, settings: Settings) -> bool:
-    """Tell whether there is a profile of this name."""
-    return any((folder / f"{name}.yaml").is_file() for folder in _profile_folders(settings))
-
-
-def unknown_profile(name: str, settings: Settings) -> str:
-    """Return a sentence that says which profiles there are."""
-    known = sorted({path.stem for folder in _profile_folders(settings) for path in folder.glob("*.yaml")})
-    return f"there is no profile {name!r}; name one of: {', '.join(known) or 'none is there'}."
-
-
-def _profile_folders(settings: Settings) -> list[Path]:
-    return [*([settings.profiles_dir] if settings.profiles_dir else []), SHIPPED_PROFILES]

@@ -10,10 +10,8 @@ from deidentify.dictionary import TEXT_VRS, vr_table
 from deidentify.forms import BINARY_VRS
 from deidentify.identity import CHARSET_TAG
 from deidentify.profile import Profile
+from deidentify.rules import Path, RuleSet
 from deidentify.tables import IodTypes
-
-Path = tuple[int, ...]
-"""Tags of the sequences around an attribute, the outermost first."""
 
 
 class Decision(IntEnum):
@@ -98,12 +96,16 @@ def is_always_gone(tag: int) -> bool:
 
 
 class Decisions:
-    """The decisions of one profile for one IOD: made once for each path and tag, whatever the values are."""
+    """The decisions of one profile for one IOD: made once for each path and tag, whatever the values are.
+
+    ``rules`` are those that are about the instance; without them those that are about every instance.
+    """
 
     MOST = 100_000
 
-    def __init__(self, profile: Profile, types: IodTypes | None) -> None:
+    def __init__(self, profile: Profile, types: IodTypes | None, rules: RuleSet | None = None) -> None:
         self.profile, self.types = profile, types
+        self.rules = profile.always if rules is None else rules
         self._vrs = vr_table()
         self._keeps_private = "retain_safe_private" in profile.options
         self._made = 0
@@ -130,6 +132,14 @@ class Decisions:
         self.at(path)[tag] = decision
         return decision
 
+    def keeps(self, tag: int, vr: str, path: Path) -> bool:
+        """Tell whether values of an attribute stay as they are, on purpose."""
+        return self.profile.keeps(tag, vr, path, self.rules)
+
+    def is_private(self, tag: int) -> bool:
+        """Tell whether a private element is decided by its creator."""
+        return bool(tag >> 16 & 1) and self._keeps_private
+
     def is_required(self, tag: int, path: Path) -> bool:
         """Tell whether the IOD is known and needs a value of this attribute there."""
         return self.types is not None and tag not in MARKERS and self.types.type_of(path, tag) == "1"
@@ -143,13 +153,14 @@ class Decisions:
     def _decided(self, tag: int, path: Path) -> Decision:
         if tag == _RECOGNIZABLE and self.type_of(tag, path) == "1":
             return Decision.RECOGNIZABLE
-        if tag >> 16 & 1 and self._keeps_private:
+        if self.is_private(tag):
             return Decision.PRIVATE
         if is_always_gone(tag):
             return Decision.REMOVE
         if tag == CHARSET_TAG:
             return Decision.CHARSET
-        code = self.profile.code(tag)
+        rule = self.rules.of(tag, self._vrs.get(tag), path)
+        code = self.profile.base_code(tag) if rule is None else rule.action
         if code is None:
             return self._by_tag(tag, path) or self._by_vr(tag, path)
         return _BY_ACTION[self._resolved(code, tag, path)]

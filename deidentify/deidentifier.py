@@ -46,6 +46,8 @@ _BY_REFERENCE = 0x0040DB73
 _GRAPHIC_ANNOTATIONS = 0x00700001
 _JOINED = 1 << 15
 """Bytes of a piece of the source that is written together with its neighbours."""
+_MOST_KINDS = 500
+"""Kinds of instances, by SOP Class and the rules that are about them, whose decisions are remembered."""
 _NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
 """RT Dose may hold a histogram alone."""
 
@@ -81,7 +83,7 @@ class Deidentifier:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._decisions: dict[str, Decisions] = {}
+        self._decisions: dict[tuple[str, tuple[bool, ...]], Decisions] = {}
         self._memory: CaseMemory | None = None
 
     def _memory_of(self, scope: PseudonymScope) -> CaseMemory:
@@ -89,12 +91,16 @@ class Deidentifier:
             self._memory = CaseMemory(scope)
         return self._memory
 
-    def _decisions_for(self, sop_class_uid: str) -> Decisions:
-        types = iod_types(sop_class_uid)
+    def decisions_for(self, received: ReceivedInstance) -> Decisions:
+        """Return the decisions on the attributes of an instance, by its SOP Class and the rules that are about it."""
+        sop_class = received.text(0x00080016)
+        types = iod_types(sop_class)
         # Classes that PS3.3 does not know share their decisions: what a file calls itself must not fill the memory.
-        key = sop_class_uid if types is not None else ""
+        key = (sop_class if types is not None else "", self._profile.fitting(received))
         if key not in self._decisions:
-            self._decisions[key] = Decisions(self._profile, types)
+            if len(self._decisions) >= _MOST_KINDS:
+                self._decisions.clear()
+            self._decisions[key] = Decisions(self._profile, types, self._profile.rules_of(key[1]))
         return self._decisions[key]
 
     def read(self, identified_file: BinaryIO) -> ReceivedInstance:
@@ -122,9 +128,9 @@ class Deidentifier:
             If the change would empty a required attribute.
         """
         memory = self._memory_of(scope)
-        identified = identified_tokens(received, self._profile.keeps, memory)
         sop_class = received.text(0x00080016)
-        decisions = self._decisions_for(sop_class)
+        decisions = self.decisions_for(received)
+        identified = identified_tokens(received, decisions.keeps, memory)
         types = decisions.types
         walk = Walk(decisions, memory, identified)
         walk.encoding = received.encoding

@@ -62,3 +62,15 @@ def keyword_tags() -> dict[str, int]:
 def registered_uids() -> dict[str, str]:
     """Return UID → type (SOP Class, Transfer Syntax …) of what the Standard itself has registered."""
     return {uid: entry[1] for uid, entry in UID_dictionary.items()}
+
+
+@cache
+def uid_names() -> dict[str, str]:
+    """Return the name of a SOP Class in PS3.6, in lower case → its UID; with and without "Storage" behind it."""
+    found: dict[str, str] = {}
+    for uid, entry in UID_dictionary.items():
+        if entry[1] == "SOP Class" and entry[3] != "Retired":
+            name = entry[0].casefold()
+            found[name] = uid
+            found.setdefault(name.removesuffix(" storage"), uid)
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from deidentify.dataset import ReceivedInstance, text_of
 from deidentify.dictionary import registered_uids
 from deidentify.manifest import Purpose, ignored_because, is_teaching_information, purpose_of
-from deidentify.profile import Profile
+from deidentify.profile import KEEPABLE, Profile
 from deidentify.results import Dropped, DropReason, Hold, HoldReason
 from deidentify.tables import iod_types
 
@@ -24,12 +24,6 @@ _VOICE = frozenset(_STORAGE + tail for tail in ("9.4.1", "9.4.2"))
 _SECONDARY_CAPTURE = _STORAGE + "7"
 _STRUCTURED = _STORAGE + "88."
 _STRUCTURED_ELSEWHERE = frozenset((_STORAGE + "79.1", _STORAGE + "78.7", _STORAGE + "78.8"))
-
-_CLEANED_BY = {
-    DropReason.PRESENTATION_STATE: "clean_graphics",
-    DropReason.DOSE_REPORT: "clean_structured_content",
-}
-"""The option that makes these fit to go on, where the profile does not drop them."""
 
 # Image Type (0008,0008) and description words that vendors give to captured pages.
 _CAPTURE_TYPES = frozenset(
@@ -51,11 +45,43 @@ def disposition_of(received: ReceivedInstance, profile: Profile) -> Dropped | Ho
         return _dropped(DropReason.MEDIA_DIRECTORY, "an index of a medium, not an instance", profile)
     if not sop_class:
         return Hold(reason=HoldReason.UNREADABLE, detail="the instance has no SOP Class UID (0008,0016)")
+    policy = profile.sop_classes
+    if sop_class in policy.drop_uids:
+        return Dropped(reason=DropReason.PROFILE, detail="the profile leaves this SOP Class out")
+    if sop_class in policy.hold_uids:
+        # Before its kind is looked at: who names the class means more than who names the kind.
+        return Hold(reason=HoldReason.PROFILE, detail="the profile has a person decide on this SOP Class")
     for reason, detail in _reasons(received, sop_class):
-        if reason not in profile.drop and _CLEANED_BY.get(reason) in profile.options:
+        if _may_go_on(reason, sop_class, profile):
             continue
         return _dropped(reason, detail, profile)
     return _hold(received, sop_class, profile)
+
+
+def _may_go_on(reason: DropReason, sop_class: str, profile: Profile) -> bool:
+    """Tell whether an object goes on although it is of a kind that is left out by default."""
+    needed = KEEPABLE.get(reason)
+    if needed is None or (needed and needed not in profile.options):
+        return False
+    policy = profile.sop_classes
+    if sop_class in policy.keep_uids or reason in policy.keep:
+        return True
+    return bool(needed) and reason not in policy.drop | policy.hold
+
+
+def kind_of_class(sop_class: str) -> DropReason | None:
+    """Return the kind of objects that a SOP Class is of, whatever is in them; None for one that goes on."""
+    kinds = (
+        (not sop_class.startswith("1.2.840.10008."), DropReason.PRIVATE_SOP_CLASS),
+        (sop_class == _MEDIA_DIRECTORY, DropReason.MEDIA_DIRECTORY),
+        (sop_class == _RAW_DATA, DropReason.RAW_DATA),
+        (sop_class in _DOSE_REPORTS, DropReason.DOSE_REPORT),
+        (sop_class.startswith(_PRESENTATION_STATES), DropReason.PRESENTATION_STATE),
+        (sop_class.startswith(_DOCUMENTS), DropReason.ENCAPSULATED_DOCUMENT),
+        (sop_class in _VIDEO_CLASSES, DropReason.VIDEO),
+        (sop_class in _VOICE, DropReason.PROFILE),
+    )
+    return next((kind for applies, kind in kinds if applies), None)
 
 
 def _hold(received: ReceivedInstance, sop_class: str, profile: Profile) -> Hold | None:
@@ -69,6 +95,11 @@ def _hold(received: ReceivedInstance, sop_class: str, profile: Profile) -> Hold 
         reason, detail = HoldReason.UNSUPPORTED_SOP_CLASS, "the attributes of this SOP Class are not known"
     elif structured and "clean_structured_content" not in profile.options:
         reason, detail = HoldReason.PROFILE, "a structured report, and the profile does not clean structured content"
+    if not detail:
+        doubt = next((one for one in profile.doubts if one.fits(received)), None)
+        if doubt is not None:
+            name = f" ({doubt.name})" if doubt.name else ""
+            reason, detail = HoldReason.PROFILE, f"the profile has a person look at such instances{name}"
     return Hold(reason=reason, detail=detail) if detail else None
 
 

@@ -65,29 +65,33 @@ NamedValue = tuple[bytes, Charset, bool]
 """A value as it stood, its character set, and whether it is a person's."""
 
 
-def _keeps_nothing(_tag: int, _vr: str) -> bool:
+Path = tuple[int, ...]
+"""Tags of the sequences around an element, the outermost first."""
+
+
+def _keeps_nothing(_tag: int, _vr: str, _path: Path) -> bool:
     return False
 
 
 def identified_tokens(
     received: ReceivedInstance,
-    keeps: Callable[[int, str], bool] = _keeps_nothing,
+    keeps: Callable[[int, str, Path], bool] = _keeps_nothing,
     memory: "CaseMemory | None" = None,
 ) -> IdentifiedTokens:
     """Return the identifiers of an original.
 
-    ``keeps`` tells of a tag and VR whether the profile keeps such values on purpose: these are not looked for.
+    ``keeps`` tells of a tag, VR and path whether the profile keeps such values on purpose: these are not looked for.
     ``memory`` is that of the case.
     """
-    found: list[tuple[Element, Charset]] = []
-    _gather(received.identified_elements, DEFAULT, found)
+    found: list[tuple[Element, Charset, Path]] = []
+    _gather(received.identified_elements, DEFAULT, found, ())
     tags = _identifying_tags()
     named: list[NamedValue] = []
     dates: set[str] = set()
     uids: set[str] = set()
-    for element, charset in found:
+    for element, charset, path in found:
         tag, vr = element.tag, element.vr
-        if keeps(tag, vr):
+        if keeps(tag, vr, path):
             continue
         if vr == "UI":
             if tag not in _STRUCTURAL:
@@ -101,7 +105,7 @@ def identified_tokens(
     return replace(_named(tuple(dict.fromkeys(named)), memory), dates=frozenset(dates), uids=known)
 
 
-def _gather(elements: list[Element], charset: Charset, found: list[tuple[Element, Charset]]) -> None:
+def _gather(elements: list[Element], charset: Charset, found: list[tuple[Element, Charset, Path]], path: Path) -> None:
     """Find what may identify, at every depth, with the character set in force."""
     tags, vrs = _identifying_tags(), _IDENTIFYING_VRS
     for element in elements:
@@ -109,10 +113,11 @@ def _gather(elements: list[Element], charset: Charset, found: list[tuple[Element
         if tag == CHARSET_TAG:
             charset = charset_of(element.value)
         if element.items is not None:
+            inner = (*path, tag)
             for item in element.items:
-                _gather(item, charset, found)
+                _gather(item, charset, found, inner)
         elif (element.vr in vrs or tag in tags) and element.value and (not tag >> 16 & 1 or element.vr == "PN"):
-            found.append((element, charset))
+            found.append((element, charset, path))
 
 
 def _days(value: bytes, vr: str) -> list[str]:

@@ -4,17 +4,30 @@ What contradicts itself is refused with a sentence: which of two wishes was mean
 """
 
 import re
-from typing import NoReturn
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import yaml
 
-from deidentify.actions import ALL_CODES, Action
-from deidentify.dictionary import TEXT_VRS, vr_table
+from deidentify.condition_text import ConditionText
+from deidentify.disposition import kind_of_class
 from deidentify.errors import ProfileError
-from deidentify.profile import FULL_DATES, MODIFIED_DATES, Rule
+from deidentify.profile import FULL_DATES, KEEPABLE, MODIFIED_DATES, Doubt, Profile, SopClasses
 from deidentify.results import DropReason
+from deidentify.rule_text import RuleText, place_of, sop_class_uid
+from deidentify.rules import Rule
+from deidentify.site_words import NO_WORDS, SiteWords
+from deidentify.vocabulary import words_of
+from deidentify.yaml_nodes import documents, fail, line_of, list_of, mapping_of, text_of
 
-_KEYS = ("name", "description", "base", "options", "rules", "private", "dates", "text", "age", "pixels", "sop_classes")
+T = TypeVar("T")
+
+KEYS = (
+    *("name", "description", "base", "options", "rules", "private", "dates", "text", "vocabulary", "age", "pixels"),
+    *("sop_classes", "hold"),
+)
 OPTIONS = (
     "retain-safe-private",
     "retain-uids",
@@ -30,216 +43,322 @@ OPTIONS = (
     "clean-recognizable-visual-features",
 )
 """The options of PS3.15 Annex E as a profile names them."""
-_POLICIES: dict[str, dict[str, str | None]] = {
+POLICIES: dict[str, dict[str, str | None]] = {
     "dates": {"shift": MODIFIED_DATES, "keep": FULL_DATES, "remove": None},
     "text": {"vocabulary": "clean_descriptors", "remove": None},
     "private": {"remove": None, "safe": "retain_safe_private"},
     "pixels": {"screen": "clean_pixel_data"},
 }
 """Key → its values, and the option that each of them is. The first is the default."""
-_DROPPABLE = tuple(reason.value for reason in DropReason if reason is not DropReason.PROFILE)
-_TAG = re.compile(r"\(([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)")
-_CLEANABLE_VRS = TEXT_VRS | {"DA", "DT", "TM", "CS", "SQ", "AE"}
-_PATIENT_NUMBERS = frozenset((0x00100020, 0x00100021, 0x00101000, 0x00101002, 0x00104000, 0x00380010))
+AGES = ("band", "remove")
+BASIC = "basic"
+DROPPABLE = tuple(reason.value for reason in DropReason if reason is not DropReason.PROFILE)
+_LINE = re.compile(r"line (\d+)")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+MOST_WORDS = 2000
+_LONGEST_ENTRY = 64
+_MOST_DOCUMENTS = 8
+
+
+def profile_of(text: str, revision: str) -> Profile:
+    """Read a profile and, behind it, those that it is built on.
+
+    Raises
+    ------
+    ProfileError
+        With a sentence for each fault, one a line.
+    """
+    nodes = documents(text)
+    if not nodes:
+        raise ProfileError("line 1: the profile is empty; it needs at least name and base")
+    if len(nodes) > _MOST_DOCUMENTS:
+        raise ProfileError(f"line {line_of(nodes[-1][0])}: more than {_MOST_DOCUMENTS} profiles stand in one text")
+    known: dict[str, Profile] = {}
+    conditions, names = ConditionText(), [_called(node) for node, _ in nodes]
+    for number, (node, before) in reversed(list(enumerate(nodes))[1:]):
+        above = frozenset(names[: number + 1])
+        try:
+            base = ProfileText(node, known, conditions, above=above, before=before).profile(revision)
+        except ProfileError as error:
+            raise ProfileError(_in_its_own_lines(str(error), names[number] or "the base", before)) from None
+        known[base.name] = base
+    return ProfileText(nodes[0][0], known, conditions, above=frozenset(names[:1])).profile(revision)
+
+
+def _called(root: yaml.Node) -> str:
+    """Return the name of a profile that has not been read yet; empty where it has none."""
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    return next(
+        (str(value.value) for key, value in pairs if key.value == "name" and NAME.fullmatch(str(value.value))), ""
+    )
+
+
+def _in_its_own_lines(faults: str, name: str, before: int) -> str:
+    """Return faults of a base by the lines of its own text."""
+    return "\n".join(
+        f"{name}, line {int(match[1]) - before}{fault[match.end() :]}" if (match := _LINE.match(fault)) else fault
+        for fault in faults.splitlines()
+    )
+
+
+def _line_of_fault(fault: str) -> int:
+    match = _LINE.match(fault)
+    return int(match[1]) if match else 0
 
 
 class ProfileText:
-    """Walks the YAML nodes, which know their lines."""
+    """Walks the nodes of one profile, which know their lines."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(
+        self,
+        root: yaml.Node,
+        known: dict[str, Profile],
+        conditions: ConditionText,
+        *,
+        above: frozenset[str],
+        before: int = 0,
+    ) -> None:
+        self._faults: list[str] = []
+        self._fields = mapping_of(root, KEYS, "profile", self._faults)
+        self._faults += [
+            f"line {line_of(root)}: the profile has no {key}" for key in ("name", "base") if key not in self._fields
+        ]
+        if not {"name", "base"} <= set(self._fields):
+            raise ProfileError("\n".join(self._faults))
+        self._before, self._conditions, self._above = before, conditions, above
+        self._base = self._try(lambda: self._named_base(known), None)
+        nothing_named: dict[str, yaml.Node] = {}
+        self._named = self._try(self._named_options, nothing_named)
+        self._policies = {
+            key: self._try(partial(self._policy, key), next(iter(values))) for key, values in POLICIES.items()
+        }
+
+    def profile(self, revision: str) -> Profile:
+        """Return the profile.
+
+        Raises
+        ------
+        ProfileError
+            With all faults.
+        """
+        base, options = self._base, self._options()
+        no_doubts: tuple[Doubt, ...] = ()
+        name = self._try(self._name, "")
+        found = Profile(
+            name=name,
+            revision=revision,
+            description=self._try(lambda: self._scalar("description", ""), ""),
+            bases=(*base.bases, base.name) if base else (),
+            options=options,
+            rules=(*(base.rules if base else ()), *self._rules(options, name)),
+            dates=self._policies["dates"],
+            text=self._policies["text"],
+            vocabulary=(base.vocabulary if base else NO_WORDS) | self._try(self._site_words, NO_WORDS),
+            age=self._try(lambda: self._age(options), "remove"),
+            sop_classes=self._try(lambda: self._sop_classes(options), SopClasses()),
+            doubts=(*(base.doubts if base else ()), *self._try(partial(self._doubts, name), no_doubts)),
+        )
+        if not self._faults and base is not None:
+            self._check_inherited(found, base.rules)
+        if self._faults:
+            raise ProfileError("\n".join(sorted(dict.fromkeys(self._faults), key=_line_of_fault)))
+        return found
+
+    def _try(self, read: Callable[[], T], default: T) -> T:
+        """Read one part; a fault of it is remembered, so that all are told at once."""
         try:
-            root = yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 0
-            raise ProfileError(f"line {line}: this is not YAML: {error.problem}") from None
-        except yaml.YAMLError:
-            raise ProfileError("line 1: this is not YAML") from None
-        if root is None:
-            raise ProfileError("line 1: the profile is empty; it needs at least name and base")
-        self._fields = self._mapping(root, _KEYS, "profile")
-        for key in ("name", "base"):
-            if key not in self._fields:
-                raise ProfileError(f"line 1: the profile has no {key}")
-        self._one_of("base", ("basic",), "basic")
-        self._named = self._named_options()
-        self._policies = {key: self._policy(key) for key in _POLICIES}
+            return read()
+        except ProfileError as error:
+            self._faults.append(str(error))
+            return default
 
-    def name(self) -> str:
-        """Return the name."""
+    def _name(self) -> str:
         name = self._scalar("name", "")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", name):
-            self._fail(self._fields["name"], "name must be lower case letters, digits and dashes, at most 40")
+        if not NAME.fullmatch(name):
+            fail(self._fields["name"], "name must be lower case letters, digits and dashes, at most 40")
+        if name == BASIC:
+            fail(self._fields["name"], "'basic' is the Basic Profile of the Standard; choose another name")
         return name
 
-    def description(self) -> str:
-        """Return the description, or nothing."""
-        return self._scalar("description", "")
+    def _named_base(self, known: dict[str, Profile]) -> Profile | None:
+        name = self._scalar("base", "")
+        if name == BASIC:
+            return None
+        if name not in known and name in self._above:
+            fail(self._fields["base"], f"the bases go round in a circle by way of {name!r}; the last one needs {BASIC}")
+        if name not in known:
+            others = f", {', '.join(sorted(known))}" if known else ""
+            fail(self._fields["base"], f"there is no profile {name!r} to build on; it can be: {BASIC}{others}")
+        return known[name]
 
-    def dates(self) -> str:
-        """Return what becomes of dates."""
-        return self._policies["dates"]
+    def _options(self) -> frozenset[str]:
+        """Return the options by their names in the tables, those of the keys and of the base included."""
+        of_keys = {POLICIES[key][value] for key, value in self._policies.items()}
+        chosen_by_keys = {option for values in POLICIES.values() for option in values.values()}
+        inherited = {option for option in (self._base.options if self._base else ()) if option not in chosen_by_keys}
+        return frozenset(self._named) | inherited | {option for option in of_keys if option}
 
-    def text(self) -> str:
-        """Return what becomes of text."""
-        return self._policies["text"]
-
-    def options(self) -> frozenset[str]:
-        """Return the options by their names in the tables, those of the keys included."""
-        of_keys = {_POLICIES[key][value] for key, value in self._policies.items()}
-        return frozenset(self._named) | {option for option in of_keys if option}
-
-    def age(self) -> str:
-        """Return what becomes of Patient's Age (0010,1010)."""
-        age = self._one_of("age", ("band", "remove"), "remove")
-        if age == "band" and "retain_patient_characteristics" not in self._named:
-            self._fail(self._fields["age"], "age: band needs the option retain-patient-characteristics")
+    def _age(self, options: frozenset[str]) -> str:
+        age = self._one_of("age", AGES, self._base.age if self._base else "remove")
+        if age == "band" and "retain_patient_characteristics" not in options:
+            node = self._fields.get("age", self._fields["base"])
+            fail(node, "age: band needs the option retain-patient-characteristics")
         return age
 
     def _named_options(self) -> dict[str, yaml.Node]:
         """Return the options of the list by their names in the tables, with their places."""
         named: dict[str, yaml.Node] = {}
         for node in self._list("options"):
-            value = self._text(node)
+            value = text_of(node)
             option = value.replace("-", "_")
             if value not in OPTIONS:
-                self._fail(node, f"unknown option {value!r}; there are: {', '.join(OPTIONS)}")
+                fail(node, f"unknown option {value!r}; there are: {', '.join(OPTIONS)}")
             if option in named:
-                self._fail(node, f"{value} stands twice")
+                fail(node, f"{value} stands twice")
             if option in {FULL_DATES, MODIFIED_DATES} and {FULL_DATES, MODIFIED_DATES} & set(named):
-                self._fail(node, "dates are kept in full or modified, not both: choose one of the two options")
+                fail(node, "dates are kept in full or modified, not both: choose one of the two options")
             named[option] = node
         return named
 
     def _policy(self, key: str) -> str:
         """Return the value of a key that chooses an option, written as the key or as the option itself."""
-        values = _POLICIES[key]
-        value = self._one_of(key, tuple(values), next(iter(values)))
+        values = POLICIES[key]
+        value = self._one_of(key, tuple(values), self._inherited(key))
         for name, option in values.items():
             if option in self._named and option is not None and name != value:
                 if key in self._fields:
-                    self._fail(
+                    fail(
                         self._named[option],
                         f"{option.replace('_', '-')} contradicts '{key}: {value}'; it is '{key}: {name}'",
                     )
                 return name
         return value
 
-    def rules(self) -> tuple[Rule, ...]:
-        """Return the rules."""
-        rules: dict[int, Rule] = {}
-        for node in self._list("rules"):
-            fields = self._mapping(node, ("tag", "action", "reason"), "rule")
-            missing = [key for key in ("tag", "action", "reason") if key not in fields]
-            if missing:
-                self._fail(node, f"the rule has no {' and no '.join(missing)}")
-            match = _TAG.fullmatch(self._text(fields["tag"]))
-            if match is None:
-                self._fail(fields["tag"], 'a tag is written "(gggg,eeee)" with hexadecimal digits')
-            tag = int(match[1] + match[2], 16)
-            action = self._text(fields["action"])
-            if action not in ALL_CODES:
-                self._fail(fields["action"], f"unknown action {action!r}; there are: {', '.join(sorted(ALL_CODES))}")
-            if _is_never_kept(tag):
-                self._fail(fields["tag"], "this group cannot be kept or changed by a rule")
-            if tag in rules:
-                self._fail(fields["tag"], "this tag has a rule already")
-            sentence = self._contradiction(tag, action)
+    def _inherited(self, key: str) -> str:
+        values = POLICIES[key]
+        if self._base is None:
+            return next(iter(values))
+        own = {"dates": self._base.dates, "text": self._base.text}
+        return own.get(key) or next(
+            (name for name, option in values.items() if option in self._base.options), next(iter(values))
+        )
+
+    def _rules(self, options: frozenset[str], name: str) -> tuple[Rule, ...]:
+        reader = RuleText(
+            dates=self._policies["dates"],
+            keeps_uids="retain_uids" in options,
+            keeps_private="retain_safe_private" in options,
+            profile=name if self._before else "",
+            before=self._before,
+            conditions=self._conditions,
+        )
+        inherited = len(self._base.rules) if self._base else 0
+        return reader.rules(self._try(lambda: self._list("rules"), []), self._faults, inherited)
+
+    def _check_inherited(self, found: Profile, rules: tuple[Rule, ...]) -> None:
+        """Refuse a rule of the base that cannot be meant under the policies that were changed."""
+        reader = RuleText(
+            dates=found.dates,
+            keeps_uids="retain_uids" in found.options,
+            keeps_private="retain_safe_private" in found.options,
+        )
+        for rule in rules:
+            sentence = reader.contradiction(rule)
             if sentence:
-                self._fail(fields["action"], sentence)
-            rules[tag] = Rule(tag=tag, action=action, reason=self._text(fields["reason"]))
-        return tuple(rules.values())
+                line = line_of(self._fields["base"])
+                self._faults.append(f"line {line}: the rule of {rule.place} does not go with this profile: {sentence}")
 
-    def _contradiction(self, tag: int, action: str) -> str:
-        """Return why a rule cannot be meant so; empty when it can."""
-        vr, dates, keeps_uids = vr_table().get(tag), self.dates(), "retain_uids" in self._named
-        reasons: dict[str, tuple[tuple[bool, str], ...]] = {
-            Action.KEEP: (
-                (vr is None, "no attribute of that tag is known, so it cannot be kept"),
-                (
-                    vr == "PN" or tag in _PATIENT_NUMBERS,
-                    "this names a person: no rule keeps it in a file that says that identity was removed",
-                ),
-                (
-                    vr == "UI" and not keeps_uids,
-                    "a UID that is kept while its references are replaced breaks them; choose the option retain-uids",
-                ),
-                (
-                    vr in {"DA", "DT"} and dates != "keep",
-                    f"'dates: {dates}' and one date that is kept: it would give the others away",
-                ),
-            ),
-            Action.UID: (
-                (vr not in {"UI", "SQ"}, "only UIDs can be replaced by UIDs"),
-                (keeps_uids, "the option retain-uids keeps UIDs; one that is replaced loses its references"),
-            ),
-            Action.CLEAN: (
-                (vr not in _CLEANABLE_VRS, "values of this kind cannot be cleaned; it can be: D, K, X, Z"),
-                (
-                    vr in {"DA", "DT"} and dates != "shift",
-                    f"with 'dates: {dates}' there is no number of days by which this date could be moved",
-                ),
-            ),
-        }
-        simple = Action.UID if action == "X/Z/U*" else action
-        return next((sentence for applies, sentence in reasons.get(simple, ()) if applies), "")
+    def _site_words(self) -> SiteWords:
+        nodes = self._list("vocabulary")
+        if len(nodes) > MOST_WORDS:
+            fail(nodes[0], f"there are {len(nodes):,} words and phrases; at most {MOST_WORDS:,} are read")
+        if nodes and self._policies["text"] == "remove":
+            fail(self._fields["vocabulary"], "under 'text: remove' all text goes; choose 'text: vocabulary'")
+        for node in nodes:
+            entry = text_of(node)
+            words = words_of(entry)
+            if not words or len(entry) > _LONGEST_ENTRY or any(not word.isalnum() for word in words):
+                fail(node, f"an entry is a word or a phrase of at most {_LONGEST_ENTRY} characters")
+            if all(len(word) == 1 or word.isdigit() for word in words):
+                fail(node, "an entry of digits or single letters would let record numbers and initials pass")
+        return SiteWords.of(text_of(node) for node in nodes)
 
-    def drop(self) -> frozenset[DropReason]:
-        """Return what is left out; all that there is where the profile does not say."""
+    def _doubts(self, name: str) -> tuple[Doubt, ...]:
+        found = []
+        for node in self._list("hold"):
+            fields = mapping_of(node, ("name", "reason", "when"), "entry of hold")
+            missing = [key for key in ("reason", "when") if key not in fields]
+            if missing:
+                fail(node, f"the entry has no {' and no '.join(missing)}")
+            found.append(
+                Doubt(
+                    name=text_of(fields["name"]) if "name" in fields else "",
+                    reason=text_of(fields["reason"]),
+                    conditions=self._conditions.conditions(fields["when"]),
+                    place=place_of(node, name if self._before else "", self._before),
+                )
+            )
+        return tuple(found)
+
+    def _sop_classes(self, options: frozenset[str]) -> SopClasses:
+        """Return what is left out, held and kept; all that there is is left out where nothing is said."""
+        start = self._base.sop_classes if self._base else SopClasses()
         if "sop_classes" not in self._fields:
-            return frozenset(DropReason(value) for value in _DROPPABLE)
-        fields = self._mapping(self._fields["sop_classes"], ("drop",), "sop_classes")
-        chosen = set()
-        for node in self._list_of(fields["drop"], "drop") if "drop" in fields else ():
-            value = self._text(node)
-            if value not in _DROPPABLE:
-                self._fail(node, f"unknown class {value!r}; there are: {', '.join(_DROPPABLE)}")
-            chosen.add(DropReason(value))
-        return frozenset(chosen)
+            return start if self._base else SopClasses(drop=frozenset(DropReason(value) for value in DROPPABLE))
+        fields = mapping_of(self._fields["sop_classes"], ("drop", "hold", "keep"), "sop_classes")
+        kinds: dict[str, set[DropReason]] = {"drop": set(), "hold": set(), "keep": set()}
+        uids: dict[str, set[str]] = {"drop": set(), "hold": set(), "keep": set()}
+        seen: dict[str, str] = {}
+        for key, listed in fields.items():
+            for node in list_of(listed, key):
+                value = text_of(node)
+                what = value if value in DROPPABLE else self._class_uid(value, node)
+                if what in seen:
+                    fail(node, f"{value} stands under {seen[what]} as well; it is one of them")
+                seen[what] = key
+                if value not in DROPPABLE:
+                    uids[key].add(what)
+                else:
+                    kinds[key].add(DropReason(value))
+                if key == "keep":
+                    self._check_kept(value, what, node, options)
+        named_kinds, named_uids = set().union(*kinds.values()), set().union(*uids.values())
+        return replace(
+            start,
+            drop=start.drop - named_kinds | kinds["drop"],
+            keep=start.keep - named_kinds | kinds["keep"],
+            hold=start.hold - named_kinds | kinds["hold"],
+            drop_uids=start.drop_uids - named_uids | uids["drop"],
+            hold_uids=start.hold_uids - named_uids | uids["hold"],
+            keep_uids=start.keep_uids - named_uids | uids["keep"],
+        )
 
-    def _mapping(self, node: yaml.Node, allowed: tuple[str, ...], what: str) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            self._fail(node, f"the {what} must be keys and values")
-        fields: dict[str, yaml.Node] = {}
-        for key_node, value_node in node.value:
-            key = self._text(key_node)
-            if key not in allowed:
-                self._fail(key_node, f"unknown key {key!r} in the {what}; there are: {', '.join(allowed)}")
-            if key in fields:
-                self._fail(key_node, f"key {key!r} stands twice")
-            fields[key] = value_node
-        return fields
+    def _class_uid(self, value: str, node: yaml.Node) -> str:
+        try:
+            return sop_class_uid(value, node)
+        except ProfileError:
+            fail(node, f"unknown class {value!r}; it can be a SOP Class, or one of: {', '.join(DROPPABLE)}")
+
+    @staticmethod
+    def _check_kept(value: str, what: str, node: yaml.Node, options: frozenset[str]) -> None:
+        kind = value if value in DROPPABLE else kind_of_class(what)
+        if kind is None:
+            # What is in the object may make it one of a kind that is left out: a captured page, a slide's label.
+            return
+        if kind not in KEEPABLE:
+            fail(node, f"{value} cannot be kept: nobody can look into it; it can be: drop, hold")
+        needed = KEEPABLE[kind]
+        if needed and needed not in options:
+            fail(node, f"{value} can be kept with the option {needed.replace('_', '-')} only")
 
     def _list(self, key: str) -> list[yaml.Node]:
-        return self._list_of(self._fields[key], key) if key in self._fields else []
-
-    def _list_of(self, node: yaml.Node, what: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode):
-            self._fail(node, f"{what} must be a list")
-        return list(node.value)
+        return list_of(self._fields[key], key) if key in self._fields else []
 
     def _scalar(self, key: str, default: str) -> str:
-        return self._text(self._fields[key]) if key in self._fields else default
+        return text_of(self._fields[key]) if key in self._fields else default
 
     def _one_of(self, key: str, allowed: tuple[str, ...], default: str) -> str:
         value = self._scalar(key, default)
         if value not in allowed:
-            self._fail(self._fields[key], f"{key} is {value!r}; it can be: {', '.join(allowed)}")
+            fail(self._fields[key], f"{key} is {value!r}; it can be: {', '.join(allowed)}")
         return value
-
-    def _text(self, node: yaml.Node) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            self._fail(node, "here must stand a single value")
-        return str(node.value)
-
-    @staticmethod
-    def _fail(node: yaml.Node, sentence: str) -> NoReturn:
-        raise ProfileError(f"line {node.start_mark.line + 1}: {sentence}")
-
-
-def _is_never_kept(tag: int) -> bool:
-    """Tell whether no rule speaks of an attribute: private, commands, directories, signatures, drawings, pixels.
-
-    Pixel data stay at the top, where the pixel screen reads them, and go everywhere else.
-    """
-    group = tag >> 16
-    return bool(group & 1) or group < 8 or group in {0x0400, 0x7FE0} or group & 0xFF00 in {0x5000, 0x6000}  # noqa: PLR2004

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from deidentify.own_words import NOBODY, OwnWords
+from deidentify.site_words import NO_WORDS, SiteWords
 from deidentify.text_shapes import Reason, spans
 from deidentify.vocabulary import folded, is_known_word, names_too, phrases, titles
 
@@ -67,7 +68,7 @@ class _Token:
 
 
 def removals(
-    text: str, own: OwnWords | frozenset[str], *, technical: bool = False, known: frozenset[str] = frozenset()
+    text: str, own: OwnWords | frozenset[str], *, technical: bool = False, site: SiteWords = NO_WORDS
 ) -> list[Removal]:
     """Return the pieces of a text that go, in order; nothing of a DICOM instance is needed.
 
@@ -79,14 +80,14 @@ def removals(
         This patient's own identifiers; they go whatever the vocabulary says.
     technical
         Whether short codes with digits, such as kernel or coil names, may stay.
-    known
-        Folded words that may stay beside those of the vocabulary.
+    site
+        Words and phrases of the site that may stay beside those of the vocabulary.
     """
     own = own if isinstance(own, OwnWords) else OwnWords(own)
     plain = _plain(text)
     taken = _merged(list(spans(plain, technical=technical)))
     tokens = _tokens(plain, taken)
-    _judge_words(tokens, plain, own, known, technical=technical)
+    _judge_words(tokens, plain, own, site, technical=technical)
     _judge_neighbours(plain, tokens, own, technical=technical)
     found = [(token.start, token.end, token.reason) for token in tokens if token.reason is not None]
     if _STRANGE.search(plain):
@@ -105,18 +106,20 @@ def clean_text(
     own: OwnWords | frozenset[str] = NOBODY,
     *,
     technical: bool = False,
-    known: frozenset[str] = frozenset(),
+    site: SiteWords = NO_WORDS,
 ) -> tuple[str, int]:
     """Return the text with only its safe words, and how many pieces went; parameters as for ``removals``."""
-    found = removals(text, own, technical=technical, known=known)
+    found = removals(text, own, technical=technical, site=site)
     return without(text, found), len(found)
 
 
-def clean_values(text: str, own: OwnWords, *, technical: bool = False) -> tuple[str, tuple[WentWord, ...]]:
+def clean_values(
+    text: str, own: OwnWords, *, technical: bool = False, site: SiteWords = NO_WORDS
+) -> tuple[str, tuple[WentWord, ...]]:
     """Return a text of one or more values, cleaned, and which of its words went."""
     written, went, words = [], [], 0
     for piece in text.split("\\"):
-        found = removals(piece, own, technical=technical)
+        found = removals(piece, own, technical=technical, site=site)
         went += [(words + one.word, str(one.reason)) for one in found]
         written.append(without(piece, found))
         words += sum(1 for _ in _WORD.finditer(piece))
@@ -189,20 +192,22 @@ def _tokens(plain: str, taken: list[tuple[int, int, Reason]]) -> list[_Token]:
     return tokens
 
 
-def _judge_words(tokens: list[_Token], plain: str, own: OwnWords, known: frozenset[str], *, technical: bool) -> None:
+def _judge_words(tokens: list[_Token], plain: str, own: OwnWords, site: SiteWords, *, technical: bool) -> None:
     """Decide each word by itself, and the words of phrases together."""
-    ways, inside = phrases(), 0
+    ways, of_site, inside = phrases(), site.phrases, 0
     for at, token in enumerate(tokens):
         word = token.word
         if not word:
             continue
         if word in ways:
             inside = max(inside, at + _phrase_at(tokens, at, plain, ways[word]))
+        if word in of_site:
+            inside = max(inside, at + _phrase_at(tokens, at, plain, of_site[word]))
         token.is_phrase = at < inside
         bare = word.rstrip("*+")
         if own.names(bare) or (not bare.isalpha() and any(own.names(run) for run in _RUN.findall(word))):
             token.reason = Reason.OWN
-        elif token.is_phrase or (word in known and _is_letter(token)) or _is_plain_letter(token, plain):
+        elif token.is_phrase or (word in site.words and _is_letter(token)) or _is_plain_letter(token, plain):
             continue
         elif not _is_letter(token) or not is_known_word(word, technical=technical):
             token.reason = Reason.OWN if own.names(bare, misspelled=True) else Reason.UNKNOWN

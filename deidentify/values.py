@@ -8,7 +8,7 @@ from deidentify.charsets import DEFAULT, Charset, corrected
 from deidentify.code_terms import NOTHING_LEFT, cleaned_code_string, legal_code_string
 from deidentify.codes import KNOWN_SCHEMES, LOCAL_SCHEME
 from deidentify.dataset import EXPLICIT_LITTLE, Element, tag_text
-from deidentify.decisions import Decisions, Path
+from deidentify.decisions import Decisions
 from deidentify.dictionary import TEXT_VRS, registered_uids, vr_table
 from deidentify.errors import InvalidResultError
 from deidentify.forms import BINARY_OR_BYTES, BINARY_VRS, CODE_STRING, NUMBERS, is_numbers, is_of_vr, vr_to_write
@@ -17,6 +17,7 @@ from deidentify.memory import LONGEST, CaseMemory
 from deidentify.private import is_private_creator
 from deidentify.pseudonyms import age_band, banded_age_string, is_time, shifted_date, shifted_datetime
 from deidentify.results import MOST_REMOVED, RemovedText
+from deidentify.rules import Path
 from deidentify.text import WentWord, clean_text, clean_values
 from deidentify.vocabulary import vocabulary, words_of
 
@@ -329,7 +330,8 @@ class Values:
 
     def _judge_label(self, value: bytes, charset: Charset) -> str:
         text = charset.decode(value).strip(" \0")
-        label = self._scope.label(text) if clean_text(text, self._judged.own, technical=True)[1] else ""
+        went = clean_text(text, self._judged.own, technical=True, site=self._profile.vocabulary)[1]
+        label = self._scope.label(text) if went else ""
         return self._judged.labels.keep((value, charset), label) if len(value) <= LONGEST else label
 
     def _rewritten(self, element: Element, value: bytes) -> Element:
@@ -360,7 +362,9 @@ class Values:
 
     def _judge(self, key: tuple[bytes, Charset, bool]) -> tuple[bytes, tuple[WentWord, ...], bool]:
         value, charset, technical = key
-        written, removed = clean_values(charset.decode(value).rstrip(" \0"), self._judged.own, technical=technical)
+        written, removed = clean_values(
+            charset.decode(value).rstrip(" \0"), self._judged.own, technical=technical, site=self._profile.vocabulary
+        )
         judged = charset.encode(written), removed, bool(words_of(written))
         return self._judged.texts.keep(key, judged) if len(value) <= LONGEST else judged
 

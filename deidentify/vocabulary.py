@@ -16,7 +16,7 @@ _UNITS = (
 )
 _NUMBER = re.compile(rf"\d{{1,3}}|\d{{1,4}}(?:{_UNITS})|[txbfhivlcspngmk]\d{{1,3}}[fshrt]?|b\d{{4}}", re.ASCII)
 _SIZES = re.compile(r"\d{1,4}(?:x\d{1,4}){1,3}", re.ASCII)
-_NUMBERED = re.compile(r"(\d{0,2})([a-z]{2,})(\d{0,2})", re.ASCII)
+_NUMBERED = re.compile(r"(\d{0,2})([a-z]{2,})(\d{0,3})", re.ASCII)
 """A word with a small number before or behind it ("1head", "views4")."""
 _ROUND = re.compile(r"[1-9]\d(?:00|50)|1024|2048|4096", re.ASCII)
 """Four digits that measure; others may be a record's."""

@@ -6,10 +6,11 @@ from deidentify.actions import Action, dummy_value
 from deidentify.charsets import charset_of
 from deidentify.codes import TRIPLET, cleaned_code_item, is_code_item
 from deidentify.dataset import Element, find, tag_text
-from deidentify.decisions import Decision, Path
+from deidentify.decisions import Decision
 from deidentify.errors import UnreadableInstanceError
 from deidentify.identity import CHARSET_TAG
 from deidentify.private import safe_private_only
+from deidentify.rules import Path
 from deidentify.structured import TEXT_VALUE, content_action
 from deidentify.values import Values
 
@@ -65,7 +66,7 @@ class Walk(Values):
         """
         if not self._keeps_private:
             return elements
-        safe = safe_private_only(elements, self.encoding, len(path))
+        safe = safe_private_only(elements, self.encoding, path, self._decisions.rules)
         self.counts["X"] += len(elements) - len(safe)
         return safe
 

@@ -16,6 +16,7 @@ from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
+from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "PeerBooks",
     "PeerRules",
     "Peers",
+    "Profiles",
     "Receipts",
 ]

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from cases import states
 from cases.errors import CaseNotFoundError
 from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, InstanceOutcome
+from cases.profiles import ProfileRevision
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
@@ -36,8 +37,8 @@ class Shells:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def open_shell(self, study_key: str) -> CaseShell:
-        """Find the open draft of a received study, or make one.
+    def open_shell(self, study_key: str, profile: ProfileRevision | None = None) -> CaseShell:
+        """Find the open draft of a received study, or make one under a revision of a profile; a draft keeps its own.
 
         With an owner: a draft within the owner's limit, else waiting. Without: a draft of the inbox. Where the case of
         this study was submitted, published or removed, a new draft that is linked to it.
@@ -58,6 +59,9 @@ class Shells:
         is_new = row is None
         if row is None:
             row = self._new_case(study, cases[0] if cases else None)
+        if not row.profile_revision and profile is not None:
+            row.profile, row.profile_revision = profile.name, profile.revision
+            self._session.flush()
         self._session.execute(
             update(ReceivedInstanceRow)
             .where(
@@ -75,6 +79,7 @@ class Shells:
             previous_case_id=row.previous_case_id,
             is_new=is_new,
             secret_generation=row.secret_generation,
+            profile_revision=row.profile_revision,
         )
 
     def _new_case(self, study: ReceivedStudyRow, previous: CaseRow | None) -> CaseRow:

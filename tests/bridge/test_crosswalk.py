@@ -30,6 +30,7 @@ from cases.blobs import LocalBlobs
 from cases.model import Role
 from cases.store import Audit, Cases, Crosswalk, Database
 from deidentify.parser import read_instance
+from tests.bridge.books import book
 from tests.bridge.test_study import Answers
 from tests.builders import ct_instance, write_part10
 from tests.cases.world import INBOX, arrival, file, file_study, image, key, open_shell, receive, user
@@ -170,6 +171,8 @@ def test_a_filed_instance_brings_the_entry_of_its_case(
         database=database,
         blobs=LocalBlobs(tmp_path / "blobs"),
         pool=answers,  # type: ignore[arg-type] # a fake with the one method that is used
+        profiles=book("default"),
+        profile_folder=tmp_path / "profiles",
         threads=2,
         timeout_s=5.0,
     )

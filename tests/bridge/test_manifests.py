@@ -23,10 +23,10 @@ from cases.store import Database, Intake, Manifests
 from deidentify.results import TeachingText
 from scp.arrival import Arrival, ArrivalFacts
 from scp.spool import Spool
+from tests.bridge.books import laid_out_in, shipped
 from tests.bridge.spooled import spool_in
 from tests.builders import ct_instance, uid, write_part10
 from tests.cases.world import INBOX
-from tests.deidentify.support import PROFILES
 from tests.teaching import FOR_TEACHING, information, said, selection
 
 CLASS = "1.2.840.10008.5.1.4.1.1.88.59"
@@ -39,10 +39,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
         keys=Keys.derive(b"s" * 32),
         spool_root=tmp_path / "spool",
         blob_url=(tmp_path / "blobs").as_uri(),
-        profiles={
-            "teaching": (PROFILES / "teaching.yaml").read_text(),
-            "strict": (PROFILES / "strict.yaml").read_text(),
-        },
+        profile_folder=laid_out_in(tmp_path / "profiles", "teaching", "strict"),
         log_level="WARNING",
     )
     spool = spool_in(tmp_path)
@@ -164,7 +161,14 @@ def read(
     with database.read() as session:
         study = Intake(session).study(study_key)
         todo = Intake(session).pending(study_key, 1)
-    shell = CaseShell(case_id="c" * 32, status=CaseStatus.DRAFT, owner=None, previous_case_id=None, is_new=True)
+    shell = CaseShell(
+        case_id="c" * 32,
+        status=CaseStatus.DRAFT,
+        owner=None,
+        previous_case_id=None,
+        is_new=True,
+        profile_revision=shipped(profile).revision,
+    )
     files = TeachingFiles(database=database, pool=pool, timeout_s=5.0)  # type: ignore[arg-type] # one method is used
     return files.read(study, shell, [pipeline.task_of(study, one, shell) for one in todo]), pool
 

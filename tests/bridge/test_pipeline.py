@@ -21,9 +21,17 @@ from cases.blobs import LocalBlobs
 from cases.errors import StoreUnavailableError
 from deidentify.results import Hold, HoldReason, PixelVerdict, ScreenReport
 from scp.sealing import SealedName, SpoolKeys, seal
+from tests.bridge.books import laid_out_in, shipped
 from tests.builders import ct_instance, write_part10
 
-TASK = Task(study_key="0" * 32, sop_key="1" * 32, arrival_id="2" * 32, profile="default", case_id="3" * 32, hospital="")
+TASK = Task(
+    study_key="0" * 32,
+    sop_key="1" * 32,
+    arrival_id="2" * 32,
+    profile_revision=shipped().revision,
+    case_id="3" * 32,
+    hospital="",
+)
 
 CLEAR_SCREEN = ScreenReport(verdict=PixelVerdict.CLEAR, frames=1, frames_read=1, detector="test 1")
 
@@ -34,12 +42,11 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     original = tmp_path / "spool" / "studies" / TASK.study_key / f"{TASK.sop_key}-{TASK.arrival_id}.dcm"
     original.parent.mkdir(parents=True)
     original.write_bytes(b"original")
-    shipped = Path(__file__).parents[2] / "config" / "profiles" / "teaching.yaml"
     tools = Tools(
         keys=Keys.derive(bytes(32)),
         spool_root=tmp_path / "spool",
         blob_url=f"file://{tmp_path / 'blobs'}",
-        profiles={"default": shipped.read_text()},
+        profile_folder=laid_out_in(tmp_path / "profiles", "teaching"),
         log_level="INFO",
     )
     monkeypatch.setattr(pipeline, "_tools", tools)
@@ -256,7 +263,12 @@ def test_a_missing_key_is_waited_for_and_holds_nothing(sealed_task: Task, monkey
 
 def test_the_tools_of_a_child_show_no_key() -> None:
     tools = Tools(
-        keys=Keys.derive(bytes(32)), spool_keys=SPOOL_KEYS, spool_root=Path(), blob_url="", profiles={}, log_level=""
+        keys=Keys.derive(bytes(32)),
+        spool_keys=SPOOL_KEYS,
+        spool_root=Path(),
+        blob_url="",
+        profile_folder=Path(),
+        log_level="",
     )
     assert SPOOL_KEYS.keys[0].hex() not in repr(tools)
     assert repr(SPOOL_KEYS.keys[0]) not in repr(tools)

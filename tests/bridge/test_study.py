@@ -15,6 +15,7 @@ from cases.model import InstanceOutcome, NewArrival, ReceivedInstance, Role
 from cases.store import Cases, Database, Holds, Intake
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
+from tests.bridge.books import book
 from tests.cases.world import INBOX, arrival, image, key, receive, user
 
 STUDY = f"{key('study')}-{INBOX.id}"
@@ -64,6 +65,8 @@ def runner(database: Database, answers: Answers, tmp_path: Path) -> StudyRunner:
         database=database,
         blobs=LocalBlobs(tmp_path / "blobs"),
         pool=answers,  # type: ignore[arg-type] # a fake with the one method that is used
+        profiles=book("default"),
+        profile_folder=tmp_path / "profiles",
         threads=2,
         timeout_s=5.0,
     )

@@ -6,6 +6,8 @@ the encoder shows as a difference.
 """
 
 import io
+import re
+import unicodedata
 from typing import Any
 
 from pydicom import Dataset, dcmread
@@ -22,6 +24,7 @@ from deidentify.identity import CHARSET_TAG, identified_tokens
 from deidentify.memory import CaseMemory
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
+from deidentify.rules import NEEDED_TO_READ, Condition, Rule
 from deidentify.structured import content_action
 from deidentify.tables import iod_types
 from deidentify.walk import CONTENT_SEQUENCE, Walk
@@ -70,6 +73,83 @@ def as_tree(elements: list[Element]) -> Tree:
     ]
 
 
+class PlainRules:
+    """The rules of a profile that are about one data set, asked one after the other each time."""
+
+    def __init__(self, profile: Profile, data: Dataset) -> None:
+        self._rules = [rule for rule in profile.rules if _is_about(rule, data)]
+
+    def of(self, tag: int, vr: str | None, path: Path) -> Rule | None:
+        """Return the last rule that is about a public attribute."""
+        found = None
+        for rule in self._rules:
+            if rule.private is not None or not _is_at(rule, path):
+                continue
+            exact = rule.tags is not None and "x" not in str(rule.tags)
+            if tag in NEEDED_TO_READ and not exact:
+                continue
+            if vr in rule.vrs if rule.tags is None else _has_pattern(tag, str(rule.tags)):
+                found = rule
+        return found
+
+    def of_private(self, creator: str, group: int, element: int, path: Path) -> Rule | None:
+        """Return the last rule that is about a private element."""
+        found = None
+        for rule in self._rules:
+            which = rule.private
+            if which is None or which.creator != creator or not _is_at(rule, path):
+                continue
+            if which.group in {None, group} and which.element in {None, element}:
+                found = rule
+        return found
+
+    @property
+    def creators(self) -> frozenset[str]:
+        """Private Creators that a rule names."""
+        return frozenset(rule.private.creator for rule in self._rules if rule.private is not None)
+
+
+def _has_pattern(tag: int, pattern: str) -> bool:
+    text = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+    return all(one in {"x", digit} for one, digit in zip(pattern, text, strict=True))
+
+
+def _is_at(rule: Rule, path: Path) -> bool:
+    if rule.inside is None:
+        return True
+    return list(path)[-len(rule.inside) :] == list(rule.inside) if rule.inside else not path
+
+
+def _is_about(rule: Rule, data: Dataset) -> bool:
+    if rule.modalities and str(data.get("Modality", "")).upper() not in rule.modalities:
+        return False
+    if rule.sop_classes and str(data.get("SOPClassUID", "")) not in rule.sop_classes:
+        return False
+    return all(_holds(condition, data) for condition in rule.conditions)
+
+
+def _plain(text: str) -> str:
+    return "".join(one for one in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(one))
+
+
+def _holds(condition: Condition, data: Dataset) -> bool:
+    """Tell whether a condition holds, by what pydicom makes of the attribute and Python of the expression."""
+    element = data.get(condition.tag)
+    value = element.value if element is not None else None
+    if condition.kind == "present":
+        is_there = element is not None and not element.is_empty and value != ""
+        return (is_there is (condition.values == ("true",))) is not condition.is_negated
+    listed = [] if value is None else list(value) if element.VM > 1 else [value]
+    values = [str(getattr(one, "original_string", one)) for one in listed if str(one)]
+    if condition.kind == "matches":
+        found = any(re.search(pattern, one, re.IGNORECASE) for pattern in condition.values for one in values)
+    elif condition.kind == "is":
+        found = any(_plain(one) in condition.values for one in values)
+    else:
+        found = any(part in _plain(one) for part in condition.values for one in values)
+    return found is not condition.is_negated
+
+
 class PlainWalk(Walk):
     """The walk without what makes it fast."""
 
@@ -80,7 +160,8 @@ class PlainWalk(Walk):
         for element in elements:
             if element.tag == CHARSET_TAG:
                 self._charset = charset_of(element.value)
-            decision = Decisions(self._profile, self._decisions.types).decide(element.tag, path)
+            made_anew = Decisions(self._profile, self._decisions.types, self._decisions.rules)
+            decision = made_anew.decide(element.tag, path)
             written = getattr(self, _HANDLERS[decision])(element, path)
             self._check_required(element, written, path)
             if written is not None:
@@ -123,8 +204,10 @@ def planned(part10: bytes, profile: Profile, scope: PseudonymScope) -> Tree:
         transfer_syntax_uid="", encoding=Encoding(explicit=True, little=is_little), identified_meta=[],
         identified_elements=elements,
     )  # fmt: skip
-    identified = identified_tokens(received, profile.keeps)
-    walk = PlainWalk(Decisions(profile, iod_types(received.text(0x00080016))), CaseMemory(scope), identified)
+    rules: Any = PlainRules(profile, dcmread(io.BytesIO(part10), force=True))
+    decisions = Decisions(profile, iod_types(received.text(0x00080016)), rules)
+    identified = identified_tokens(received, decisions.keeps)
+    walk = PlainWalk(decisions, CaseMemory(scope), identified)
     walk.encoding = received.encoding
     walk.identified_patient_id = received.text(0x00100020) or received.text(0x0020000D)
     walk.identified_ages = (received.text(0x00101010), received.text(0x00100030), received.text(0x00080020))

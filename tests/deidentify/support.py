@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydicom
 
+from config import load_settings, profile_files
 from deidentify.deidentifier import Deidentifier, HeaderPlan
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
@@ -18,7 +19,12 @@ KEY = b"test key of thirty-two bytes ..."
 
 @cache
 def profile(name: str = "teaching") -> Profile:
-    return Profile.from_yaml((PROFILES / f"{name}.yaml").read_text())
+    return Profile.from_yaml(shipped_text(name))
+
+
+def shipped_text(name: str) -> str:
+    """Return a shipped profile with those that it is built on."""
+    return profile_files.profile_text(name, load_settings({}))
 
 
 def scope(case: int = 1) -> PseudonymScope:

@@ -27,6 +27,7 @@ from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
 from deidentify.profile import Profile
 from tests.corpus import require_corpus
+from tests.deidentify.made_profiles import profiles
 from tests.deidentify.reference import planned, written_tree
 from tests.deidentify.support import clear_screen, profile, scope
 
@@ -176,3 +177,13 @@ def test_both_ways_agree_under_the_options_that_keep(part10):
     ways = both_ways(_KEEPING_ENGINE, part10, _KEEPING)
     assert ways is not None
     assert ways[1] == ways[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(files(tuple(syntax for syntax in SYNTAXES if syntax is not ImplicitVRLittleEndian)), profiles())
+def test_both_ways_agree_under_any_profile(part10, made):
+    rules = made.profile
+    ways = both_ways(Deidentifier(rules), part10, rules)
+    if ways is not None:
+        assert ways[1] == ways[0]

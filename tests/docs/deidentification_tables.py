@@ -270,7 +270,7 @@ def classes() -> str:
     for uid, (name, kind, _, _retired, _) in UID_dictionary.items():
         if kind == "SOP Class" and (is_storage(uid) or uid == "1.2.840.10008.1.3.10"):
             shown = name.removesuffix(" (Retired)").removesuffix(" Storage") or uid
-            groups[fate(uid, "teaching"), fate(uid, "strict")].append(shown)
+            groups[fate(uid, profile("teaching")), fate(uid, profile("strict"))].append(shown)
     rows = [
         f"| {teaching} | {strict} | {len(names)} | {', '.join(sorted(names))} |"
         for (teaching, strict), names in sorted(groups.items())
@@ -278,7 +278,7 @@ def classes() -> str:
     return table("`teaching` | `strict` | Number | SOP Classes", rows)
 
 
-def fate(sop_class_uid: str, profile_name: str) -> str:
+def fate(sop_class_uid: str, under: Profile) -> str:
     elements = [
         Element(0x00080016, "UI", sop_class_uid.encode()),
         Element(0x00080018, "UI", b"1.2.3"),
@@ -290,7 +290,7 @@ def fate(sop_class_uid: str, profile_name: str) -> str:
         identified_meta=[],
         identified_elements=elements,
     )
-    found = disposition_of(received, profile(profile_name))
+    found = disposition_of(received, under)
     if found is None:
         return "goes on"
     return f"{'dropped' if isinstance(found, Dropped) else 'held'}: {found.detail}"
@@ -446,7 +446,7 @@ def concept_list() -> str:
 
 
 def rules() -> str:
-    rows = [f"| {tag_text(rule.tag)} | {rule.action} | {rule.reason} |" for rule in profile().rules]
+    rows = [f"| {rule.subject} | {rule.action} | {rule.reason} |" for rule in profile().rules]
     return table("Attribute | Code | Reason", rows)
 
 

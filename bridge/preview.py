@@ -1,0 +1,191 @@
+"""What a profile makes of given files, shown before anybody trusts it: ``casebridge profile preview``.
+
+The result identifies patients. It goes to the terminal of whoever asked, or into files that only they may read.
+"""
+
+import io
+import json
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from api.errors import NotRenderableError, PartNotFoundError
+from api.render import Renderer
+from api.rendering import Rendering
+from bridge.instance_holds import hold_by_error, hold_by_screen
+from deidentify.deidentifier import Deidentifier
+from deidentify.parser import read_instance
+from deidentify.pixels.screen import PixelScreener
+from deidentify.preview import Change, Preview, PreviewRow
+from deidentify.profile import Profile
+from deidentify.pseudonyms import PseudonymScope
+from deidentify.results import DeidentifiedInstance, Dropped, Hold, ScreenReport, TextClass
+
+MOST_PIXELS = 1600
+"""Longest side of a picture's half."""
+_BOX = {TextClass.IDENTIFYING: (255, 64, 64), TextClass.UNREADABLE: (255, 200, 0), TextClass.SAFE: (64, 200, 96)}
+_GAP, _HEADING = 8, 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePreview:
+    """What becomes of one file; everything in it is identified."""
+
+    outcome: str
+    """``delivered``, ``held``, ``dropped`` or ``unreadable``."""
+    reason: str
+    detail: str
+    rows: tuple[PreviewRow, ...] = field(repr=False, default=())
+    markers: tuple[str, ...] = ()
+    """Codes of CID 7050 that stand in what is written."""
+    notes: tuple[str, ...] = ()
+    screen: ScreenReport | None = None
+    identified_pictures: tuple[bytes, ...] = field(repr=False, default=())
+    """PNG, before and after side by side with what the screen found, one for each frame with a finding or the first."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many elements were changed in which way."""
+        return dict(Counter(str(row.change) for row in self.rows))
+
+    def values(self) -> dict[str, Any]:
+        """Return what JSON can hold; it identifies."""
+        screen = None
+        if self.screen is not None:
+            findings = zip(self.screen.findings, self.screen.identified_texts, strict=True)
+            screen = {
+                "verdict": self.screen.verdict.value,
+                "frames": self.screen.frames,
+                "findings": [{**asdict(finding), "text": text} for finding, text in findings],
+            }
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "detail": self.detail,
+            "counts": self.counts(),
+            "markers": list(self.markers),
+            "notes": list(self.notes),
+            "screen": screen,
+            "elements": [asdict(row) for row in self.rows],
+        }
+
+
+class Previewer:
+    """Takes instances through every step in memory, under one profile and as one case.
+
+    Without a ``scope`` its secret is made and forgotten. Two that are to be compared share one.
+    """
+
+    def __init__(
+        self, profile: Profile, *, has_screen: bool, has_pictures: bool, scope: PseudonymScope | None = None
+    ) -> None:
+        self.profile = profile
+        self._engine = Deidentifier(profile)
+        self._scope = scope or forgotten_scope()
+        self._screener = PixelScreener() if has_screen else None
+        self._renderer = Renderer() if has_pictures else None
+
+    def of(self, read: Callable[[], bytes]) -> FilePreview:
+        """Return what becomes of an instance that ``read`` gives; whatever goes wrong is its outcome."""
+        try:
+            return self._steps(read())
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a preview shows what the pipeline would make of it
+            hold = hold_by_error(error)
+            return FilePreview(outcome="held", reason=hold.reason.value, detail=hold.detail)
+
+    def _steps(self, identified: bytes) -> FilePreview:
+        source, target = io.BytesIO(identified), io.BytesIO()
+        received = self._engine.read(source)
+        left_out = self._engine.disposition(received)
+        if isinstance(left_out, Dropped | Hold):
+            outcome = "dropped" if isinstance(left_out, Dropped) else "held"
+            return FilePreview(outcome=outcome, reason=left_out.reason.value, detail=left_out.detail)
+        plan = self._engine.plan(received, self._scope)
+        screen = None
+        if self._screener is not None:
+            source.seek(0)
+            screen = self._screener.screen(source, plan.identified_tokens)
+        hold = hold_by_screen(screen) if screen is not None else None
+        # What the screen holds is shown as its header would be written: the reviewer wants to see both.
+        instance = self._engine.write(plan, screen if hold is None else None, source, target)
+        try:
+            self._engine.verify(plan, target)
+        except Exception as error:  # noqa: BLE001
+            hold = hold or hold_by_error(error)
+        target.seek(0)
+        decisions = self._engine.decisions_for(received)
+        rows = Preview(decisions, plan.identified_tokens).rows(received, read_instance(target))
+        return FilePreview(
+            outcome="delivered" if hold is None else "held",
+            reason=hold.reason.value if hold else "",
+            detail=hold.detail if hold else "",
+            rows=tuple(rows),
+            markers=instance.report.options,
+            notes=instance.report.notes,
+            screen=screen,
+            identified_pictures=tuple(self._pictures(identified, target.getvalue(), screen, instance)),
+        )
+
+    def _pictures(
+        self, identified: bytes, written: bytes, screen: ScreenReport | None, instance: DeidentifiedInstance
+    ) -> Iterator[bytes]:
+        if self._renderer is None or not instance.description.has_pixels:
+            return
+        frames = sorted({finding.frame for finding in screen.findings}) if screen is not None else []
+        for frame in frames or [0]:
+            try:
+                halves = [self._renderer.png(io.BytesIO(one), Rendering(frame=frame)) for one in (identified, written)]
+            except (NotRenderableError, PartNotFoundError):
+                continue
+            yield _side_by_side(halves, screen, frame)
+
+
+def forgotten_scope() -> PseudonymScope:
+    """Return a scope that nobody can make again."""
+    return PseudonymScope(key=secrets.token_bytes(32), case_key=secrets.token_hex(16))
+
+
+def _side_by_side(halves: list[bytes], screen: ScreenReport | None, frame: int) -> bytes:
+    """Draw a frame before and after, with a box around each piece of text that was found in it."""
+    before, after = (Image.open(io.BytesIO(half)).convert("RGB") for half in halves)
+    draw = ImageDraw.Draw(before)
+    for finding in screen.findings if screen is not None else ():
+        if finding.frame == frame:
+            right, bottom = finding.x + finding.width - 1, finding.y + finding.height - 1
+            draw.rectangle((finding.x, finding.y, right, bottom), outline=_BOX[finding.text_class], width=2)
+    for half in (before, after):
+        half.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    sheet = Image.new("RGB", (before.width + after.width + _GAP, max(before.height, after.height) + _HEADING))
+    words = ImageDraw.Draw(sheet)
+    words.text((2, 2), f"before, frame {frame + 1}", fill=(255, 255, 255))
+    is_held = screen is not None and screen.hold is not None
+    words.text((before.width + _GAP + 2, 2), "after" + ": held, nothing is blanked" * is_held, fill=(255, 255, 255))
+    sheet.paste(before, (0, _HEADING))
+    sheet.paste(after, (before.width + _GAP, _HEADING))
+    out = io.BytesIO()
+    sheet.save(out, "PNG")
+    return out.getvalue()
+
+
+def write_identified(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def as_json(previews: list[FilePreview]) -> bytes:
+    """Return previews as JSON, by the places of their files in the call, never by their names."""
+    return json.dumps([one.values() for one in previews], indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def changed(rows: tuple[PreviewRow, ...]) -> list[PreviewRow]:
+    """Return the rows in which something changed."""
+    return [row for row in rows if row.change is not Change.SAME]
