@@ -7,7 +7,7 @@ from deidentify.dictionary import registered_uids
 from deidentify.own_words import OwnWords
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.text import clean_text
-from deidentify.vocabulary import folded
+from deidentify.vocabulary import folded, is_known_word, words_of
 
 __all__ = ["IdentifiedForms", "SafeNames"]
 
@@ -85,7 +85,10 @@ class SafeNames:
         if numbered:
             return _MOST_ZEROS.fullmatch(numbered[1]) is not None
         words = name.lstrip("0") if name.isdigit() else re.sub("[_-]+", " ", name)
-        return not _LONG_NUMBER.search(name) and clean_text(words, self._forms.own)[1] == 0
+        if _LONG_NUMBER.search(name) or clean_text(words, self._forms.own)[1]:
+            return False
+        # A folder is often called after a patient: here a word that has nothing to do with medicine is taken for a name.
+        return all(not word.isalpha() or is_known_word(word, general=False) for word in words_of(words))
 
 
 def _pieces(word: str) -> list[str]:

@@ -163,7 +163,7 @@ class _Own:
 
 
 def _is_common(form: str) -> bool:
-    return form in prose() or form in _everyday() or is_known_word(form)
+    return form in prose() or form in _everyday() or is_known_word(form, general=False)
 
 
 @cache

@@ -64,7 +64,7 @@ ONE = {
     "SeriesDescription": "AX 5.0 Kanaria",
     "ProtocolName": "Volierenprotokoll",
     "ImageComments": "Befund von Frau Zwitschervogel",
-    "AdditionalPatientHistory": "gestürzt in Volierenstadt",
+    "AdditionalPatientHistory": "gestürzlings in Volierenstadt",
     "RequestAttributesSequence": [
         {
             "RequestedProcedureID": "RPID-31199",
@@ -87,7 +87,7 @@ WORDS = (
     "zwitschervogel", "kanaria", "knr-558211", "zweitknr-90441", "vogelsang", "mädchenname", "piepmatzweg",
     "555-0188-7741", "kanarengruppe", "vogelwartin", "oberflieger", "akz-774411", "stid-66190", "überweiserin",
     "ornitha", "bedienerix", "volierenstadt", "käfigallee", "statvol77", "serial-vol-8812", "federabteilung",
-    "volierenprotokoll", "gestürzt", "rpid-31199", "schrittkanarie", "sperlingsdotter", "fiktiva", "spr-112277",
+    "volierenprotokoll", "gestürzlings", "rpid-31199", "schrittkanarie", "sperlingsdotter", "fiktiva", "spr-112277",
     "privatgezwitscher", "overlayspatz", "missratenwert", "dokumentenspatz", "preambelspatz", "metaspatz",
     "dozwitscher",
 )  # fmt: skip
