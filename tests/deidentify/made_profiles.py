@@ -55,11 +55,12 @@ class Made:
 
 def _limits(draw: st.DrawFn) -> str:
     limits = ""
-    if draw(st.integers(0, 2)) == 0:
+    # Not 0, which is drawn more often than others.
+    if draw(st.integers(0, 5)) == 5:
         limits += f", inside: {draw(st.sampled_from(INSIDE))}"
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 7)) == 7:
         limits += f", only: {draw(st.sampled_from(ONLY))}"
-    if draw(st.integers(0, 2)) == 0:
+    if draw(st.integers(0, 5)) == 5:
         limits += f", when: [{', '.join(draw(st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=2)))}]"
     return limits
 
@@ -82,8 +83,8 @@ def rule_texts(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def profiles(draw: st.DrawFn, *, most: int = 8) -> Made:
-    """Return an accepted profile; options, policies and up to ``most`` rules."""
+def profiles(draw: st.DrawFn, *, most: int = 20, last: tuple[str, ...] = ()) -> Made:
+    """Return an accepted profile; options, policies, up to so many rules, and ``last`` as the last ones."""
     of_keys = ("dates", "descriptors", "safe-private", "pixel-data", "visual-features")
     options = [one for one in OPTIONS if not any(part in one for part in of_keys)]
     chosen = draw(st.lists(st.sampled_from(options), unique=True, max_size=4))
@@ -97,7 +98,7 @@ def profiles(draw: st.DrawFn, *, most: int = 8) -> Made:
         f"private: {draw(st.sampled_from(['safe', 'remove']))}",
         f"age: {age}",
     )
-    rules = tuple(draw(st.lists(rule_texts(), max_size=most)))
+    rules = (*draw(st.lists(rule_texts(), min_size=most // 3, max_size=most)), *last)
     try:
         Profile.from_yaml(Made(head=head, rules=rules).text)
     except ProfileError as error:

@@ -489,10 +489,14 @@ ATTRIBUTE_TAGS = frozenset(keyword_tags()[keyword] for keyword in ATTRIBUTES)
 PLANTED = {
     tag: vr
     for tag, vr in sorted(vr_table().items())
-    if vr in {*TEXT_VRS, "PN", "UI", "AE", "DA"}
+    if vr in {*TEXT_VRS, "PN", "UI", "AE", "UR", "DA"}
     and tag >> 16 > 6
     and tag not in {0x00080005, 0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00100010, 0x00100020}
-    and (tag in ATTRIBUTE_TAGS or tag % (13 if tag in attribute_rows() else 97) == 0)
+    and (
+        tag in ATTRIBUTE_TAGS
+        or (vr in {"PN", "AE", "UR"} and tag not in attribute_rows())
+        or tag % (13 if tag in attribute_rows() else 97) == 0
+    )
 }
 """What the rules that are made are about, and some of all other texts, names, UIDs and dates."""
 
@@ -576,14 +580,23 @@ def lowered(draw: st.DrawFn, rule: str) -> str:
     return rule.replace(f"action: {action}", f"action: {draw(st.sampled_from(sorted(lower)))}")
 
 
+KEPT = (
+    "StationName", "DeviceSerialNumber", "ProtocolName", "ImageComments", "InstitutionName", "PatientAddress",
+    "PatientComments", "PatientWeight", "ReferencedImageSequence", "AcquisitionContextSequence", "SeriesDescription",
+    "RequestAttributesSequence", "SourceImageSequence", "PatientAge", "ProcedureCodeSequence",
+)  # fmt: skip
+"""What the instances below have and a rule can keep."""
+
+
 @st.composite
 def tightenings(draw: st.DrawFn) -> tuple[Made, Made]:
     """Return a profile, and one that differs by a rule that keeps less."""
-    made = draw(profiles(most=5))
+    keeping = draw(st.lists(st.sampled_from(KEPT), min_size=4, unique=True))
+    made = draw(profiles(most=6, last=tuple(f"keyword: {one}, action: K, reason: kept" for one in keeping)))
     rules = list(made.rules)
-    if rules and draw(st.booleans()):
-        place = draw(st.integers(0, len(rules) - 1))
-        rules[place] = lowered(draw, rules[place])
+    if rules and draw(st.integers(0, 3)):
+        place = draw(st.integers(1, len(rules)))
+        rules[-place] = lowered(draw, rules[-place])
     else:
         one = draw(rule_texts())
         rules.append(re.sub(r"action: [^,]+", "action: X", one))
@@ -674,6 +687,8 @@ def test_every_rule_that_keeps_more_than_options_and_table_is_listed(made):
                 if with_it is Decision.KEEP and without not in {Decision.KEEP, Decision.BINARY, Decision.NUMBER}:
                     if without is Decision.RECURSE:
                         continue
+                    assert rule.place in listed, (rule, without)
+                if with_it is Decision.CLEAN and without in {Decision.GONE, Decision.REMOVE, Decision.EMPTY}:
                     assert rule.place in listed, (rule, without)
 
 
