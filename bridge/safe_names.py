@@ -87,7 +87,7 @@ class SafeNames:
         words = name.lstrip("0") if name.isdigit() else re.sub("[_-]+", " ", name)
         if _LONG_NUMBER.search(name) or clean_text(words, self._forms.own)[1]:
             return False
-        # A folder is often called after a patient: here a word that has nothing to do with medicine is taken for a name.
+        # A folder is often called after a patient: here a word that is none of medicine is taken for a name.
         return all(not word.isalpha() or is_known_word(word, general=False) for word in words_of(words))
 
 

@@ -4,6 +4,8 @@ from deidentify.spellings import shortened, spellings
 
 _SHORTEST_TO_MISSPELL = 5
 """Letters of a word in which a wrong one leaves the word telling."""
+_LONGEST_TO_MISSPELL = 64
+"""Letters of the longest word in which mistakes are looked for, as long as a name may be (PS3.5 §6.2, PN)."""
 _SHORTEST_NUMBER = 4
 
 
@@ -41,7 +43,7 @@ def _forms(word: str) -> tuple[str, ...]:
 
 def _near_forms(form: str) -> frozenset[str]:
     """Return forms of which two words share one when one mistake lies between them."""
-    if len(form) < _SHORTEST_TO_MISSPELL or not form.isalpha():
+    if not _SHORTEST_TO_MISSPELL <= len(form) <= _LONGEST_TO_MISSPELL or not form.isalpha():
         return frozenset()
     return frozenset((form, *(short for _, short in shortened(form))))
 

@@ -26,6 +26,8 @@ _RUN = re.compile(r"[^\W\d_]+|\d+")
 _STRANGE = re.compile(
     r"[^\x20-\x7e\t\n\r\f\u00b0-\u00b3\u00b5\u00b7\u00ba\u00aa\u00d7\u2013\u2014\u2018\u2019\u201c\u201d\u2026\u2264\u2265\w]"
 )
+_MOST_TITLES = 16
+"""Titles, initials and particles in a row before a name."""
 _MOST_JOINED = 4
 """Words beside each other that may be one word, taken apart."""
 _SIDES = frozenset("lr")
@@ -285,7 +287,7 @@ def _judge_titled(plain: str, tokens: list[_Token], at: int) -> None:
     if len(title.word) == 1 and not has_dot:
         return
     last = at
-    for next_at in range(at + 1, len(tokens)):
+    for next_at in range(at + 1, min(at + _MOST_TITLES, len(tokens))):
         one = tokens[next_at]
         gap = plain[tokens[next_at - 1].end : one.start]
         if not _IN_NAME.fullmatch(gap) or (one.word and not one.word.isalpha()):

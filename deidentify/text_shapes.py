@@ -80,7 +80,9 @@ _DECIMALS = re.compile(r"\d+(?:\.\d+)?(?:\s+\d+(?:\.\d+)?)*\.?")
 _FEWEST_OF_A_TELEPHONE = 7
 _CONTACTS = (
     re.compile(
-        r"\S+@\S+|\b(?:https?|ftp|www)\b\S+|\S+\s?[(\[]\s?(?:at|arroba|chiocciola)\s?[)\]]\s?\S+", re.IGNORECASE
+        # What begins anywhere in a long word would be looked for at each of its letters.
+        r"(?<!\S)\S+@\S+|\b(?:https?|ftp|www)\b\S+|(?<!\S)\S+\s?[(\[]\s?(?:at|arroba|chiocciola)\s?[)\]]\s?\S+",
+        re.IGNORECASE,
     ),
     re.compile(
         r"(?<![^\W_])(?:tel|tél|telefon|telephone|téléphone|teléfono|telefono|telefone|telefoon|phone|fax|mobile|mobil|handy|"
@@ -90,7 +92,7 @@ _CONTACTS = (
     ),
 )
 _DOMAIN = re.compile(
-    r"(?<![\w@])((?:[\w-]+\.)+)(?:com|org|net|edu|gov|info|eu|de|at|ch|fr|es|it|pt|br|nl|be|uk)(?:/\S*)?(?![^\W_])",
+    r"(?<![\w@.-])((?:[\w-]+\.)+)(?:com|org|net|edu|gov|info|eu|de|at|ch|fr|es|it|pt|br|nl|be|uk)(?:/\S*)?(?![^\W_])",
     re.IGNORECASE,
 )
 _RECORDS = (
@@ -147,7 +149,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 # Software versions look like telephone numbers, so technical text is only searched for dates.
 _TECHNICAL = re.compile(
-    r"\b\d{1,2}[./-]\d{1,2}[./-]\d{4}\b|\b\d{4}-\d{2}-\d{2}\b|\S+@\S+|\b(?:https?|www)\b\S+", re.ASCII
+    r"\b\d{1,2}[./-]\d{1,2}[./-]\d{4}\b|\b\d{4}-\d{2}-\d{2}\b|(?<!\S)\S+@\S+|\b(?:https?|www)\b\S+", re.ASCII
 )
 
 

@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from deidentify.text import clean_text
@@ -50,3 +52,15 @@ def test_technical_codes_stay_only_in_technical_text():
 
 def test_the_vocabulary_holds_no_year_and_no_number_that_could_be_an_id():
     assert not [word for word in vocabulary() if word.isdigit() and len(word) > 3]
+
+
+@pytest.mark.parametrize("piece", ["a", "a@", "a.", "1", "1-", "a(at)", "dr. ", "a. ", "strasse ", "12 34 ", "o'"])
+def test_long_texts_take_no_longer_for_each_letter_than_short_ones(piece):
+    def looked_at(text):
+        start = process_time()
+        clean_text(text, NOBODY)
+        return process_time() - start
+
+    looked_at(piece * 1000)
+    short = max(looked_at(piece * 4_000), 0.01)
+    assert looked_at(piece * 32_000) < 40 * short
