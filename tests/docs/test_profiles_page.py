@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom._uid_dict import UID_dictionary
 
+from bridge.__main__ import main
 from config import Settings, profile_text
 from config.settings import SHIPPED_PROFILES
 from deidentify.actions import ALL_CODES
@@ -48,7 +49,9 @@ def test_only_what_is_wrong_on_purpose_ends_with_status_2(run_of_page: tuple[Pag
 
 def test_the_page_shows_every_command(run_of_page: tuple[PageRun, str]) -> None:
     shown = {line.split()[2] for line in run_of_page[0].statuses if line.startswith(PROGRAM)}
-    assert shown == {"list", "check", "explain", "show", "schema", "translate"}
+    assert shown == {"list", "check", "explain", "show", "schema", "translate", "publish", "use", "rollback"}
+    # What shows an original, or when something was done, prints something else each time.
+    assert all(f"casebridge profile {name}" in TEXT for name in main.commands["profile"].commands)
 
 
 def test_the_published_schema_is_the_one_of_the_program(run_of_page: tuple[PageRun, str]) -> None:

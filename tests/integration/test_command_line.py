@@ -31,6 +31,7 @@ COMMANDS = (
     "receipts",
     "originals",
     "find-patient",
+    "profile",
     "crosswalk",
     "secret",
     "spool",
