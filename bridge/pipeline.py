@@ -162,12 +162,12 @@ def _generation(number: int) -> Generation:
         return _later_keys(tools.secret_file).of(number)
     except SecretError as error:
         _later_keys.cache_clear()
-        _say_once(str(error))
+        say_once(str(error))
         raise StoreUnavailableError(str(error)) from None
 
 
 @cache
-def _say_once(what: str) -> None:
+def say_once(what: str) -> None:
     """Tell the administrator why studies wait: the engine, which tries again and again, knows no sentence."""
     log.error("studies wait: %s", what)
 
@@ -184,7 +184,11 @@ def _later_keys(secret_file: Path | None) -> Keys:
 
 @lru_cache(maxsize=8)
 def _deidentifier(revision: str) -> Deidentifier:
-    return Deidentifier(laid_out(_have().profile_folder, revision))
+    try:
+        return Deidentifier(laid_out(_have().profile_folder, revision))
+    except StoreUnavailableError as error:
+        say_once(str(error))
+        raise
 
 
 @cache

@@ -18,6 +18,10 @@ FOLDER = "profiles-in-use"
 """Below the data folder: the texts that this host's processes read."""
 
 
+class ProfileNotPublishedError(StoreUnavailableError):
+    """A study names a profile that nobody has: it waits until somebody publishes it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileBook:
     """Decides on profiles with the files as they were when the process started, and with the database as it is."""
@@ -41,7 +45,7 @@ class ProfileBook:
 
         Raises
         ------
-        StoreUnavailableError
+        ProfileNotPublishedError
             When its name was neither published nor is a file here: the study waits for the administrator.
         """
         route = profiles.route(calling_ae, called_ae)
@@ -52,7 +56,7 @@ class ProfileBook:
         if newest is not None:
             return newest
         if name not in self.files:
-            raise StoreUnavailableError(f"studies wait: the profile {name} was not published, and is no file here")
+            raise ProfileNotPublishedError(f"the profile {name} was not published, and is no file here")
         profiles.keep(self.files[name])
         return self.files[name]
 

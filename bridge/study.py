@@ -15,7 +15,7 @@ from bridge import pipeline
 from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
-from bridge.profile_book import ProfileBook, lay_out
+from bridge.profile_book import ProfileBook, ProfileNotPublishedError, lay_out
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
@@ -136,7 +136,11 @@ class StudyRunner:
         came_by = study.destination
         with self.database.write() as session:
             profiles = Profiles(session)
-            found = self.profiles.for_route(profiles, came_by.calling_ae, came_by.called_ae, came_by.profile)
+            try:
+                found = self.profiles.for_route(profiles, came_by.calling_ae, came_by.called_ae, came_by.profile)
+            except ProfileNotPublishedError as error:
+                pipeline.say_once(str(error))
+                raise
             shell = Cases(session).open_shell(study.key, found)
             used = profiles.revision(shell.profile_revision)
         lay_out(self.profile_folder, used)

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.app import check_profiles
 from bridge.keys import SecretError
-from bridge.profile_book import ProfileBook, laid_out, lay_out, revision_of
+from bridge.profile_book import ProfileBook, ProfileNotPublishedError, laid_out, lay_out, revision_of
 from cases.errors import StoreUnavailableError
 from cases.store import Cases, Database, Intake, Profiles
 from config import load_settings
@@ -53,7 +53,7 @@ def test_a_route_follows_its_profile_or_stays_with_a_pinned_revision(database: D
 def test_a_name_that_is_neither_published_nor_a_file_waits(database: Database) -> None:
     with database.write() as session:
         profiles = Profiles(session)
-        with pytest.raises(StoreUnavailableError, match="was not published"):
+        with pytest.raises(ProfileNotPublishedError, match="was not published"):
             book("teaching").for_route(profiles, "PACS", "CASEBRIDGE", "gone")
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from bridge import pipeline
 from bridge.pipeline import Filed, Inspection, Processed, Task
+from bridge.profile_book import revision_of
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import InstanceOutcome, NewArrival, ReceivedInstance, Role
-from cases.store import Cases, Database, Holds, Intake
+from cases.store import Cases, Database, Holds, Intake, Profiles
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
 from tests.bridge.books import book
@@ -244,3 +245,29 @@ def test_a_study_that_is_sent_again_after_its_draft_was_removed_gets_a_linked_dr
     assert renewed.case_id not in {None, removed}
     with database.read() as session:
         assert Cases(session).get(admin, str(renewed.case_id)).summary.previous_case_id == removed
+
+
+def test_a_study_whose_profile_nobody_has_waits_and_the_log_says_why(
+    database: Database, answers: Answers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = StudyRunner(
+        database=database,
+        blobs=LocalBlobs(tmp_path / "blobs"),
+        pool=answers,  # type: ignore[arg-type] # a fake with the one method that is used
+        profiles=book("another"),
+        profile_folder=tmp_path / "profiles",
+        threads=2,
+        timeout_s=5.0,
+    )
+    waiting = arrival("study", "one")
+    record(database, waiting)
+    generation = settle(database)
+    pipeline.say_once.cache_clear()
+    with pytest.raises(StoreUnavailableError):
+        runner.run(STUDY, generation)
+    assert "the profile default was not published, and is no file here" in caplog.text
+    assert found(database, waiting).outcome is InstanceOutcome.RECEIVED
+    with database.write() as session:
+        Profiles(session).publish(revision_of("name: default\nbase: basic\n"), actor="somebody")
+    runner.run(STUDY, generation)
+    assert found(database, waiting).outcome is InstanceOutcome.FILED
