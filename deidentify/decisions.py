@@ -110,6 +110,7 @@ class Decisions:
         self._keeps_private = "retain_safe_private" in profile.options
         self._made = 0
         self._by_path: dict[Path, dict[int, Decision]] = {}
+        self._kept: dict[tuple[int, str, Path], bool] = {}
 
     def at(self, path: Path) -> dict[int, Decision]:
         """Return what was decided on this path so far; ask `decide` for a tag that is not there."""
@@ -134,7 +135,13 @@ class Decisions:
 
     def keeps(self, tag: int, vr: str, path: Path) -> bool:
         """Tell whether values of an attribute stay as they are, on purpose."""
-        return self.profile.keeps(tag, vr, path, self.rules)
+        key = (tag, vr, path)
+        known = self._kept.get(key)
+        if known is None:
+            if len(self._kept) > self.MOST:
+                self._kept.clear()
+            known = self._kept[key] = self.profile.keeps(tag, vr, path, self.rules)
+        return known
 
     def is_private(self, tag: int) -> bool:
         """Tell whether a private element is decided by its creator."""

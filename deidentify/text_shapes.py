@@ -92,7 +92,7 @@ _CONTACTS = (
     ),
 )
 _DOMAIN = re.compile(
-    r"(?<![\w@.-])((?:[\w-]+\.)+)(?:com|org|net|edu|gov|info|eu|de|at|ch|fr|es|it|pt|br|nl|be|uk)(?:/\S*)?(?![^\W_])",
+    r"(?<![\w@-])(?<![\w-]\.)((?:[\w-]+\.)+)(?:com|org|net|edu|gov|info|eu|de|at|ch|fr|es|it|pt|br|nl|be|uk)(?:/\S*)?(?![^\W_])",
     re.IGNORECASE,
 )
 _RECORDS = (
