@@ -60,10 +60,10 @@ def of_study(settings: Settings, key: str, *, most: int, revision: str) -> Itera
     spool = open_spool(settings)
     with open_database(settings) as database:
         with database.write() as session:
-            originals = Originals(session).of_study(key)
+            originals = spread(Originals(session).of_study(key), most)
             detail: dict[str, str | int | bool | None] = {"revision": revision, "count": len(originals)}
             Audit(session).append(command_line_actor(), "profile.preview", f"study {key}"[:200], detail)
-        yield [_source(spool, one) for one in spread(originals, most)]
+        yield [_source(spool, one) for one in originals]
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from deidentify.ctp_calls import Asked, Branch, Condition, Reader
 from deidentify.ctp_elements import Treatment, Wish, keywords, not_translated, treated
 from deidentify.ctp_script import Instruction, Kind, PrivateTarget, instructions, tag_of
 from deidentify.ctp_switches import Switches
+from deidentify.dataset import tag_text
 from deidentify.errors import ProfileError
 from deidentify.translation import (
     Outcome,
     TranslatedLine,
     Translation,
-    tag_text,
     yaml_comment,
     yaml_profile,
     yaml_rule,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from deidentify.ctp_elements import PATIENT_AGE, Wish, keywords
 from deidentify.ctp_script import Call, MalformedCallError, calls, tag_of, unquoted
+from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags, vr_table
-from deidentify.translation import tag_text
 
 Condition = dict[str, object]
 """One entry of ``when``."""

@@ -7,8 +7,9 @@ from deidentify.actions import Action
 from deidentify.codes import CODE_VALUE, LONG_CODE, MEANING, SCHEME
 from deidentify.ctp_elements import Policies, Treatment, keywords, not_translated
 from deidentify.ctp_script import Instruction, Kind, PrivateTarget, tag_of
+from deidentify.dataset import tag_text
 from deidentify.decisions import text_rules
-from deidentify.translation import Outcome, tag_text, yaml_value
+from deidentify.translation import Outcome, yaml_value
 
 _MOVES_DATES = re.compile(r"@\s*(?:incrementdate|hashdate)\s*\(")
 _PARAMETERS = re.compile(r"[@$](\w+)")

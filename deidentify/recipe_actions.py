@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
+from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags, vr_table
 from deidentify.errors import ProfileError
 from deidentify.recipe_base import (
@@ -23,7 +24,7 @@ from deidentify.recipe_base import (
 )
 from deidentify.recipe_fields import Fields, PrivateField, fields_of, is_expander
 from deidentify.recipe_text import ActionLine, Recipe
-from deidentify.translation import Outcome, one_line, tag_text, yaml_rule
+from deidentify.translation import Outcome, one_line, yaml_rule
 
 MOST_EXPANDERS = 100
 """Lines that are about as many attributes as fit."""

@@ -2,16 +2,11 @@
 
 from deidentify.decisions import is_always_gone, text_rules
 from deidentify.dictionary import TEXT_VRS, vr_table
+from deidentify.rules import NEEDED_TO_READ
 from deidentify.tables import attribute_rows
 
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
-NEEDED = frozenset(
-    (
-        *(0x00080005, 0x00080016, 0x00080060, 0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011),
-        *(0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281101, 0x00281102, 0x00281103),
-        *(0x7FE00001, 0x7FE00002, 0x7FE00008, 0x7FE00009, 0x7FE00010),
-    )
-)
+NEEDED = NEEDED_TO_READ | {0x00080060}
 """Without these nobody can read or file an object; the package protects most of them as well."""
 _PATIENT_NUMBERS = frozenset((0x00100020, 0x00100021, 0x00101000, 0x00101002, 0x00104000, 0x00380010))
 GONE, STAYS = "gone", "stays"

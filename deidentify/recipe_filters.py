@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from pydicom._dicom_dict import DicomDictionary
 
+from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags
 from deidentify.errors import ProfileError
 from deidentify.recipe_text import CriteriaLine, Criterion, Label, Recipe
-from deidentify.translation import Outcome, one_line, tag_text, yaml_value
+from deidentify.translation import Outcome, one_line, yaml_value
 
 MOST_HOLDS = 2_000
 MOST_CASES = 64

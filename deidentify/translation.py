@@ -41,11 +41,6 @@ class Translation:
     lines: tuple[TranslatedLine, ...]
 
 
-def tag_text(tag: int) -> str:
-    """Return a tag as profiles write it: "(gggg,eeee)"."""
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
 def one_line(text: str, most: int = 200) -> str:
     """Return a text without line breaks and control characters, shortened to be read in a list."""
     plain = " ".join("".join(one if one.isprintable() else " " for one in text).split())

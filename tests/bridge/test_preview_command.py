@@ -143,6 +143,8 @@ def test_many_instances_are_sampled_from_the_first_to_the_last(settings: Setting
     arrivals = received(settings, *((1, number) for number in range(1, 8)))
     done = preview("teaching", "--study", arrivals[0].study_key, "--no-pixels", "--most", "3")
     assert [one.arrival_id in done.output for one in arrivals] == [True, False, False, True, False, False, True]
+    [entry] = audit_of(settings, "profile.preview")
+    assert entry.detail["count"] == 3
 
 
 def test_a_study_that_is_not_there_and_both_kinds_of_source_are_refused(settings: Settings, tmp_path: Path) -> None:

@@ -62,11 +62,16 @@ def answers() -> Answers:
 
 @pytest.fixture
 def runner(database: Database, answers: Answers, tmp_path: Path) -> StudyRunner:
+    return runner_with(database, answers, tmp_path, "default")
+
+
+def runner_with(database: Database, answers: Answers, tmp_path: Path, profile: str) -> StudyRunner:
+    """Return a runner that has a file of one profile."""
     return StudyRunner(
         database=database,
         blobs=LocalBlobs(tmp_path / "blobs"),
         pool=answers,  # type: ignore[arg-type] # a fake with the one method that is used
-        profiles=book("default"),
+        profiles=book(profile),
         profile_folder=tmp_path / "profiles",
         threads=2,
         timeout_s=5.0,
@@ -250,15 +255,7 @@ def test_a_study_that_is_sent_again_after_its_draft_was_removed_gets_a_linked_dr
 def test_a_study_whose_profile_nobody_has_waits_and_the_log_says_why(
     database: Database, answers: Answers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runner = StudyRunner(
-        database=database,
-        blobs=LocalBlobs(tmp_path / "blobs"),
-        pool=answers,  # type: ignore[arg-type] # a fake with the one method that is used
-        profiles=book("another"),
-        profile_folder=tmp_path / "profiles",
-        threads=2,
-        timeout_s=5.0,
-    )
+    runner = runner_with(database, answers, tmp_path, "another")
     waiting = arrival("study", "one")
     record(database, waiting)
     generation = settle(database)

@@ -5,8 +5,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deidentify.dataset import tag_text
 from deidentify.profile import Profile
-from deidentify.translation import one_line, tag_text, yaml_comment, yaml_profile, yaml_rule, yaml_value
+from deidentify.translation import one_line, yaml_comment, yaml_profile, yaml_rule, yaml_value
 
 
 @pytest.mark.parametrize(
