@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge import offline_child
+from bridge.children import ATTEMPTS
 from bridge.offline_child import FileTask, NotDicom, Seen, Written
 from bridge.offline_sources import Skip, Source
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
 from bridge.safe_names import IdentifiedForms, SafeNames
-from bridge.study import ATTEMPTS, CONFLICT, TWO_PATIENTS
+from bridge.study import CONFLICT, TWO_PATIENTS
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.results import Hold, HoldReason, Report
 

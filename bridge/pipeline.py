@@ -86,6 +86,8 @@ class Task:
     """Of the case; of the study where there is no case yet."""
     profile_revision: str = ""
     """Of the case; none where there is no case yet."""
+    blob_mark: str = ""
+    """Ends the key of the blob, so that no key is ever used again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,8 @@ def _hasher(case_id: str, secret_generation: int) -> IdentifierHasher:
 
 
 @cache
-def _blobs() -> BlobStore:
+def blobs() -> BlobStore:
+    """Return the blob store of this child process."""
     return open_blobs(_have().blob_url)
 
 
@@ -261,11 +264,19 @@ def process(task: Task) -> Processed:
     ``StoreUnavailableError``, for as long as it takes.
     """
     try:
+        return process_original(task)
+    except OriginalGoneError as error:
+        return hold_by_error(error)
+
+
+def process_original(task: Task) -> Processed:
+    """Do the same, but raise ``OriginalGoneError`` where there is no original."""
+    try:
         with original(task) as identified_file:
             return _steps(task, identified_file)
     except SealBrokenError as error:
         return Hold(reason=HoldReason.UNREADABLE, detail=error.comment)
-    except (MemoryError, StoreUnavailableError):
+    except (MemoryError, StoreUnavailableError, OriginalGoneError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno != errno.EIO:
@@ -294,8 +305,8 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
         target.seek(0)
         deidentifier.verify(plan, target)
         target.seek(0)
-        blob_key = f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}.dcm"
-        _blobs().put(blob_key, target)
+        blob_key = f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}{task.blob_mark}.dcm"
+        blobs().put(blob_key, target)
     identifiers = _hasher(task.case_id, task.secret_generation).of(header)
     key_of_crosswalk = _have().crosswalk
     entry = key_of_crosswalk.seal(entry_of(header, task.hospital), task.case_id) if key_of_crosswalk else None

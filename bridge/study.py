@@ -6,15 +6,15 @@ process each instance → close the books
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from bridge import pipeline
+from bridge.children import ATTEMPTS, Children
 from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
-from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
+from bridge.pool import Pool
 from bridge.profile_book import ProfileBook, ProfileNotPublishedError, lay_out
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
@@ -28,9 +28,6 @@ from deidentify.results import Dropped, Hold, HoldReason
 log = logging.getLogger("casebridge.study")
 
 T = TypeVar("T")
-
-ATTEMPTS = 2
-"""How often an instance may cost the process that works on it its life before it is held."""
 
 TWO_PATIENTS = Hold(
     reason=HoldReason.TWO_PATIENTS,
@@ -123,7 +120,7 @@ class StudyRunner:
         teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
         text = teaching.read(study, shell, tasks)
         teaching.fill(study, shell, text)
-        for task, processed in self._in_children(tasks, pipeline.process, _killed_processed):
+        for task, processed in self._in_children(tasks, pipeline.process, killed_processed):
             if isinstance(processed, Filed) and seen[task.arrival_id].fingerprint is None:
                 self._condemn(processed, shell)
                 self._record(shell, task, NOT_COMPARED, resends)
@@ -228,23 +225,7 @@ class StudyRunner:
     def _in_children(
         self, tasks: Sequence[Task], work: Callable[[Task], T], killed: Callable[[Task], T]
     ) -> Iterator[tuple[Task, T]]:
-        """Yield each task with its result as they come; stops handing out work at the first error of the machine."""
-
-        def run(task: Task) -> T:
-            for _ in range(ATTEMPTS):
-                try:
-                    return self.pool.run(work, task, key=task.study_key, timeout_s=self.timeout_s)
-                except (ChildDiedError, TaskTimeoutError, MemoryError) as error:
-                    log.warning("a child process was lost", extra={"how": type(error).__name__})
-            return killed(task)
-
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="study") as executor:
-            futures = {executor.submit(run, task): task for task in tasks}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            finally:
-                executor.shutdown(wait=False, cancel_futures=True)
+        return Children(pool=self.pool, threads=self.threads, timeout_s=self.timeout_s).each(tasks, work, killed)
 
     def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
         try:
@@ -292,7 +273,8 @@ def _stored(instance: ReceivedInstance) -> Fingerprint:
     return Fingerprint(dataset=instance.fingerprint_dataset, pixels=instance.fingerprint_pixels)
 
 
-def _killed_processed(_task: Task) -> Processed:
+def killed_processed(_task: Task) -> Processed:
+    """Return what becomes of an instance that cost its process its life."""
     return Hold(
         reason=HoldReason.PROCESS_DIED,
         detail=f"the process working on it was lost {ATTEMPTS} times, for memory or time",

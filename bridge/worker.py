@@ -10,13 +10,16 @@ from types import TracebackType
 from typing import IO, Self
 
 from bridge.app import check_secret, keys_of, open_spool
+from bridge.children import Children
 from bridge.commitments import CommitmentDecisions, CommitmentReports
 from bridge.crosswalk import load_crosswalk_key
 from bridge.engine import Engine, EngineClient
+from bridge.jobs import Jobs
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
 from bridge.pool import Pool, PoolStartError
 from bridge.profile_book import FOLDER, ProfileBook
+from bridge.rerun import RerunRunner
 from bridge.retention import Retention
 from bridge.routes import destination_for
 from bridge.scanner import Scanner
@@ -79,12 +82,19 @@ class Worker:
             threads=threads,
             timeout_s=INSTANCE_TIMEOUT_S,
         )
+        reruns = RerunRunner(
+            database=self._database,
+            blobs=blobs,
+            children=Children(pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S),
+            profile_folder=settings.data_dir / FOLDER,
+        )
+        jobs = Jobs(database=self._database, studies=runner, reruns=reruns)
         self._engine = Engine(
             database_url=settings.database_url,
             worker_id=self._id,
             concurrency=STUDIES_AT_ONCE,
-            run_study=runner.run,
-            on_failed=runner.give_up,
+            run_study=jobs.run,
+            on_failed=jobs.give_up,
             outages=(StoreUnavailableError, PoolStartError),
         )
         peers = BridgePeers(database=self._database, spool=spool, own_ae=settings.ae_title)

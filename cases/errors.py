@@ -13,7 +13,9 @@
     │  ├─ AlreadyClaimedError
     │  ├─ CaseClosedError
     │  ├─ CaseOnHoldError
-    │  └─ DraftLimitError
+    │  ├─ DraftLimitError
+    │  ├─ OriginalsGoneError
+    │  └─ RerunInProgressError
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
        └─ SchemaMismatchError
@@ -96,6 +98,14 @@ class CaseOnHoldError(InvalidTransitionError):
 
 class DraftLimitError(InvalidTransitionError):
     """The owner has as many drafts as the owner may have."""
+
+
+class OriginalsGoneError(InvalidTransitionError):
+    """No original of the case is there any more: its images stay as they are."""
+
+
+class RerunInProgressError(InvalidTransitionError):
+    """Another re-run of the case is not finished."""
 
 
 class VersionConflictError(CaseError):

@@ -141,7 +141,8 @@ class HoldState(StrEnum):
     RELEASED = "released"
     DISCARDED = "discarded"
     WITHDRAWN = "withdrawn"
-    """Its case was removed, or a newer header took its place, before anybody decided."""
+    """Its case was removed, a newer header took its place, or a re-run made something else of it, before anybody
+    decided."""
     EXPIRED = "expired"
 
 

@@ -284,3 +284,28 @@ class DeidentifiedInstance:
 
 
 Outcome = DeidentifiedInstance | Hold | Dropped
+
+
+class ElementFate(StrEnum):
+    """How an element of one written instance differs from that of an older one."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementChange:
+    """One difference. ``place`` has the sequences around the element, without item numbers."""
+
+    place: str
+    name: str
+    change: ElementFate
+
+    @property
+    def is_pixels(self) -> bool:
+        """Tell whether it is about pixel data."""
+        return self.place in _PIXEL_PLACES
+
+
+_PIXEL_PLACES = frozenset(("(7FE0,0008)", "(7FE0,0009)", "(7FE0,0010)"))

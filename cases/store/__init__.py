@@ -6,6 +6,7 @@ from cases.store.cases import Cases
 from cases.store.commitments import Commitments
 from cases.store.crosswalk import Crosswalk
 from cases.store.database import Database
+from cases.store.errands import Errands
 from cases.store.generations import Generations
 from cases.store.holds import Holds
 from cases.store.intake import Intake
@@ -18,6 +19,7 @@ from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
+from cases.store.reruns import Reruns
 
 __all__ = [
     "Accounts",
@@ -26,6 +28,7 @@ __all__ = [
     "Commitments",
     "Crosswalk",
     "Database",
+    "Errands",
     "Generations",
     "Holds",
     "Intake",
@@ -38,4 +41,5 @@ __all__ = [
     "Peers",
     "Profiles",
     "Receipts",
+    "Reruns",
 ]

@@ -23,7 +23,7 @@ def finish_instance(
 ) -> bool:
     """Give an instance that has no outcome its outcome, and return whether it had none."""
     if outcome == InstanceOutcome.SUPERSEDED:
-        _withdraw_hold(session, arrival_id)
+        withdraw_hold(session, arrival_id)
     values: dict[str, object] = {
         "outcome": outcome,
         "reason": reason,
@@ -42,7 +42,8 @@ def finish_instance(
     return done is not None
 
 
-def _withdraw_hold(session: Session, arrival_id: str) -> None:
+def withdraw_hold(session: Session, arrival_id: str) -> None:
+    """Take the open hold of an instance back; the instance has no outcome then."""
     withdrawn = session.execute(
         update(HoldRow)
         .where(HoldRow.arrival_id == arrival_id, HoldRow.state == HoldState.OPEN)

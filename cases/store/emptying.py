@@ -5,6 +5,8 @@ from sqlalchemy import delete, select, update
 from cases import states
 from cases.model import HoldState, InstanceOutcome
 from cases.store.clock import now as clock_now
+from cases.store.condemned import condemn
+from cases.store.errands import Errands
 from cases.store.filing import Filing
 from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow, HoldRow, ReceivedInstanceRow
 from cases.store.shells import lock_case
@@ -60,13 +62,14 @@ class Emptying(Filing):
         keys = self._remove_images(case.id)
         self._withdraw_holds(case.id)
         self._drop_unfinished(case.id)
+        Errands(self._session).leave_case(case.id, is_deleted=False)
         self._forget_patient(case.id)
         self._session.flush()
         return keys
 
     def _remove_images(self, case_id: str) -> list[str]:
         keys = [*self._session.scalars(select(CaseImageRow.blob_key).where(CaseImageRow.case_id == case_id))]
-        self._condemn(keys, case_id)
+        condemn(self._session, keys, case_id)
         self._session.execute(delete(CaseImageRow).where(CaseImageRow.case_id == case_id))
         studies = select(CaseStudyRow.id).where(CaseStudyRow.case_id == case_id)
         self._session.execute(delete(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_(studies)))

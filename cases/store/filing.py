@@ -1,7 +1,6 @@
 """The machine's side of a case: file images into it and withdraw them; ``shells`` has the locks and the drafts."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, exists, func, select, update
 
@@ -9,6 +8,7 @@ from cases import build, states
 from cases.model import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
+from cases.store.condemned import condemn
 from cases.store.crosswalk import Crosswalk
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.manifests import Manifests
@@ -22,7 +22,6 @@ from cases.store.rows import (
     new_id,
 )
 from cases.store.shells import Shells, lock_case
-from cases.store.upsert import insert_or_nothing
 from deidentify.results import DeidentifiedInstance, IdentifierHashes
 
 
@@ -66,13 +65,24 @@ class Filing(Shells):
         filed = self._session.scalar(select(CaseImageRow).where(CaseImageRow.arrival_id == arrival_id))
         if filed is not None:
             if filed.blob_key != blob_key:
-                self._condemn([blob_key], case_id)
+                condemn(self._session, [blob_key], case_id)
             finish_instance(self._session, arrival_id, InstanceOutcome.FILED, case_id=filed.case_id)
             return
         states.check_open(case.status)
         if self._is_dropped(arrival_id):
-            self._condemn([blob_key], case_id)
+            condemn(self._session, [blob_key], case_id)
             return
+        self._file_into(case, arrival_id, instance, blob_key, identifiers)
+
+    def _file_into(
+        self,
+        case: CaseRow,
+        arrival_id: str,
+        instance: DeidentifiedInstance,
+        blob_key: str,
+        identifiers: IdentifierHashes | None,
+    ) -> None:
+        case_id = case.id
         rival = self._session.scalar(
             select(CaseImageRow).where(
                 CaseImageRow.case_id == case_id,
@@ -80,7 +90,7 @@ class Filing(Shells):
             )
         )
         if rival is not None and rival.arrival_id > arrival_id:
-            self._condemn([blob_key], case_id)
+            condemn(self._session, [blob_key], case_id)
             finish_instance(
                 self._session, arrival_id, InstanceOutcome.SUPERSEDED, case_id=case_id, duplicate_of=rival.arrival_id
             )
@@ -111,37 +121,16 @@ class Filing(Shells):
     ) -> None:
         placement = build.place(instance)
         series_id = self._series(self._study(case, placement), placement)
-        described, moment = build.storable(instance.description), clock_now()
+        moment = clock_now()
         self._session.execute(delete(CondemnedBlobRow).where(CondemnedBlobRow.blob_key == blob_key))
         row = CaseImageRow(
             case_id=case.id,
             series_id=series_id,
             arrival_id=arrival_id,
-            sop_instance_uid=described.sop_instance_uid,
-            sop_class_uid=described.sop_class_uid,
-            transfer_syntax_uid=described.transfer_syntax_uid,
-            instance_number=described.instance_number,
-            position=list(described.position) if described.position else None,
-            orientation=list(described.orientation) if described.orientation else None,
-            frames=described.frames,
-            rows=described.rows,
-            columns=described.columns,
-            has_pixels=described.has_pixels,
-            verdict=instance.screen.verdict,
-            detector=instance.screen.detector,
-            profile=instance.report.profile,
-            profile_revision=instance.report.profile_revision,
-            report={
-                "actions": [list(action) for action in instance.report.actions],
-                "options": list(instance.report.options),
-                "notes": list(instance.report.notes),
-                "removed_text": [[one.place, one.word, one.reason] for one in instance.report.removed_text],
-            },
             blob_key=blob_key,
-            sha256=instance.sha256,
-            size_bytes=instance.size_bytes,
             identifiers_kept=identifiers_kept,
             filed_at=moment,
+            **image_columns(instance),
         )
         Manifests(self._session).mark_image(row, arrival_id)
         self._session.add(row)
@@ -216,7 +205,7 @@ class Filing(Shells):
         self._remove_if_empty(series_id)
         HashesOfIdentifiers(self._session).forget_without_images(case_id)
         Crosswalk(self._session).forget_without_images(case_id)
-        self._condemn(keys, case_id)
+        condemn(self._session, keys, case_id)
         self._session.execute(
             update(ReceivedInstanceRow)
             .where(ReceivedInstanceRow.arrival_id == arrival_id, ReceivedInstanceRow.outcome == InstanceOutcome.FILED)
@@ -254,17 +243,37 @@ class Filing(Shells):
         Nothing when an image refers to it after all.
         """
         if self._session.scalar(select(CaseImageRow.id).where(CaseImageRow.blob_key == blob_key)) is None:
-            self._condemn([blob_key], case_id)
+            condemn(self._session, [blob_key], case_id)
 
     def forget_blob(self, blob_key: str) -> None:
         """Keep no longer that a blob has to be deleted: it is."""
         self._session.execute(delete(CondemnedBlobRow).where(CondemnedBlobRow.blob_key == blob_key))
 
-    def _condemn(self, blob_keys: Iterable[str], case_id: str | None, moment: datetime | None = None) -> None:
-        at = moment or clock_now()
-        insert_or_nothing(
-            self._session,
-            CondemnedBlobRow,
-            [{"blob_key": key, "case_id": case_id, "condemned_at": at} for key in blob_keys],
-            ["blob_key"],
-        )
+
+def image_columns(instance: DeidentifiedInstance) -> dict[str, Any]:
+    """Return the columns of an image that say what de-identification made of it."""
+    described, report = build.storable(instance.description), instance.report
+    return {
+        "sop_instance_uid": described.sop_instance_uid,
+        "sop_class_uid": described.sop_class_uid,
+        "transfer_syntax_uid": described.transfer_syntax_uid,
+        "instance_number": described.instance_number,
+        "position": list(described.position) if described.position else None,
+        "orientation": list(described.orientation) if described.orientation else None,
+        "frames": described.frames,
+        "rows": described.rows,
+        "columns": described.columns,
+        "has_pixels": described.has_pixels,
+        "verdict": instance.screen.verdict,
+        "detector": instance.screen.detector,
+        "profile": report.profile,
+        "profile_revision": report.profile_revision,
+        "report": {
+            "actions": [list(action) for action in report.actions],
+            "options": list(report.options),
+            "notes": list(report.notes),
+            "removed_text": [[one.place, one.word, one.reason] for one in report.removed_text],
+        },
+        "sha256": instance.sha256,
+        "size_bytes": instance.size_bytes,
+    }

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from cases.errands import ErrandKind, ErrandState
 from cases.model import (
     AssociationOutcome,
     CaseModality,
@@ -99,6 +100,8 @@ class Base(DeclarativeBase):
         AssociationOutcome: _enum(AssociationOutcome),
         PixelVerdict: _enum(PixelVerdict),
         Role: _enum(Role),
+        ErrandKind: _enum(ErrandKind),
+        ErrandState: _enum(ErrandState),
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
     }

@@ -15,6 +15,7 @@ from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
 from cases.store.crosswalk import Crosswalk
+from cases.store.errands import Errands
 from cases.store.generations import newest_generation
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.prefilled import is_only_prefilled
@@ -186,6 +187,7 @@ class Shells:
     def _delete_shell(self, case: CaseRow) -> None:
         for table in (ReceivedInstanceRow, HoldRow):
             self._session.execute(update(table).where(table.case_id == case.id).values(case_id=None))
+        Errands(self._session).leave_case(case.id, is_deleted=True)
         self._session.execute(
             update(CaseRow).where(CaseRow.previous_case_id == case.id).values(previous_case_id=case.previous_case_id)
         )

@@ -50,10 +50,10 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         log_level="INFO",
     )
     monkeypatch.setattr(pipeline, "_tools", tools)
-    pipeline._blobs.cache_clear()
+    pipeline.blobs.cache_clear()
     pipeline._spool.cache_clear()
     yield original
-    pipeline._blobs.cache_clear()
+    pipeline.blobs.cache_clear()
     pipeline._spool.cache_clear()
 
 
@@ -69,7 +69,7 @@ def test_an_image_store_out_of_reach_holds_nothing(spool: Path, monkeypatch: pyt
         raise StoreUnavailableError("a blob cannot be written")
 
     monkeypatch.setattr(LocalBlobs, "put", refuse)
-    monkeypatch.setattr(pipeline, "_steps", lambda *_: pipeline._blobs().put("a/b", b""))
+    monkeypatch.setattr(pipeline, "_steps", lambda *_: pipeline.blobs().put("a/b", b""))
 
     with pytest.raises(StoreUnavailableError):
         pipeline.process(TASK)

@@ -1,0 +1,205 @@
+"""A re-run: the originals of a case through every step again, under another revision of the profile.
+
+What comes out lies staged beside the case. Only when all of it is there does an open draft get it, in one
+transaction; a case that others may see waits for an editor.
+"""
+
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bridge import pipeline
+from bridge.children import Children
+from bridge.pipeline import Filed, OriginalGoneError, Processed, Task, task_of
+from bridge.profile_book import lay_out
+from bridge.retention import delete_condemned
+from bridge.study import killed_processed
+from cases.blobs import BlobStore
+from cases.errands import Errand, ErrandState
+from cases.errors import BlobNotFoundError
+from cases.model import CaseShell, InstanceOutcome, ReceivedInstance
+from cases.reruns import CurrentImage, RerunPlan, StagedInstance
+from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
+from deidentify.changes import element_changes
+from deidentify.errors import DeidentificationError
+from deidentify.results import ElementChange
+
+log = logging.getLogger("casebridge.rerun")
+
+MARK_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainTask:
+    """One instance that is made anew, and the image that its case has of it."""
+
+    task: Task
+    current_blob: str = ""
+    """None where the case has no image of it."""
+
+    @property
+    def study_key(self) -> str:
+        """Return the key of the study in the spool."""
+        return self.task.study_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What came of it."""
+
+    processed: Processed | None
+    """None where the original is gone."""
+    changes: tuple[ElementChange, ...] = ()
+
+
+def process_again(again: AgainTask) -> Again:
+    """Take an original through every step once more, and tell what differs; runs in a child process."""
+    try:
+        processed = pipeline.process_original(again.task)
+    except OriginalGoneError:
+        return Again(processed=None)
+    changes: tuple[ElementChange, ...] = ()
+    if isinstance(processed, Filed) and again.current_blob:
+        changes = _changes(again.current_blob, processed.blob_key)
+    return Again(processed=processed, changes=changes)
+
+
+def _changes(current: str, made: str) -> tuple[ElementChange, ...]:
+    with ExitStack() as stack:
+        try:
+            files = [stack.enter_context(pipeline.blobs().open(key)) for key in (current, made)]
+            return element_changes(*files)
+        except (BlobNotFoundError, DeidentificationError):
+            # The image as it is cannot be read: all of it is new.
+            return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunRunner:
+    """Runs re-runs as the job engine hands them out."""
+
+    database: Database
+    blobs: BlobStore
+    children: Children
+    profile_folder: Path
+    """Where the texts of profiles are laid out for the child processes of this host."""
+
+    def run(self, errand: Errand) -> None:
+        """Make what is not staged yet, then bring it into the case or let it wait for an editor.
+
+        Safe to run again after any crash.
+        """
+        assert errand.case_id is not None
+        with self.database.write() as session:
+            reruns = Reruns(session)
+            plan = reruns.plan(errand.case_id)
+            done = reruns.staged_arrivals(errand.id)
+            if not Errands(session).begin(errand.id, len(plan.instances)):
+                return
+            images = reruns.images(errand.case_id)
+            used = Profiles(session).revision(errand.revision)
+        lay_out(self.profile_folder, used)
+        todo = [one for one in plan.instances if one.arrival_id not in done]
+        if self._make(errand, plan, todo, images):
+            self._conclude(errand)
+        delete_condemned(self.database, self.blobs)
+
+    def give_up(self, errand: Errand, reason: str) -> None:
+        """Leave the case as it is after the work failed again and again; called by the job engine."""
+        sentence = f"it could not be worked on: {reason}"
+        with self.database.write() as session:
+            if Errands(session).call_off(errand.id, ErrandState.FAILED, sentence):
+                Audit(session).append(errand.requested_by, "case.rerun-failed", f"case {errand.case_id}", {})
+        delete_condemned(self.database, self.blobs)
+        log.error("a re-run was given up", extra={"case": errand.case_id, "reason": reason})
+
+    def _make(
+        self,
+        errand: Errand,
+        plan: RerunPlan,
+        todo: list[ReceivedInstance],
+        images: Mapping[str, CurrentImage],
+    ) -> bool:
+        """Make and stage instances; return False where nobody wants them any more."""
+        by_arrival = {one.arrival_id: one for one in todo}
+        tasks = self._tasks(errand, plan, todo, images)
+        for again, found in self.children.each(tasks, process_again, _killed):
+            arrival_id = again.task.arrival_id
+            one = _staged(by_arrival[arrival_id], found, images.get(arrival_id))
+            with self.database.write() as session:
+                is_wanted = Reruns(session).stage(errand.id, one)
+            if not is_wanted:
+                log.info("a re-run was called off", extra={"case": errand.case_id})
+                return False
+        return True
+
+    def _tasks(
+        self, errand: Errand, plan: RerunPlan, todo: list[ReceivedInstance], images: Mapping[str, CurrentImage]
+    ) -> list[AgainTask]:
+        with self.database.read() as session:
+            study = Intake(session).study(errand.received_study)
+            generation = Reruns(session).secret_generation(plan.case_id)
+        shell = CaseShell(
+            case_id=plan.case_id,
+            status=plan.status,
+            owner=plan.owner,
+            previous_case_id=None,
+            is_new=False,
+            secret_generation=generation,
+            profile_revision=errand.revision,
+        )
+        mark = f"-{errand.id[:MARK_DIGITS]}"
+        return [
+            AgainTask(
+                task=replace(task_of(study, one, shell), blob_mark=mark),
+                current_blob=images[one.arrival_id].blob_key if one.arrival_id in images else "",
+            )
+            for one in todo
+        ]
+
+    def _conclude(self, errand: Errand) -> None:
+        with self.database.write() as session:
+            ended = Reruns(session).conclude(errand.id)
+            audit_rerun(Audit(session), ended, errand.requested_by)
+        log.info("a case was made anew", extra={"case": ended.case_id, "state": ended.state.value})
+
+
+def audit_rerun(audit: Audit, ended: Errand, actor: str) -> None:
+    """Write down what a re-run did to its case, or that it waits for an editor."""
+    action = {
+        ErrandState.DONE: "case.rerun",
+        ErrandState.IN_REVIEW: "case.rerun-in-review",
+        ErrandState.DISCARDED: "case.rerun-discarded",
+    }.get(ended.state)
+    if action is None:
+        return
+    result = ended.result
+    detail: dict[str, str | int | bool | None] = {"revision": ended.revision, "before": ended.base_revision}
+    detail |= {name: result[name] for name in ("remade", "changed", "cleared", "gone") if name in result}
+    detail |= {name: sum(result[name].values()) for name in ("held", "dropped") if name in result}
+    audit.append(actor, action, f"case {ended.case_id}", detail)
+
+
+def _staged(instance: ReceivedInstance, found: Again, image: CurrentImage | None) -> StagedInstance:
+    was = InstanceOutcome(instance.outcome)
+    if not isinstance(found.processed, Filed):
+        return StagedInstance(arrival_id=instance.arrival_id, was=was, outcome=found.processed)
+    made = found.processed
+    is_known = image is not None and image.has_identifiers
+    entry = made.crosswalk if image is None else None
+    return StagedInstance(
+        arrival_id=instance.arrival_id,
+        was=was,
+        outcome=made.instance,
+        blob_key=made.blob_key,
+        is_same=image is not None and image.sha256 == made.instance.sha256,
+        identifiers=None if is_known else made.identifiers,
+        crosswalk=(entry.key_id, entry.sealed) if entry is not None else None,
+        changes=found.changes,
+    )
+
+
+def _killed(again: AgainTask) -> Again:
+    return Again(processed=killed_processed(again.task))

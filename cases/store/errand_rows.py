@@ -1,0 +1,64 @@
+"""Tables of errands, and of what a re-run has made and no case has yet."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from cases.errands import ErrandKind, ErrandState
+from cases.store.rows import ID, PROFILE_NAME, REVISION, STUDY_KEY, Base, new_id
+
+
+class ErrandRow(Base):
+    """An errand; its generation is counted with those of the arrivals of its study."""
+
+    __tablename__ = "errand"
+    __table_args__ = (
+        UniqueConstraint("received_study", "generation"),
+        Index("ix_errand_case_id", "case_id"),
+        Index("ix_errand_state_requested_at", "state", "requested_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
+    kind: Mapped[ErrandKind]
+    received_study: Mapped[str] = mapped_column(String(STUDY_KEY))
+    study_key: Mapped[str] = mapped_column(String(ID))
+    generation: Mapped[int] = mapped_column(Integer)
+    case_id: Mapped[str | None] = mapped_column(ForeignKey("teaching_case.id"))
+    profile: Mapped[str] = mapped_column(String(PROFILE_NAME))
+    revision: Mapped[str] = mapped_column(String(REVISION))
+    base_revision: Mapped[str] = mapped_column(String(REVISION))
+    state: Mapped[ErrandState]
+    requested_by: Mapped[str] = mapped_column(String(200))
+    requested_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    decided_by: Mapped[str] = mapped_column(String(200), default="")
+    total: Mapped[int] = mapped_column(Integer, default=0)
+    done: Mapped[int] = mapped_column(Integer, default=0)
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class StagedInstanceRow(Base):
+    """What a re-run made of one original; goes when its re-run is decided."""
+
+    __tablename__ = "staged_instance"
+
+    errand_id: Mapped[str] = mapped_column(ForeignKey("errand.id"), primary_key=True)
+    arrival_id: Mapped[str] = mapped_column(ForeignKey("received_instance.arrival_id"), primary_key=True)
+    was: Mapped[str] = mapped_column(String(32))
+    becomes: Mapped[str] = mapped_column(String(32))
+    """``filed``, ``held``, ``dropped``, or ``gone`` where the original is not there any more."""
+    reason: Mapped[str] = mapped_column(String(64), default="")
+    detail: Mapped[str] = mapped_column(Text, default="")
+    blob_key: Mapped[str] = mapped_column(String(512), default="")
+    is_same: Mapped[bool] = mapped_column(default=False)
+    """Whether the image was written bit by bit as it is."""
+    written: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What de-identification says of the image; empty where there is none."""
+    known: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Hashes and the sealed entry that go with the case."""
+    findings: Mapped[list[Any]] = mapped_column(default=list)
+    changes: Mapped[list[Any]] = mapped_column(default=list)
+    """Which elements differ from the image as it is."""

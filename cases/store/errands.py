@@ -1,0 +1,193 @@
+"""Errands: asked for, worked on, ended; and what a re-run has staged until it is decided."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from cases.errands import UNFINISHED, Errand, ErrandKind, ErrandState, NewErrand
+from cases.errors import CaseNotFoundError
+from cases.store.arrivals import lock_study
+from cases.store.clock import now as clock_now
+from cases.store.condemned import condemn
+from cases.store.errand_rows import ErrandRow, StagedInstanceRow
+
+_MOST_REASON = 200
+
+
+class Errands:
+    """What somebody asked to be done with originals; every call may be repeated after a crash."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def open(self, study_key: str, new: NewErrand) -> Errand:
+        """Make an errand the next generation of its study.
+
+        Parameters
+        ----------
+        study_key
+            Row key of the received study.
+        new
+            What is asked for.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such study.
+        """
+        study = lock_study(self._session, study_key)
+        study.generation += 1
+        row = ErrandRow(
+            kind=new.kind,
+            received_study=study.key,
+            study_key=study.study_key,
+            generation=study.generation,
+            case_id=new.case_id,
+            profile=new.profile,
+            revision=new.revision,
+            base_revision=new.base_revision,
+            state=ErrandState.QUEUED,
+            requested_by=new.requested_by,
+            requested_at=clock_now(),
+        )
+        self._session.add(row)
+        self._session.flush()
+        return errand_value(row)
+
+    def get(self, errand_id: str) -> Errand:
+        """Return an errand.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none.
+        """
+        row = self._session.get(ErrandRow, errand_id)
+        if row is None:
+            raise CaseNotFoundError("there is no such errand")
+        return errand_value(row)
+
+    def of_generation(self, study_key: str, generation: int) -> Errand | None:
+        """Return the errand that a generation of a study is; None where it is one of arrivals."""
+        row = self._session.scalar(
+            select(ErrandRow).where(ErrandRow.received_study == study_key, ErrandRow.generation == generation)
+        )
+        return errand_value(row) if row is not None else None
+
+    def list(
+        self,
+        kind: ErrandKind,
+        *,
+        case_id: str | None = None,
+        state: ErrandState | None = None,
+        limit: int = 100,
+    ) -> list[Errand]:
+        """Return errands of a kind, the latest first."""
+        query = select(ErrandRow).where(ErrandRow.kind == kind)
+        if case_id is not None:
+            query = query.where(ErrandRow.case_id == case_id)
+        if state is not None:
+            query = query.where(ErrandRow.state == state)
+        query = query.order_by(ErrandRow.requested_at.desc(), ErrandRow.generation.desc(), ErrandRow.id)
+        return [errand_value(row) for row in self._session.scalars(query.limit(limit))]
+
+    def unfinished_of(self, case_id: str) -> Errand | None:
+        """Return the errand of a case that is queued, running or in review."""
+        row = self._session.scalar(
+            select(ErrandRow).where(ErrandRow.case_id == case_id, ErrandRow.state.in_(UNFINISHED))
+        )
+        return errand_value(row) if row is not None else None
+
+    # -- working ------------------------------------------------------------------------------------------------------
+
+    def begin(self, errand_id: str, total: int) -> bool:
+        """Say that work on an errand begins, or begins again; return whether there is anything to do."""
+        row = self.locked(errand_id)
+        if row.state not in {ErrandState.QUEUED, ErrandState.RUNNING}:
+            return False
+        row.state, row.total = ErrandState.RUNNING, total
+        row.done = min(row.done, total)
+        self._session.flush()
+        return True
+
+    def end(self, errand_id: str, state: ErrandState, result: Mapping[str, Any], *, decided_by: str = "") -> None:
+        """Say how an errand ended, or that it waits to be decided."""
+        row = self.locked(errand_id)
+        row.state, row.result = state, dict(result)
+        row.decided_by = decided_by or row.decided_by
+        row.finished_at = row.finished_at or clock_now()
+        self._session.flush()
+
+    def call_off(self, errand_id: str, state: ErrandState, reason: str, *, decided_by: str = "") -> bool:
+        """End an errand without its work coming into effect; return whether it was not over already.
+
+        What it staged goes: blobs are condemned, rows deleted.
+        """
+        row = self.locked(errand_id)
+        if row.state not in UNFINISHED:
+            return False
+        row.state, row.reason, row.decided_by = state, reason[:_MOST_REASON], decided_by
+        row.finished_at = clock_now()
+        self.drop_staged(errand_id)
+        self._session.flush()
+        return True
+
+    def leave_case(self, case_id: str, *, is_deleted: bool) -> None:
+        """Call off what is asked for a case that goes; where the row of the case is deleted, keep no link to it."""
+        rows = self._session.scalars(select(ErrandRow).where(ErrandRow.case_id == case_id)).all()
+        for row in rows:
+            self.call_off(row.id, ErrandState.DISCARDED, "its case was removed")
+        if is_deleted:
+            self._session.execute(update(ErrandRow).where(ErrandRow.case_id == case_id).values(case_id=None))
+
+    def drop_staged(self, errand_id: str, *, kept: Sequence[str] = ()) -> None:
+        """Delete what was staged; blobs that no image got are condemned."""
+        row = self._session.get(ErrandRow, errand_id)
+        staged = StagedInstanceRow.errand_id == errand_id
+        keys = set(self._session.scalars(select(StagedInstanceRow.blob_key).where(staged))) - {"", *kept}
+        condemn(self._session, sorted(keys), row.case_id if row is not None else None)
+        self._session.execute(delete(StagedInstanceRow).where(staged))
+
+    def locked(self, errand_id: str) -> ErrandRow:
+        """Lock the row of an errand until the transaction ends.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none.
+        """
+        row = self._session.scalar(
+            select(ErrandRow)
+            .where(ErrandRow.id == errand_id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        )
+        if row is None:
+            raise CaseNotFoundError("there is no such errand")
+        return row
+
+
+def errand_value(row: ErrandRow) -> Errand:
+    """Return the value of a row."""
+    return Errand(
+        id=row.id,
+        kind=row.kind,
+        received_study=row.received_study,
+        study_key=row.study_key,
+        generation=row.generation,
+        case_id=row.case_id,
+        profile=row.profile,
+        revision=row.revision,
+        base_revision=row.base_revision,
+        state=row.state,
+        requested_by=row.requested_by,
+        requested_at=row.requested_at,
+        finished_at=row.finished_at,
+        decided_by=row.decided_by,
+        total=row.total,
+        done=row.done,
+        reason=row.reason,
+        result=dict(row.result),
+    )
