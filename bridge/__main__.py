@@ -519,6 +519,44 @@ def profile_history(config_file: Path | None, name: str | None, *, as_json: bool
     sys.exit(history(read_settings(config_file), name, as_json=as_json))
 
 
+@profile.command("rerun")
+@config_option
+@json_option
+@click.argument("case_id", metavar="[CASE]", required=False)
+@click.option("--under", "profile", required=True, metavar="NAME[@REVISION]", help="The profile to make it under.")
+@click.option("--made-under", metavar="REVISION", help="All cases that have this revision, instead of one case.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only list which cases would be made anew.")
+@click.option("--no-wait", is_flag=True, help="Come back at once; casebridge profile reruns shows how far it is.")
+def profile_rerun(config_file: Path | None, *, no_wait: bool, **choice: Any) -> None:
+    """Make the images of CASE anew from its originals; texts, order and marks stay. A worker has to run."""
+    from bridge.rerun_command import Choices, rerun  # noqa: PLC0415
+
+    sys.exit(rerun(read_settings(config_file), Choices(waits=not no_wait, **choice)))
+
+
+@profile.command("reruns")
+@config_option
+@json_option
+@click.option("--case", "case_id", help="Of this case only.")
+@click.option("--in-review", is_flag=True, help="Those that wait for an editor.")
+def profile_reruns(config_file: Path | None, **choice: Any) -> None:
+    """List the cases that were made anew, and what changed."""
+    from bridge.rerun_command import list_reruns  # noqa: PLC0415
+
+    sys.exit(list_reruns(read_settings(config_file), **choice))
+
+
+@profile.command("decide")
+@config_option
+@click.argument("errand_id", metavar="RERUN")
+@click.argument("what", type=click.Choice(("apply", "discard")))
+def profile_decide(config_file: Path | None, errand_id: str, what: str) -> None:
+    """Bring a re-run that waits for an editor into its case, or leave the case as it is."""
+    from bridge.rerun_command import decide  # noqa: PLC0415
+
+    sys.exit(decide(read_settings(config_file), errand_id, applies=what == "apply"))
+
+
 @profile.command("schema")
 def profile_schema() -> None:
     """Print the JSON Schema of the profile language, for editors."""

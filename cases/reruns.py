@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cases.errands import Errand
 from cases.model import CaseStatus, InstanceOutcome, ReceivedInstance
 from deidentify.results import DeidentifiedInstance, Dropped, ElementChange, Hold, HoldReason, IdentifierHashes
 
@@ -33,6 +34,16 @@ class RerunPlan:
     """Images whose originals are gone: they stay as they are."""
     decided: int
     """Instances that a person decided on, or that only a person can decide on: they stay as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunCandidate:
+    """A case with what its re-run would find, and what came of asking for one."""
+
+    plan: RerunPlan
+    errand: Errand | None = None
+    refusal: str = ""
+    """Why it was not asked for, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,140 @@
+"""Asking for cases to be made anew, and deciding on what waits: for the command line and the HTTP API alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.engine import EngineClient, EngineError
+from bridge.profile_book import chosen_revision
+from bridge.rerun import audit_rerun
+from cases.errands import Errand, ErrandKind, ErrandState
+from cases.errors import CaseError, StoreUnavailableError
+from cases.profiles import ProfileRevision
+from cases.reruns import RerunCandidate
+from cases.store import Audit, Database, Errands, Profiles, Reruns
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunDesk:
+    """Implements ``api.ports.Rerun``."""
+
+    database: Database
+    client: EngineClient
+    settings: Settings
+
+    def candidates(self, revision: str) -> tuple[RerunCandidate, ...]:
+        """Return the cases that have a revision, with what a re-run of each would find.
+
+        Raises
+        ------
+        ProfileNotKnownError
+            When there is no such revision.
+        """
+        with self.database.read() as session:
+            whole = Profiles(session).revision(revision).revision
+            reruns = Reruns(session)
+            return tuple(RerunCandidate(plan=reruns.plan(case_id)) for case_id in reruns.under(whole))
+
+    def plan(self, case_id: str) -> RerunCandidate:
+        """Return what a re-run of a case would find.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such case.
+        """
+        with self.database.read() as session:
+            return RerunCandidate(plan=Reruns(session).plan(case_id))
+
+    def request(self, actor: str, case_id: str, profile: str) -> Errand:
+        """Ask for a case to be made anew.
+
+        Parameters
+        ----------
+        actor
+            Who asks.
+        case_id
+            The case.
+        profile
+            ``NAME`` for what the name means now, or ``NAME@REVISION``.
+
+        Raises
+        ------
+        ProfileNotKnownError
+            When there is no such profile.
+        CaseNotFoundError, CaseClosedError, OriginalsGoneError, RerunInProgressError
+            See ``Reruns.request``.
+        StoreUnavailableError
+            When no worker ever ran here that could do it.
+        """
+        return self._request(actor, case_id, self._profile(profile))
+
+    def request_all(self, actor: str, made_under: str, profile: str) -> tuple[RerunCandidate, ...]:
+        """Ask for every case that has a revision; each tells what it got, or why it got nothing.
+
+        Raises
+        ------
+        ProfileNotKnownError
+            When there is no such revision or profile.
+        """
+        found = self.candidates(made_under)
+        one = self._profile(profile)
+        return tuple(self._asked(actor, candidate, one) for candidate in found)
+
+    def list(self, *, case_id: str | None = None, state: ErrandState | None = None) -> Sequence[Errand]:
+        """Return re-runs, the latest first."""
+        with self.database.read() as session:
+            return Errands(session).list(ErrandKind.RERUN, case_id=case_id, state=state)
+
+    def get(self, errand_id: str) -> Errand:
+        """Return a re-run.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none.
+        """
+        with self.database.read() as session:
+            return Errands(session).get(errand_id)
+
+    def decide(self, actor: str, errand_id: str, *, applies: bool) -> Errand:
+        """Bring into its case what waits for an editor, or leave the case as it is.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such re-run.
+        InvalidTransitionError
+            When it is not in review.
+        """
+        with self.database.write() as session:
+            reruns = Reruns(session)
+            decided = reruns.apply if applies else reruns.discard
+            ended = decided(errand_id, actor=actor)
+            audit_rerun(Audit(session), ended, actor)
+            return ended
+
+    def _profile(self, text: str) -> ProfileRevision:
+        with self.database.write() as session:
+            return chosen_revision(Profiles(session), self.settings, text)
+
+    def _asked(self, actor: str, candidate: RerunCandidate, one: ProfileRevision) -> RerunCandidate:
+        try:
+            return RerunCandidate(plan=candidate.plan, errand=self._request(actor, candidate.plan.case_id, one))
+        except StoreUnavailableError:
+            raise
+        except CaseError as error:
+            return RerunCandidate(plan=candidate.plan, refusal=str(error))
+
+    def _request(self, actor: str, case_id: str, one: ProfileRevision) -> Errand:
+        with self.database.write() as session:
+            errand, plan = Reruns(session).request(case_id, one, actor=actor)
+            try:
+                self.client.enqueue_study(
+                    session, errand.received_study, errand.generation, instances=len(plan.instances)
+                )
+            except EngineError as error:
+                raise StoreUnavailableError(f"{error}; start one, then ask again") from None
+            detail: dict[str, str | int | bool | None] = {"revision": one.revision, "before": plan.revision}
+            Audit(session).append(actor, "case.rerun-requested", f"case {case_id}", detail)
+            return errand
