@@ -54,6 +54,8 @@ _OPEN = Rule(is_open=True)
 _READ = Rule(own=EVERYONE, unowned=EVERYONE, foreign=SEES_ALL)
 _EDIT = Rule(own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL)
 _ADMINISTER = Rule(none=ADMINISTERS)
+_DECIDE = Rule(none=EDITS_ALL)
+"""What is done with cases that others may see."""
 
 RULES: Mapping[str, Rule] = {
     "get_health": _OPEN,
@@ -80,6 +82,13 @@ RULES: Mapping[str, Rule] = {
     "list_receipts": Rule(none=EVERYONE),
     "get_receipt": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,
+    "list_reruns": _DECIDE,
+    "list_rerun_candidates": _ADMINISTER,
+    "request_reruns": _ADMINISTER,
+    "get_rerun": _DECIDE,
+    "apply_rerun": _DECIDE,
+    "discard_rerun": _DECIDE,
+    "list_case_reruns": _READ,
     "get_peers": _ADMINISTER,
     "allow_peer": _ADMINISTER,
     "remove_peer": _ADMINISTER,

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cases.errands import Errand, ErrandState
 from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
+from cases.reruns import RerunCandidate
 
 
 class Readiness(Protocol):
@@ -36,6 +38,38 @@ class PeerPolicy(Protocol):
 
     def remove(self, actor: str, rule_id: str) -> None:
         """Take back a rule that was allowed."""
+        ...
+
+
+class Rerun(Protocol):
+    """Making cases anew under another revision of a profile; the work is done where the originals are."""
+
+    def candidates(self, revision: str) -> Sequence[RerunCandidate]:
+        """Return the cases that have a revision, with what a re-run of each would find."""
+        ...
+
+    def plan(self, case_id: str) -> RerunCandidate:
+        """Return what a re-run of a case would find."""
+        ...
+
+    def request(self, actor: str, case_id: str, profile: str) -> Errand:
+        """Ask for a case to be made anew under ``NAME`` or ``NAME@REVISION``."""
+        ...
+
+    def request_all(self, actor: str, made_under: str, profile: str) -> Sequence[RerunCandidate]:
+        """Ask for every case that has a revision; each tells what it got, or why it got nothing."""
+        ...
+
+    def list(self, *, case_id: str | None = None, state: ErrandState | None = None) -> Sequence[Errand]:
+        """Return re-runs, the latest first."""
+        ...
+
+    def get(self, errand_id: str) -> Errand:
+        """Return a re-run."""
+        ...
+
+    def decide(self, actor: str, errand_id: str, *, applies: bool) -> Errand:
+        """Bring into its case what waits for an editor, or leave the case as it is."""
         ...
 
 

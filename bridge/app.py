@@ -306,12 +306,14 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
     from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
+    from bridge.rerun_desk import RerunDesk  # noqa: PLC0415
     from bridge.text_keys import TextKeys  # noqa: PLC0415
     from cases.blobs import open_blobs  # noqa: PLC0415
     from deidentify.text_screen import KeyedTextScreen  # noqa: PLC0415
 
     blobs = open_blobs(settings.blob_url)
     spool = open_spool(settings)
+    client = EngineClient(engine=database.engine)
     peers = BridgePeers(database=database, spool=spool, own_ae=settings.ae_title)
     return create_app(
         database=database,
@@ -324,12 +326,13 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
             tls_certificate_file=settings.tls_certificate_file,
         ),
         peers=peers,
+        reruns=RerunDesk(database=database, client=client, settings=settings),
         marks=SpoolMarks(spool=spool),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,
             spool=spool,
-            client=EngineClient(engine=database.engine),
+            client=client,
             peers=peers,
             tls_certificate_file=settings.tls_certificate_file,
         ),

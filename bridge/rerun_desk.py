@@ -7,7 +7,7 @@ from bridge.engine import EngineClient, EngineError
 from bridge.profile_book import chosen_revision
 from bridge.rerun import audit_rerun
 from cases.errands import Errand, ErrandKind, ErrandState
-from cases.errors import CaseError, StoreUnavailableError
+from cases.errors import CaseError, CaseNotFoundError, StoreUnavailableError
 from cases.profiles import ProfileRevision
 from cases.reruns import RerunCandidate
 from cases.store import Audit, Database, Errands, Profiles, Reruns
@@ -95,7 +95,10 @@ class RerunDesk:
             When there is none.
         """
         with self.database.read() as session:
-            return Errands(session).get(errand_id)
+            found = Errands(session).get(errand_id)
+        if found.kind is not ErrandKind.RERUN:
+            raise CaseNotFoundError("there is no such re-run")
+        return found
 
     def decide(self, actor: str, errand_id: str, *, applies: bool) -> Errand:
         """Bring into its case what waits for an editor, or leave the case as it is.

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from cases.errands import Errand
 from cases.peers import RejectedPeer
 from deidentify.results import AgeBand, DelayReason, HoldReason, PixelFinding, PixelVerdict
 
@@ -635,6 +636,8 @@ class CaseDetail:
     """Codes of the receipts of what was sent for it."""
     knows_identifiers: bool = False
     """Whether typed texts are held against the identifiers of all its images, and not against patterns alone."""
+    rerun: Errand | None = None
+    """The latest re-run of its images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, LongText, Presentation, Tag, Title
+from api.schemas.reruns import RerunOut
 from cases.model import (
     TAGS_MAX,
     CaseChanges,
@@ -201,6 +202,7 @@ class CaseOut(CaseItem):
         description="What you type is held against the identifiers of all images of the case, or against patterns "
         "alone: before its first image, and where images came from an older version."
     )
+    rerun: RerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
     studies: list[StudyOut]
 
     @classmethod
@@ -220,6 +222,7 @@ class CaseOut(CaseItem):
                 "held_by_reason": dict(detail.held_by_reason),
                 "receipts": list(detail.receipts),
                 "text_screen": "identifiers" if detail.knows_identifiers else "patterns",
+                "rerun": RerunOut.of(detail.rerun) if detail.rerun is not None else None,
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

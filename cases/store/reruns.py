@@ -220,7 +220,7 @@ class Reruns(Filing):
     def _locked_case(self, errand_id: str) -> tuple[CaseRow, ErrandRow]:
         found = Errands(self._session).get(errand_id)
         if found.kind is not ErrandKind.RERUN or found.case_id is None:
-            raise InvalidTransitionError("this is no re-run of a case")
+            raise CaseNotFoundError("there is no such re-run")
         case = lock_case(self._session, found.case_id)
         return case, Errands(self._session).locked(errand_id)
 

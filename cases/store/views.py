@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cases import build
+from cases.errands import ErrandKind
 from cases.model import (
     CaseDetail,
     CaseImage,
@@ -21,6 +22,7 @@ from cases.model import (
     HoldState,
     InstanceOutcome,
 )
+from cases.store.errands import Errands
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
@@ -108,6 +110,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             session.scalars(select(ReceivedStudyRow.receipt_code).where(ReceivedStudyRow.key == row.received_study))
         ),
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
+        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, limit=1)), None),
     )
 
 

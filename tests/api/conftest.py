@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from api.app import create_app
 from api.ports import Measurement
+from bridge.engine import EngineNotReadyError
 from bridge.peers import BridgePeers
+from bridge.rerun_desk import RerunDesk
 from cases.blobs import open_blobs
 from cases.model import Role
 from cases.store import Database
+from config import load_settings
 from deidentify.text_screen import KeyedTextScreen
 from scp.peers import PeerRules, write_peer_rules
 from scp.spool import Spool
@@ -107,14 +111,41 @@ def marks() -> Marks:
     return Marks()
 
 
+class Engine:
+    """The job engine's side of asking for work: keeps what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, int]] = []
+        self.is_ready = True
+
+    def enqueue_study(self, _session: Session, study_key: str, generation: int, *, instances: int) -> None:
+        if not self.is_ready:
+            raise EngineNotReadyError("no worker has started on this database yet")
+        self.asked.append((study_key, generation, instances))
+
+
 @pytest.fixture
-def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks) -> FastAPI:
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def reruns(world: World, engine: Engine, tmp_path: Path) -> RerunDesk:
+    settings = load_settings({"CASEBRIDGE_DATA_DIR": str(tmp_path / "data")})
+    return RerunDesk(database=world.database, client=engine, settings=settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def app(  # noqa: PLR0917 - one for each port
+    world: World, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks, reruns: RerunDesk
+) -> FastAPI:
     return create_app(
         database=world.database,
         blobs=world.blobs,
         readiness=condition,
         metrics=figures,
         peers=peers,
+        reruns=reruns,
         marks=marks,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",

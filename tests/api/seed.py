@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import text
+
 from cases.blobs import BlobStore
+from cases.errands import Errand
 from cases.model import CaseDetail, Destination, NewArrival, Role, User
-from cases.store import Accounts, Cases, Database, Holds, Intake
+from cases.profiles import ProfileRevision
+from cases.reruns import StagedInstance
+from cases.store import Accounts, Cases, Database, Errands, Holds, Intake, Reruns
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,
     Description,
+    ElementChange,
+    ElementFate,
     Hold,
     PixelFinding,
     PixelVerdict,
@@ -107,6 +114,27 @@ class World:
         everything = User(id="", name="", role=Role.ADMIN, draft_limit=0)
         with self.database.read() as session:
             return Cases(session).get(everything, case_id)
+
+    def rerun_in_review(self, case_id: str, profile: ProfileRevision) -> Errand:
+        """Let a case of one image be made anew, and wait for an editor."""
+        with self.database.write() as session:
+            session.execute(text("UPDATE teaching_case SET status = 'published' WHERE id = :c"), {"c": case_id})
+            errand, plan = Reruns(session).request(case_id, profile, actor="admin")
+            Errands(session).begin(errand.id, len(plan.instances))
+            for one in plan.instances:
+                old = deidentified(b"new", uid="2.25.1", number=1, modality="CT")
+                blob_key = f"{case_id}/{secrets.token_hex(16)}"
+                self.secrets.append(blob_key)
+                change = ElementChange(place="(0018,1000)", name="DeviceSerialNumber", change=ElementFate.REMOVED)
+                made = StagedInstance(
+                    arrival_id=one.arrival_id,
+                    was=one.outcome,
+                    outcome=old,
+                    blob_key=blob_key,
+                    changes=(change,),
+                )
+                assert Reruns(session).stage(errand.id, made)
+            return Reruns(session).conclude(errand.id)
 
     def file_pending(self, case_id: str, data: bytes) -> None:
         """File the first instance of a case that is still being worked on."""

@@ -8,18 +8,22 @@ from fastapi.testclient import TestClient
 from api.authorization import RULES, SEES_ALL, Relation
 from cases.model import Role
 from cases.peers import NewPeerRule
-from cases.store import Accounts, Holds, PeerRules
+from cases.store import Accounts, Holds, PeerRules, Profiles
 from tests.api.routes import Call, calls_of
 from tests.api.seed import burned_in
+from tests.bridge.books import shipped
 
 BODIES = {
     "edit_case": {"title": "A title"},
     "edit_study": {"findings": "Nothing of note."},
     "create_user": {"name": "newcomer"},
     "issue_token": {"label": "another"},
+    "request_reruns": {"profile": "strict"},
     "allow_peer": {"calling_ae": "PACS2", "addresses": ["192.0.2.7"]},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
+CASE_CALLS.add("list_case_reruns")
+STRICT = shipped("strict")
 RELATIONS = {
     **dict.fromkeys(CASE_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
     "get_hold": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
@@ -42,6 +46,15 @@ def test_every_route_has_a_row_and_every_row_a_route(app):
 
 def test_only_health_and_figures_are_open():
     assert {name for name, rule in RULES.items() if rule.is_open} == {"get_health", "get_readiness", "get_metrics"}
+
+
+def rerun_values(world, call: Call, picture: bytes) -> dict[str, str]:
+    """Return the id of a re-run that waits for an editor, where the call is about one."""
+    with world.database.write() as session:
+        Profiles(session).keep(STRICT)
+    if "{rerun_id}" not in call.path:
+        return {}
+    return {"rerun_id": world.rerun_in_review(world.study("somebody", [picture]), STRICT).id}
 
 
 @pytest.fixture
@@ -84,13 +97,16 @@ def matrix(app, world, picture):
         if "{peer_id}" in call.path:
             with world.database.write() as session:
                 values = {"peer_id": PeerRules(session).allow("admin", NewPeerRule(calling_ae="PACS3")).id}
+        if "rerun" in call.operation:
+            values, query = {**values, **rerun_values(world, call, picture)}, {"made_under": STRICT.revision}
+            body = {**body, "case_id": world.study("somebody", [picture])} if body else body
         if call.operation == "create_user":
             body["name"] = f"newcomer-{role.value}"
         answer = client.request(
             call.method,
             call.path.format(**values),
             json=body or None,
-            params=query if call.operation == "list_tokens" else None,
+            params=query if call.operation in {"list_tokens", "list_rerun_candidates"} else None,
         )
         return answer.status_code
 
@@ -100,7 +116,7 @@ def matrix(app, world, picture):
 def expected(call: Call, role: Role, relation: Relation) -> set[int]:
     rule = RULES[call.operation]
     if rule.allows(role, relation):
-        return {200, 201, 204}
+        return {200, 201, 202, 204}
     if call.operation in HIDDEN and role in rule.callers:
         return {404}
     if role in rule.callers and relation is Relation.FOREIGN and role not in SEES_ALL:
@@ -122,7 +138,7 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
 
 def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
-        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code")
+        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", "rerun_id")
         path = call.path.format(**dict.fromkeys(names, "0" * 7))
         status = client.request(call.method, path).status_code
         assert (status == 200) if RULES[call.operation].is_open else (status == 401), call

@@ -4,6 +4,7 @@ import logging
 
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
+from tests.bridge.books import shipped
 
 CANARY = "CANARY-DOE-JANE"
 
@@ -25,6 +26,7 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
     people = [world.user(f"a-{role.value}", role) for role in Role]
     case_id = world.study("a-contributor", [picture, picture], pending=1, holds=[burned_in()])
     world.study(None, [picture], holds=[burned_in()])
+    errand = world.rerun_in_review(world.study("a-contributor", [picture]), shipped("strict"))
     study = world.detail(case_id).studies[0]
     said = [client.get("/openapi.json").text]
     for somebody in people:
@@ -40,10 +42,11 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "hold_id": holds[0].id if holds else "0" * 32,
             "token_id": "0" * 32,
             "code": world.detail(case_id).receipts[0],
+            "rerun_id": errand.id,
         }
         for call in calls_of(client.app):
             if call.method == "GET":
-                answer = as_user(somebody).get(call.path.format(**values))
+                answer = as_user(somebody).get(call.path.format(**values), params={"made_under": errand.revision})
                 assert answer.status_code in {200, 403, 404}, call
                 said.append(everything_said(answer))
     assert len(world.secrets) > 15
@@ -58,7 +61,7 @@ def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, 
     client = as_user(owner)
     for call in calls_of(app):
         path = call.path
-        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code"):
+        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", "rerun_id"):
             path = path.replace(f"{{{name}}}", CANARY)
         answer = client.request(
             call.method,

@@ -11,7 +11,8 @@ CANARY = "CANARY^NAME"
 
 def walk(root):
     for kind in root.__subclasses__():
-        yield kind
+        if kind.__module__.split(".")[0] in {"api", "cases"}:  # the bridge's own never reach a caller by themselves
+            yield kind
         yield from walk(kind)
 
 
