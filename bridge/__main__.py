@@ -442,6 +442,7 @@ def profile_show(config_file: Path | None, source: str) -> None:
 @click.option("--study", help="Key of a retained study, as casebridge originals shows it, instead of files.")
 @click.option("--most", type=click.IntRange(0), default=12, show_default=True, help="Instances of a study; 0 for all.")
 @click.option("--all", "shows_all", is_flag=True, help="Show elements that stay as they are too.")
+@click.option("--only", multiple=True, metavar="TAG", help="Show this attribute only, by tag or keyword; several.")
 @click.option("--no-pixels", is_flag=True, help="Leave the pixels unread.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="New file for all of it; it identifies.")
 @click.option("--images", "image_folder", type=click.Path(path_type=Path), help="New folder for pictures side by side.")

@@ -17,9 +17,10 @@ from bridge.impact import Impact
 from bridge.keys import SecretError
 from bridge.preview import FilePreview, Previewer, as_json, changed, forgotten_scope, write_identified
 from bridge.preview_sources import Source, of_files, of_last_studies, of_study
-from bridge.profile_command import read_profile, show_table
+from bridge.profile_command import read_profile, show_table, tag_of
 from cases.errors import CaseError
 from config.settings import Settings
+from deidentify.dataset import tag_text
 from deidentify.preview import Change, PreviewRow
 from deidentify.profile import Profile
 from scp.errors import ScpError
@@ -42,6 +43,8 @@ class Choices:
     study: str | None
     most: int
     shows_all: bool
+    only: Sequence[str]
+    """Tags or keywords of the attributes that are shown; none for all."""
     has_screen: bool
     json_file: Path | None
     image_folder: Path | None
@@ -53,6 +56,7 @@ def preview(settings: Settings, source: str, choices: Choices) -> int:
     if bool(choices.identified_paths) == (choices.study is not None):
         raise click.UsageError("name either files, or a study with --study")
     _check_targets(choices)
+    only = frozenset(tag_text(tag_of(one)) for one in choices.only)
     previewer = Previewer(profile, has_screen=choices.has_screen, has_pictures=choices.image_folder is not None)
     if choices.study is None:
         sources = of_files(choices.identified_paths)
@@ -66,7 +70,7 @@ def preview(settings: Settings, source: str, choices: Choices) -> int:
     console.print(Text(f"{profile.name}, revision {profile.revision}"), style="bold")
     for number, (one, found) in enumerate(zip(sources, previews, strict=True), 1):
         console.print(Text(f"\n{number} of {len(sources)}  {one.label}"), style="bold")
-        show(found, console, shows_all=choices.shows_all)
+        show(found, console, shows_all=choices.shows_all, only=only)
     if choices.json_file is not None:
         write_identified(choices.json_file, as_json(previews))
     if choices.image_folder is not None:
@@ -161,8 +165,8 @@ def _write_pictures(folder: Path, previews: list[FilePreview]) -> None:
             write_identified(folder / f"{number:04}-{frame:03}.png", picture)
 
 
-def show(found: FilePreview, console: Console, *, shows_all: bool) -> None:
-    """Print what becomes of one file."""
+def show(found: FilePreview, console: Console, *, shows_all: bool, only: frozenset[str] = frozenset()) -> None:
+    """Print what becomes of one file, of all its elements or of those with certain tags."""
     why = f": {found.detail} ({found.reason})" if found.reason else ""
     console.print(Text(f"{found.outcome}{why}"))
     if not found.rows:
@@ -176,7 +180,8 @@ def show(found: FilePreview, console: Console, *, shows_all: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("element", "before", "after", "which line"):
         table.add_column(name, overflow="fold")
-    for row in found.rows if shows_all else changed(found.rows):
+    rows = found.rows if shows_all or only else changed(found.rows)
+    for row in (row for row in rows if not only or row.place.rpartition(".")[2] in only):
         table.add_row(
             Text(f"{row.place} {row.name}".strip(), style=_STYLES[row.change]),
             marked(row),

@@ -85,12 +85,12 @@ def explain(
     """Print what becomes of one attribute, or of all that the table, options and rules name; return the exit status."""
     profile = read_profile(settings, source)
     types = iod_types(_sop_class(sop_class))
-    path = tuple(_tag(one) for one in inside)
+    path = tuple(tag_of(one) for one in inside)
     if attribute is None:
         exact = {rule.tags.value for rule in profile.rules if rule.tags is not None and rule.tags.is_exact}
         tags = sorted(set(attribute_rows()) | exact)
     else:
-        tags = [_tag(attribute)]
+        tags = [tag_of(attribute)]
     found = [explained(profile, tag, path, types=types) for tag in tags]
     if as_json:
         _print_json([_explanation_values(one) for one in found])
@@ -179,7 +179,8 @@ def _end_with_faults(called: str, error: ProfileError) -> NoReturn:
     sys.exit(EXIT_WRONG)
 
 
-def _tag(text: str) -> int:
+def tag_of(text: str) -> int:
+    """Return the tag that a text names, by keyword or as (gggg,eeee)."""
     tags = Tags.of(text) if text.startswith("(") else None
     tag = keyword_tags().get(text) if tags is None else tags.value
     if tag is None or (tags is not None and not tags.is_exact):

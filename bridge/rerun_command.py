@@ -101,7 +101,8 @@ def _candidates(desk: RerunDesk, choices: Choices) -> list[RerunCandidate]:
 def _waited_for(desk: RerunDesk, errands: Sequence[Errand]) -> list[Errand]:
     """Wait until none is at work any more; a worker has to run."""
     latest = {one.id: one for one in errands}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("making anew", total=None)
         while True:
             latest = {key: desk.get(key) for key in latest}

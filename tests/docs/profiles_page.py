@@ -4,6 +4,7 @@ Outputs are written anew by: python -m tests.docs.profiles_page. YAML blocks are
 their names; a part of one gets a name and a base. Those behind "<!-- refused -->" are wrong on purpose.
 """
 
+import json
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from click.testing import CliRunner
 
@@ -22,10 +24,18 @@ from config import Settings
 from config.profile_files import with_bases
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
+from tests.integration.running import RunningBridge, eventually
 from tests.tools import CHECKOUT
 
 PAGE = CHECKOUT / "docs/profiles.md"
 PROGRAM, SITE = ".venv/bin/casebridge", "/etc/casebridge"
+STUDY_FILES = CHECKOUT / "tests/data/mr-study"
+CASE, STUDY, ARRIVAL = (
+    "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a",
+    "5d1fc86ab2b34b6e8a4e42ab3f6e1c90",
+    "0190b6f29f5b7c1d8e6a4b3c2d1e0f9a",
+)
+"""What the page calls what has another key in each run."""
 ENVIRONMENT = {"COLUMNS": "100", "TERM": "dumb", "FORCE_COLOR": None, "NO_COLOR": None}
 """Changed while the page runs: its tables are 100 columns wide."""
 _BLOCK = re.compile(r"(<!-- refused -->\n\n)?^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -68,6 +78,9 @@ class PageRun:
         for each in (self.folder, self.data, self.site / "profiles"):
             each.mkdir(parents=True)
         self.statuses: dict[str, int] = {}
+        self.shown: dict[str, str] = {}
+        """Real keys, and what the page calls them."""
+        self._server: RunningBridge | None = None
 
     def take(self, block: Block) -> str | None:
         """Write what a block is the text of, or run its commands; return what they print."""
@@ -85,9 +98,21 @@ class PageRun:
             return "".join(self._run(line) for line in block.text.splitlines())
         return None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the server, where one was started."""
+        if self._server is not None:
+            self._server.stop()
+
     def _run(self, line: str) -> str:
         command, _, target = line.partition(" >")
+        for real, shown in self.shown.items():
+            command = command.replace(shown, real)
         words = shlex.split(command.replace(SITE, str(self.site)))
+        if words[1:2] == ["send"]:
+            return self._send(line, words)
         with chdir(self.folder), environment({**ENVIRONMENT, "CASEBRIDGE_DATA_DIR": str(self.data)}):
             if words[0] == "cp":
                 shutil.copy(words[1], words[2])
@@ -97,8 +122,33 @@ class PageRun:
             if target:
                 Path(target).write_text(result.stdout)
         self.statuses[line] = result.exit_code
-        printed = result.stderr if target else result.output
+        return self._as_shown(result.stderr if target else result.output)
+
+    def _as_shown(self, printed: str) -> str:
+        for real, shown in self.shown.items():
+            printed = printed.replace(real, shown).replace(real[:8], shown[:8])
         return "".join(f"{row.rstrip()}\n" for row in printed.replace(str(self.site), SITE).splitlines())
+
+    def _send(self, line: str, words: list[str]) -> str:
+        """Start a server on the page's settings, send to it, and wait for the case."""
+        shutil.copytree(STUDY_FILES, self.folder / "mr-study", ignore=shutil.ignore_patterns("[!p]*"))
+        self._server = server = RunningBridge(data_dir=self.data, environment={"CASEBRIDGE_QUIET_PERIOD_S": "1"})
+        server.start()
+        sent = server.cli(words[1], str(self.folder / words[2]), words[3], str(server.dicom_port), *words[5:])
+        assert sent.returncode == 0, sent.stderr
+        self.statuses[line] = sent.returncode
+        [case] = eventually(lambda: _filed(server, 2), within_s=120, what="the case has its images")
+        with environment({"CASEBRIDGE_DATA_DIR": str(self.data)}):
+            asked = CliRunner().invoke(main, ["originals", "--json"], prog_name="casebridge")
+        [study] = json.loads(asked.stdout)
+        arrivals = sorted(path.name.split("-")[1][:32] for path in self.data.rglob("*.dcm") if "studies" in path.parts)
+        self.shown = {case["id"]: CASE, study["study_key"]: STUDY, arrivals[0]: ARRIVAL}
+        printed = sent.stdout.replace(str(self.folder / words[2]), words[2]).replace(f":{server.dicom_port}", ":11112")
+        return self._as_shown(printed)
+
+
+def _filed(server: RunningBridge, images: int) -> list[dict[str, Any]]:
+    return [case for case in server.all_items("/api/v1/cases") if case["progress"]["filed"] == images]
 
 
 @contextmanager
@@ -129,6 +179,6 @@ def with_outputs(page: str, run: PageRun) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        PAGE.write_text(with_outputs(PAGE.read_text(), PageRun(Path(scratch))))
+    with tempfile.TemporaryDirectory() as scratch, PageRun(Path(scratch)) as run:
+        PAGE.write_text(with_outputs(PAGE.read_text(), run))
     sys.exit(0)

@@ -1,0 +1,249 @@
+"""Re-runs as the job engine hands them out: staged, brought in, taken up after a crash, given up."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bridge import pipeline
+from bridge.children import Children
+from bridge.jobs import Jobs
+from bridge.pipeline import Filed, OriginalGoneError
+from bridge.pool import ChildDiedError
+from bridge.rerun import Again, AgainTask, RerunRunner, process_again
+from bridge.study import StudyRunner
+from cases.blobs import LocalBlobs
+from cases.errands import Errand, ErrandState
+from cases.errors import StoreUnavailableError
+from cases.model import CaseShell, InstanceOutcome, NewArrival
+from cases.profiles import ProfileRevision
+from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
+from cases.store.rows import CaseImageRow
+from deidentify.results import ElementChange, ElementFate, Hold
+from tests.bridge.books import book, shipped
+from tests.cases.world import HOLD, INBOX, file, image, key, open_shell, receive
+
+STRICT = shipped("strict")
+STUDY = f"{key('study')}-{INBOX.id}"
+CHANGE = ElementChange(place="(0008,1030)", name="StudyDescription", change=ElementFate.REMOVED)
+
+
+class Answers:
+    """Answers what child processes would, by arrival."""
+
+    def __init__(self) -> None:
+        self.outcome: dict[str, Hold | None] = {}
+        self.during: dict[str, Callable[[], None]] = {}
+        self.asked: list[str] = []
+
+    def run(self, function: Any, again: AgainTask, **_: object) -> Again:
+        assert function is process_again
+        task = again.task
+        self.asked.append(task.arrival_id)
+        self.during.pop(task.arrival_id, lambda: None)()
+        if task.arrival_id in self.outcome:
+            return Again(processed=self.outcome[task.arrival_id])
+        assert task.profile_revision == STRICT.revision
+        made = image(task.sop_key, study=task.study_key)
+        blob_key = f"cases/{task.case_id}/{task.arrival_id}{task.blob_mark}.dcm"
+        return Again(processed=Filed(instance=made, blob_key=blob_key), changes=(CHANGE,))
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def jobs(database: Database, answers: Answers, tmp_path: Path) -> Jobs:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    children = Children(pool=answers, threads=1, timeout_s=5.0)  # type: ignore[arg-type] # the one method that is used
+    reruns = RerunRunner(database=database, blobs=blobs, children=children, profile_folder=tmp_path / "profiles")
+    studies = StudyRunner(
+        database=database,
+        blobs=blobs,
+        pool=answers,  # type: ignore[arg-type]
+        profiles=book("default"),
+        profile_folder=tmp_path / "profiles",
+        threads=1,
+        timeout_s=5.0,
+    )
+    return Jobs(database=database, studies=studies, reruns=reruns)
+
+
+@pytest.fixture
+def case(database: Database) -> tuple[CaseShell, list[NewArrival]]:
+    arrivals = receive(database, INBOX, "study", 3)
+    shell = open_shell(database, INBOX, "study")
+    for number, arrived in enumerate(arrivals):
+        with database.write() as session:
+            Intake(session).set_fingerprint(arrived.arrival_id, dataset="d", pixels="p")
+        file(database, shell, arrived, image(f"{number}", number=number))
+    return shell, arrivals
+
+
+def requested(database: Database, shell: CaseShell, profile: ProfileRevision = STRICT) -> Errand:
+    with database.write() as session:
+        Profiles(session).keep(profile)
+        return Reruns(session).request(shell.case_id, profile, actor="ada")[0]
+
+
+def state(database: Database, errand: Errand) -> Errand:
+    with database.read() as session:
+        return Errands(session).get(errand.id)
+
+
+def revisions(database: Database) -> set[str]:
+    with database.read() as session:
+        return set(session.scalars(select(CaseImageRow.blob_key)))
+
+
+def actions(database: Database, shell: CaseShell) -> list[str]:
+    with database.read() as session:
+        return [entry.action for entry in Audit(session).entries(subject=f"case {shell.case_id}")]
+
+
+def test_a_generation_that_is_an_errand_makes_the_case_anew(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]], tmp_path: Path
+) -> None:
+    shell, arrivals = case
+    errand = requested(database, shell)
+    assert errand.generation == 2
+
+    jobs.run(STUDY, errand.generation)
+
+    ended = state(database, errand)
+    assert (ended.state, ended.total, ended.done) == (ErrandState.DONE, 3, 3)
+    assert ended.result["elements"] == [["(0008,1030)", "StudyDescription", "removed", 3]]
+    assert answers.asked == [one.arrival_id for one in arrivals]
+    assert all(key.endswith(f"-{errand.id[:8]}.dcm") for key in revisions(database))
+    assert (tmp_path / "profiles" / f"{STRICT.revision}.yaml").read_text() == STRICT.text
+    assert actions(database, shell) == ["case.rerun"]
+    jobs.run(STUDY, errand.generation)  # the engine may do so after a crash
+    assert len(answers.asked) == 3
+    assert actions(database, shell) == ["case.rerun"]
+
+
+def test_what_was_staged_before_a_crash_is_not_made_again(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, arrivals = case
+    errand = requested(database, shell)
+
+    def fail() -> None:
+        raise StoreUnavailableError("the disk is full")
+
+    answers.during[arrivals[2].arrival_id] = fail
+    with pytest.raises(StoreUnavailableError):
+        jobs.run(STUDY, errand.generation)
+    assert state(database, errand).state is ErrandState.RUNNING
+    assert state(database, errand).done == 2
+    answers.asked.clear()
+
+    jobs.run(STUDY, errand.generation)
+
+    assert answers.asked == [arrivals[2].arrival_id]
+    assert state(database, errand).state is ErrandState.DONE
+
+
+def test_an_original_that_goes_meanwhile_and_a_hold_are_told(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, arrivals = case
+    errand = requested(database, shell)
+    answers.outcome = {arrivals[0].arrival_id: None, arrivals[1].arrival_id: HOLD}
+
+    jobs.run(STUDY, errand.generation)
+
+    result = state(database, errand).result
+    assert (result["gone"], result["held"], result["remade"]) == (1, {"burned-in-text": 1}, 1)
+    with database.read() as session:
+        found = [Intake(session).instance(one.arrival_id).outcome for one in arrivals]
+    assert found == [InstanceOutcome.FILED, InstanceOutcome.HELD, InstanceOutcome.FILED]
+
+
+def test_an_instance_that_kills_its_process_is_held_and_the_rest_goes_on(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, arrivals = case
+    errand = requested(database, shell)
+
+    def die() -> None:
+        answers.during[arrivals[0].arrival_id] = die
+        raise ChildDiedError("killed")
+
+    answers.during[arrivals[0].arrival_id] = die
+    jobs.run(STUDY, errand.generation)
+
+    assert state(database, errand).result["held"] == {"process-died": 1}
+
+
+def test_a_rerun_that_is_called_off_stops_and_leaves_the_case(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, arrivals = case
+    errand = requested(database, shell)
+    before = revisions(database)
+
+    def call_off() -> None:
+        with database.write() as session:
+            Errands(session).call_off(errand.id, ErrandState.DISCARDED, "nobody wants it")
+
+    answers.during[arrivals[1].arrival_id] = call_off
+    jobs.run(STUDY, errand.generation)
+
+    assert revisions(database) == before
+    assert state(database, errand).state is ErrandState.DISCARDED
+    assert actions(database, shell) == []
+
+
+def test_a_rerun_that_fails_again_and_again_is_given_up_and_says_so(
+    database: Database, jobs: Jobs, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, _ = case
+    errand = requested(database, shell)
+    before = revisions(database)
+
+    jobs.give_up(STUDY, errand.generation, "ValueError")
+    jobs.give_up(STUDY, errand.generation, "ValueError")
+
+    ended = state(database, errand)
+    assert (ended.state, ended.reason) == (ErrandState.FAILED, "it could not be worked on: ValueError")
+    assert revisions(database) == before
+    assert actions(database, shell) == ["case.rerun-failed"]
+
+
+def test_a_generation_of_arrivals_is_none_of_an_errand(
+    database: Database, jobs: Jobs, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    _, arrivals = case
+    jobs.run(STUDY, 1)  # all of it is done already: nothing is asked of the pool
+    jobs.give_up(STUDY, 1, "ValueError")
+    with database.read() as session:
+        assert {Intake(session).instance(one.arrival_id).outcome for one in arrivals} == {InstanceOutcome.FILED}
+
+
+def test_a_child_tells_a_missing_original_from_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_task: object) -> object:
+        raise OriginalGoneError("gone")
+
+    monkeypatch.setattr(pipeline, "process_original", gone)
+    task = pipeline.Task(study_key="s", sop_key="i", arrival_id="a", case_id="c", hospital="")
+    assert process_again(AgainTask(task=task)) == Again(processed=None)
+    assert pipeline.process(task).detail  # type: ignore[union-attr] # in a first run it is a hold
+
+
+def test_an_image_that_is_not_there_any_more_is_compared_with_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    blobs = LocalBlobs(tmp_path)
+    blobs.put("cases/new.dcm", io.BytesIO(b"no DICOM"))
+    made = Filed(instance=image("0"), blob_key="cases/new.dcm")
+    monkeypatch.setattr(pipeline, "blobs", lambda: blobs)
+    monkeypatch.setattr(pipeline, "process_original", lambda _: made)
+    task = pipeline.Task(study_key="s", sop_key="i", arrival_id="a", case_id="c", hospital="")
+    for current in ("cases/gone.dcm", "cases/new.dcm"):
+        assert process_again(AgainTask(task=task, current_blob=current)) == Again(processed=made)
