@@ -1,6 +1,7 @@
 """Profiles as files: the site's own folder first, then those that we ship."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -24,10 +25,19 @@ def profile_text(name: str, settings: Settings) -> str:
     return with_bases(_text_of(name, settings), settings)
 
 
-def with_bases(text: str, settings: Settings) -> str:
+def with_bases(text: str, settings: Settings, published: Callable[[str], str | None] = lambda _name: None) -> str:
     """Return a profile's text with those of the profiles that it is built on, each a YAML document.
 
     A base that is not there, and a circle of bases, are left to whoever reads the profile to complain of.
+
+    Parameters
+    ----------
+    text
+        The profile alone.
+    settings
+        They name the folder of the site's profiles.
+    published
+        Returns the whole text that a name was published with, its bases behind it, or None; it goes before the file.
 
     Raises
     ------
@@ -37,7 +47,12 @@ def with_bases(text: str, settings: Settings) -> str:
     texts, seen, last = [text], set[str](), text
     while len(texts) <= _MOST_BASES:
         found = (_BASE_IN_BRACES if last.lstrip().startswith("{") else _BASE).search(last)
-        if found is None or found[1] == BASIC or found[1] in seen or not has_profile(found[1], settings):
+        if found is None or found[1] == BASIC or found[1] in seen:
+            break
+        if (whole := published(found[1])) is not None:
+            texts.append(whole)
+            break
+        if not has_profile(found[1], settings):
             break
         seen.add(found[1])
         last = _text_of(found[1], settings)
