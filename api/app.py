@@ -7,11 +7,12 @@ from api.context import Context
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
-from api.ports import MetricsSource, PeerPolicy, Readiness, StudyMarks
+from api.ports import MetricsSource, PeerPolicy, ProfileDesk, Readiness, StudyMarks
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
-from api.routes import accounts, cases, health, holds, images, inbox, receipts, status, tokens
+from api.routes import accounts, cases, health, holds, images, inbox, profile_routes, receipts, status, tokens
 from api.routes import peers as peers_routes
+from api.routes import profiles as profiles_routes
 from cases.blobs import BlobStore
 from cases.store import Database
 from cases.store.intake import HOLD_RETENTION_DAYS
@@ -36,6 +37,7 @@ def create_app(
     readiness: Readiness,
     metrics: MetricsSource,
     peers: PeerPolicy,
+    profiles: ProfileDesk,
     marks: StudyMarks,
     text_screen: TextScreen,
     version: str,
@@ -56,6 +58,8 @@ def create_app(
         Figures for ``/metrics`` beside those of the requests.
     peers
         Who may send.
+    profiles
+        What becomes of what is sent.
     marks
         What identifies a study to its operator.
     text_screen
@@ -89,6 +93,7 @@ def create_app(
         readiness=readiness,
         metrics=figures,
         peers=peers,
+        profiles=profiles,
         marks=marks,
         text_screen=text_screen,
         renderer=RendererOnDemand(),
@@ -99,6 +104,8 @@ def create_app(
     install_problem_handlers(app)
     for resource in (health, accounts, tokens, cases, images, inbox, holds, receipts, status, peers_routes):
         app.include_router(resource.router)
+    app.include_router(profile_routes.router)  # before a profile's name could be taken for theirs
+    app.include_router(profiles_routes.router)
     install_openapi(app)
     return app
 

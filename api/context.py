@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.authorization import permit, relation_to, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
-from api.ports import PeerPolicy, Readiness, StudyMarks
+from api.ports import PeerPolicy, ProfileDesk, Readiness, StudyMarks
 from api.rendering import Renderer
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
@@ -31,6 +31,7 @@ class Context:
     readiness: Readiness
     metrics: AppMetrics
     peers: PeerPolicy
+    profiles: ProfileDesk
     marks: StudyMarks
     text_screen: TextScreen
     renderer: Renderer

@@ -11,6 +11,7 @@ BASIC = "basic"
 _NAME = r"""[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*"""
 _BASE = re.compile(rf"^base{_NAME}(?:#.*)?\r?$", re.MULTILINE)
 _BASE_IN_BRACES = re.compile(rf"[{{,]\s*base{_NAME}(?=[,}}\r\n])")
+_DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _MOST_BASES = 7
 
 
@@ -33,7 +34,7 @@ def with_bases(text: str, settings: Settings, published: Callable[[str], str | N
     Parameters
     ----------
     text
-        The profile alone.
+        The profile; with some of those that it is built on, the last one of them goes on from there.
     settings
         They name the folder of the site's profiles.
     published
@@ -44,7 +45,7 @@ def with_bases(text: str, settings: Settings, published: Callable[[str], str | N
     ConfigError
         When a file cannot be read.
     """
-    texts, seen, last = [text], set[str](), text
+    texts, seen, last = [text], set[str](), _last_document(text)
     while len(texts) <= _MOST_BASES:
         found = (_BASE_IN_BRACES if last.lstrip().startswith("{") else _BASE).search(last)
         if found is None or found[1] == BASIC or found[1] in seen:
@@ -55,9 +56,15 @@ def with_bases(text: str, settings: Settings, published: Callable[[str], str | N
         if not has_profile(found[1], settings):
             break
         seen.add(found[1])
-        last = _text_of(found[1], settings)
-        texts.append(last)
+        texts.append(_text_of(found[1], settings))
+        last = _last_document(texts[-1])
     return texts[0] if len(texts) == 1 else "\n---\n".join(one.rstrip("\n") for one in texts) + "\n"
+
+
+def _last_document(text: str) -> str:
+    """Return the last document of a text that says something."""
+    documents = [one for one in _DOCUMENT.split(text) if one.strip()]
+    return documents[-1] if documents else text
 
 
 def _text_of(name: str, settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""What is told of a profile to whoever decides on it: what it says, its rules, what it loosens, what becomes of what."""
+"""What is told of a profile to whoever decides on it: what it says and loosens, and what becomes of each attribute."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

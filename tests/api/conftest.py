@@ -19,9 +19,11 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.ports import Measurement
 from bridge.peers import BridgePeers
+from bridge.profile_desk import BridgeProfiles
 from cases.blobs import open_blobs
 from cases.model import Role
 from cases.store import Database
+from config import Settings, load_settings
 from deidentify.text_screen import KeyedTextScreen
 from scp.peers import PeerRules, write_peer_rules
 from scp.spool import Spool
@@ -108,13 +110,28 @@ def marks() -> Marks:
 
 
 @pytest.fixture
-def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks) -> FastAPI:
+def settings(tmp_path: Path) -> Settings:
+    """Those of the machine that the API runs on, with a folder for the site's profiles."""
+    (tmp_path / "profiles").mkdir()
+    environ = {
+        "CASEBRIDGE_DATA_DIR": str(tmp_path),
+        "CASEBRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'casebridge.db'}",
+        "CASEBRIDGE_PROFILES_DIR": str(tmp_path / "profiles"),
+    }
+    return load_settings(environ)
+
+
+@pytest.fixture
+def app(
+    *, world: World, settings: Settings, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks
+) -> FastAPI:
     return create_app(
         database=world.database,
         blobs=world.blobs,
         readiness=condition,
         metrics=figures,
         peers=peers,
+        profiles=BridgeProfiles(settings, world.database),
         marks=marks,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",

@@ -6,18 +6,26 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.authorization import RULES, SEES_ALL, Relation
+from bridge.profile_book import revision_of
 from cases.model import Role
 from cases.peers import NewPeerRule
-from cases.store import Accounts, Holds, PeerRules
+from cases.store import Accounts, Holds, PeerRules, Profiles
 from tests.api.routes import Call, calls_of
 from tests.api.seed import burned_in
 
+PROFILE = "name: mine\nbase: basic\n"
 BODIES = {
     "edit_case": {"title": "A title"},
     "edit_study": {"findings": "Nothing of note."},
     "create_user": {"name": "newcomer"},
     "issue_token": {"label": "another"},
     "allow_peer": {"calling_ae": "PACS2", "addresses": ["192.0.2.7"]},
+    "check_profile": {"text": PROFILE},
+    "explain_profile": {"name": "teaching", "attribute": "StationName"},
+    "translate_profile": {"text": "%header\nREMOVE StationName\n"},
+    "publish_profile": {"text": PROFILE},
+    "set_profile_route": {"called_ae": "NEURO", "name": "strict"},
+    "roll_back_profile_route": {"called_ae": "NEURO"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 RELATIONS = {
@@ -32,6 +40,7 @@ RELATIONS = {
 """What each call is about; a call that is not named here is about no single thing."""
 
 
+WITH_QUERY = {"list_tokens", "get_profile_route_history", "clear_profile_route"}
 HIDDEN = {"revoke_token", "get_receipt", "get_hold"}
 """Calls whose things nobody knows of who may not do them."""
 
@@ -84,17 +93,31 @@ def matrix(app, world, picture):
         if "{peer_id}" in call.path:
             with world.database.write() as session:
                 values = {"peer_id": PeerRules(session).allow("admin", NewPeerRule(calling_ae="PACS3")).id}
+        if "profile" in call.operation:
+            values = {"name": "mine", "revision": told_twice(world)}
+            query = {"called_ae": "NEURO"}
         if call.operation == "create_user":
             body["name"] = f"newcomer-{role.value}"
         answer = client.request(
             call.method,
             call.path.format(**values),
             json=body or None,
-            params=query if call.operation == "list_tokens" else None,
+            params=query if call.operation in WITH_QUERY else None,
         )
         return answer.status_code
 
     return call_once
+
+
+def told_twice(world) -> str:
+    """Publish a profile twice, give a route one, and return the older revision."""
+    with world.database.write() as session:
+        profiles = Profiles(session)
+        older, newer = (revision_of(f"{PROFILE}description: {number}\n") for number in range(2))
+        for one in (older, newer):
+            profiles.publish(one, actor="somebody")
+        profiles.set_route("NEURO", "*", "mine", "", actor="somebody")
+    return older.revision
 
 
 def expected(call: Call, role: Role, relation: Relation) -> set[int]:
@@ -122,7 +145,7 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
 
 def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
-        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code")
+        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", "name", "revision")
         path = call.path.format(**dict.fromkeys(names, "0" * 7))
         status = client.request(call.method, path).status_code
         assert (status == 200) if RULES[call.operation].is_open else (status == 401), call
