@@ -2,6 +2,9 @@
 
 import logging
 
+import pytest
+
+from cases.model import Role
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
 
@@ -19,7 +22,6 @@ def logged(caplog):
 
 def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, caplog):
     caplog.set_level(logging.DEBUG)
-    from cases.model import Role
     from cases.store import Holds
 
     people = [world.user(f"a-{role.value}", role) for role in Role]
@@ -40,10 +42,12 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "hold_id": holds[0].id if holds else "0" * 32,
             "token_id": "0" * 32,
             "code": world.detail(case_id).receipts[0],
+            "name": "teaching",
+            "revision": "0" * 16,
         }
         for call in calls_of(client.app):
             if call.method == "GET":
-                answer = as_user(somebody).get(call.path.format(**values))
+                answer = as_user(somebody).get(call.path.format(**values), params={"called_ae": "NEURO"})
                 assert answer.status_code in {200, 403, 404}, call
                 said.append(everything_said(answer))
     assert len(world.secrets) > 15
@@ -53,12 +57,13 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
     assert case_id not in logged(caplog)
 
 
-def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, as_user, owner, caplog):
+@pytest.mark.parametrize("role", [Role.CONTRIBUTOR, Role.ADMIN])
+def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, as_user, world, caplog, role):
     caplog.set_level(logging.DEBUG)
-    client = as_user(owner)
+    client = as_user(world.user("somebody", role))
     for call in calls_of(app):
         path = call.path
-        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code"):
+        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", "name", "revision"):
             path = path.replace(f"{{{name}}}", CANARY)
         answer = client.request(
             call.method,
