@@ -1,5 +1,9 @@
 """Profiles by HTTP: read, check, explain, publish and take back, as by command line."""
 
+import itertools
+import json
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -7,11 +11,15 @@ from click.testing import CliRunner
 
 from bridge.__main__ import main
 from bridge.profile_book import ProfileBook, revision_of
+from cases.errors import StoreUnavailableError
+from cases.model import Role
 from cases.store import Audit, Cases, Intake, Profiles
 from deidentify.profile import Profile
 from deidentify.profile_schema import schema
 from deidentify.tables import attribute_rows
+from tests.api.routes import calls_of
 from tests.cases.world import INBOX, arrival
+from tests.tools import CHECKOUT
 
 AT = "/api/v1/profiles"
 NAME = "TESTPERSON^CANARY"
@@ -195,7 +203,6 @@ def test_a_profile_with_hundreds_of_faults_says_how_many_are_left_out(as_admin):
     assert "the first 500 of 600 are told" in problem["detail"]
 
 
-LINE = "  - {{{}, action: X, reason: r}}"
 PLACES = [
     "{0}: x",
     "name: {0}",
@@ -232,17 +239,18 @@ PLACES = [
 
 
 @pytest.mark.parametrize("name", [NAME, 'O\'CANARY "Jo" \\ x', "Canary", "CANARY Nirgendwo, 1957-03-01"])
-@pytest.mark.parametrize("place", PLACES)
-def test_no_refusal_repeats_a_name_that_was_typed_into_a_profile(as_admin, place, name, caplog):
-    if "'{0}" in place:
-        name = name.replace("'", "''")
-    part = place.format(name, name.split("^")[0].split(" ", maxsplit=1)[0].replace("'", ""))
-    heads = [line for line in ("name: mine", "base: basic") if not part.startswith(line.split(":")[0] + ":")]
-    answer = as_admin.post(f"{AT}/check", json={"text": "\n".join([*heads, part, ""])})
-    assert answer.status_code in {200, 422}
-    if answer.status_code == 422:
-        assert "canary" not in answer.text.casefold()
-        assert answer.json()["errors"][0]["line"]
+def test_no_refusal_repeats_a_name_that_was_typed_into_a_profile(as_admin, name, caplog):
+    count = 0
+    for place in PLACES:
+        typed = name.replace("'", "''") if "'{0}" in place else name
+        part = place.format(typed, name.split("^")[0].split(" ", maxsplit=1)[0].replace("'", ""))
+        heads = [line for line in ("name: mine", "base: basic") if not part.startswith(line.split(":")[0] + ":")]
+        answer = as_admin.post(f"{AT}/check", json={"text": "\n".join([*heads, part, ""])})
+        if answer.status_code == 422:
+            count += 1
+            assert "canary" not in answer.text.casefold(), part
+            assert answer.json()["errors"][0]["line"], part
+    assert count > len(PLACES) * 0.8
     assert "canary" not in caplog.text.casefold()
 
 
@@ -284,9 +292,8 @@ def test_a_question_that_is_none_is_refused(as_admin, body, said):
 
 
 def test_scripts_and_recipes_become_profiles_with_what_became_of_each_line(as_admin):
-    script = (
-        '<script>\n<e en="T" t="00081010" n="StationName">@remove()</e>\n<e en="T" t="00081070">@dance()</e>\n</script>'
-    )
+    lines = '<e en="T" t="00081010">@remove()</e>\n<e en="T" t="00081070">@dance()</e>'
+    script = f"<script>\n{lines}\n</script>"
     found = as_admin.post(f"{AT}/translate", json={"text": script}).json()
     assert [line["number"] for line in found["lines"]] == [2, 3]
     assert found["not_translated"] == 1
@@ -355,8 +362,6 @@ def test_what_has_nothing_before_it_cannot_be_taken_back(as_admin, name):
 
 
 def test_two_administrators_do_not_overwrite_each_other(as_admin, as_user, world):
-    from cases.model import Role
-
     other = as_user(world.user("other", Role.ADMIN))
     first = published(as_admin, MINE, replaces="")["revision"]
     second = published(other, MINE_TOO, replaces=first)["revision"]
@@ -474,7 +479,7 @@ def test_two_administrators_do_not_overwrite_the_route_of_each_other(as_admin):
     ],
 )
 def test_a_route_that_is_none_is_refused_and_the_running_profile_stays(
-    as_admin, world, settings, profiles_dir, body, status, said
+    *, as_admin, world, settings, profiles_dir, body, status, said
 ):
     (profiles_dir / "wrong.yaml").write_text(WRONG)
     (profiles_dir / "else.yaml").write_text(SITE)
@@ -496,14 +501,18 @@ def test_a_route_that_has_nothing_cannot_be_taken_back(as_admin):
 
 # -- bad input --------------------------------------------------------------------------------------------------------
 
-LAUGHS = "".join(f"{name}: &{name} [{', '.join(f'*{of}' for _ in range(9))}]\n" for name, of in zip("bcdefg", "abcdef"))
+LAUGHS = "".join(f"{one}: &{one} [{', '.join([f'*{of}'] * 9)}]\n" for of, one in itertools.pairwise("abcdefg"))
 BAD = {
     "a YAML bomb": ("a: &a [x, x, x, x]\n" + LAUGHS, "anchors and aliases"),
     "a circle of anchors": ("name: teaching\nbase: &b {a: *b}\n", "anchors and aliases"),
     "a key twice": ("name: teaching\nbase: basic\ndates: keep\ndates: remove\n", "key 'dates' stands twice"),
     "10,000 rules": (
         "name: teaching\nbase: basic\nrules:\n" + "  - {keyword: KVP, action: X, reason: r}\n" * 10_000,
-        "there are 10,000 rules",
+        "of more than 60,000 values",
+    ),
+    "2,500 rules": (
+        "name: teaching\nbase: basic\nrules:\n" + "  - {keyword: KVP, action: X, reason: r}\n" * 2500,
+        "there are 2,500 rules; at most 2,000 are read",
     ),
     "a name that is kept": (
         "name: teaching\nbase: basic\nrules:\n  - {keyword: PatientName, action: K, reason: r}\n",
@@ -549,8 +558,6 @@ def test_a_text_that_is_too_long_and_a_character_that_is_none_are_refused(as_adm
 
 
 def test_a_store_out_of_reach_is_said(as_admin, monkeypatch):
-    from cases.errors import StoreUnavailableError
-
     def away(self, one, **_):
         raise StoreUnavailableError("away")
 
@@ -578,8 +585,6 @@ def command(settings, monkeypatch, tmp_path):
 
 
 def test_command_line_and_api_tell_one_story(as_admin, command, tmp_path, world, settings):
-    import json
-
     path = tmp_path / "mine.yaml"
     path.write_text(MINE)
     checked = as_admin.post(f"{AT}/check", json={"text": MINE}).json()
@@ -632,3 +637,23 @@ def test_the_command_publishes_what_lies_in_the_file_of_a_name_now(as_admin, com
 def test_the_command_says_that_it_looked_at_files_alone(command, settings, monkeypatch):
     monkeypatch.setenv("CASEBRIDGE_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
     assert "the files are looked at alone" in command("check", "teaching")
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_names_every_call(app):
+    page = (CHECKOUT / "docs/profiles.md").read_text()
+    named = set(re.findall(r"^\| `([A-Z]+) (/api/v1/\S+)` \|", page, re.MULTILINE))
+    assert named == {(call.method, call.path) for call in calls_of(app) if "/profiles" in call.path}
+
+
+def test_the_calls_on_the_page_answer_as_it_says(as_admin):
+    page = (CHECKOUT / "docs/profiles.md").read_text()
+    [block] = re.findall(r"^```text\n(jq .*?)^```", page, re.MULTILINE | re.DOTALL)
+    [_, program, *sent], taken_back = (shlex.split(line) for line in block.replace("|\n", "").strip().split("\ncurl "))
+    [replaces] = re.findall(r'replaces: "(\w+)"', " ".join([program, *sent]))
+    assert replaces == as_admin.get(f"{AT}/teaching").json()["revision"]
+    body = {"text": "name: teaching\nbase: basic\n", "replaces": replaces}  # what jq makes of the file
+    assert as_admin.post(sent[-1], json=body).status_code == 201
+    assert as_admin.request(taken_back[1], taken_back[-1]).json()["revision"] == replaces
