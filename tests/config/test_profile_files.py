@@ -157,5 +157,5 @@ def test_a_text_with_some_of_its_bases_gets_the_others(settings):
 
 def test_a_profile_is_not_built_on_an_older_text_of_its_own_name(settings):
     published = {"site": "name: site\nbase: mine\n---\nname: mine\nbase: basic\n"}
-    with pytest.raises(ProfileError, match="^site, line 2: the bases go round in a circle by way of 'mine'"):
+    with pytest.raises(ProfileError, match=r"^site, line 2: the bases go round in a circle by way of 'mine'"):
         Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published.get))
