@@ -151,16 +151,23 @@ def answered(profile: Profile, question: Question) -> tuple[AttributeFacts, ...]
         When an attribute, a sequence or the SOP Class is none; what was written is not repeated.
     """
     types = iod_types(_asked_class(question.sop_class))
-    path = tuple(_asked_tag(text, "a sequence of inside") for text in question.inside)
+    path = tuple(tag_named(text, "a sequence of inside") for text in question.inside)
     if question.attribute is not None:
-        tags = [_asked_tag(question.attribute, "the attribute")]
+        tags = [tag_named(question.attribute, "the attribute")]
     else:
         exact = {rule.tags.value for rule in profile.rules if rule.tags is not None and rule.tags.is_exact}
         tags = sorted(set(attribute_rows()) | exact)
     return tuple(_attribute_facts(profile, explained(profile, tag, path, types=types), types) for tag in tags)
 
 
-def _asked_tag(text: str, what: str) -> int:
+def tag_named(text: str, what: str) -> int:
+    """Return the tag that a text names, by keyword or as (gggg,eeee).
+
+    Raises
+    ------
+    ValueError
+        When it names none; ``what`` begins the sentence, and the text is not repeated.
+    """
     tags = Tags.of(text) if text.startswith("(") else None
     tag = keyword_tags().get(text) if tags is None else tags.value
     if tag is None or (tags is not None and not tags.is_exact):
