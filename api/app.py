@@ -7,11 +7,12 @@ from api.context import Context
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
-from api.ports import MetricsSource, PeerPolicy, Readiness, Rerun, StudyMarks
+from api.ports import MetricsSource, PeerPolicy, ProfileDesk, Readiness, Rerun, StudyMarks
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
-from api.routes import accounts, cases, health, holds, images, inbox, receipts, status, tokens
+from api.routes import accounts, cases, health, holds, images, inbox, profile_routes, receipts, status, tokens
 from api.routes import peers as peers_routes
+from api.routes import profiles as profiles_routes
 from api.routes import reruns as reruns_routes
 from cases.blobs import BlobStore
 from cases.store import Database
@@ -38,6 +39,7 @@ def create_app(
     metrics: MetricsSource,
     peers: PeerPolicy,
     reruns: Rerun,
+    profiles: ProfileDesk,
     marks: StudyMarks,
     text_screen: TextScreen,
     version: str,
@@ -60,6 +62,8 @@ def create_app(
         Who may send.
     reruns
         Makes cases anew.
+    profiles
+        What becomes of what is sent.
     marks
         What identifies a study to its operator.
     text_screen
@@ -94,6 +98,7 @@ def create_app(
         metrics=figures,
         peers=peers,
         reruns=reruns,
+        profiles=profiles,
         marks=marks,
         text_screen=text_screen,
         renderer=RendererOnDemand(),
@@ -116,6 +121,8 @@ def create_app(
         reruns_routes,
     ):
         app.include_router(resource.router)
+    app.include_router(profile_routes.router)  # before a profile's name could be taken for theirs
+    app.include_router(profiles_routes.router)
     install_openapi(app)
     return app
 

@@ -92,6 +92,20 @@ RULES: Mapping[str, Rule] = {
     "get_peers": _ADMINISTER,
     "allow_peer": _ADMINISTER,
     "remove_peer": _ADMINISTER,
+    "list_profiles": _ADMINISTER,
+    "get_profile": _ADMINISTER,
+    "get_profile_revision": _ADMINISTER,
+    "get_profile_schema": _ADMINISTER,
+    "check_profile": _ADMINISTER,
+    "explain_profile": _ADMINISTER,
+    "translate_profile": _ADMINISTER,
+    "publish_profile": _ADMINISTER,
+    "roll_back_profile": _ADMINISTER,
+    "list_profile_routes": _ADMINISTER,
+    "get_profile_route_history": _ADMINISTER,
+    "set_profile_route": _ADMINISTER,
+    "clear_profile_route": _ADMINISTER,
+    "roll_back_profile_route": _ADMINISTER,
 }
 
 

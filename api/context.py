@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.authorization import permit, relation_to, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
-from api.ports import PeerPolicy, Readiness, Rerun, StudyMarks
+from api.ports import PeerPolicy, ProfileDesk, Readiness, Rerun, StudyMarks
 from api.rendering import Renderer
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
@@ -32,6 +32,7 @@ class Context:
     metrics: AppMetrics
     peers: PeerPolicy
     reruns: Rerun
+    profiles: ProfileDesk
     marks: StudyMarks
     text_screen: TextScreen
     renderer: Renderer

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from cases.errands import Errand, ErrandState
 from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
+from cases.profiles import Meaning, NamedProfile, ProfileSource, ShownProfile, ShownRoute
 from cases.reruns import RerunCandidate
+from deidentify.profile_facts import AttributeFacts, Question
+from deidentify.translation import Translation
 
 
 class Readiness(Protocol):
@@ -70,6 +73,73 @@ class Rerun(Protocol):
 
     def decide(self, actor: str, errand_id: str, *, applies: bool) -> Errand:
         """Bring into its case what waits for an editor, or leave the case as it is."""
+        ...
+
+
+class ProfileDesk(Protocol):
+    """What profiles say, what their names mean, and which of them routes have. Decisions count from the next case on.
+
+    What is wrong with a text is raised as ``ProfileError``; ``replaces`` is what the caller believes to stand there
+    until now, and what does not is a ``VersionConflictError``.
+    """
+
+    def listed(self) -> Sequence[NamedProfile]:
+        """Return what each name means, without its publications."""
+        ...
+
+    def named(self, name: str) -> NamedProfile:
+        """Return what a name means, with its publications."""
+        ...
+
+    def shown(self, source: ProfileSource) -> ShownProfile:
+        """Return a text and what it says, or its faults."""
+        ...
+
+    def explained(self, source: ProfileSource, question: Question) -> Sequence[AttributeFacts]:
+        """Return what becomes of an attribute, or of all that table, options and rules name, and by which line."""
+        ...
+
+    def translated(self, text: str, *, name: str = "", allow_loosening: str = "") -> Translation:
+        """Return the profile that a script or recipe of another program becomes."""
+        ...
+
+    def schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the language."""
+        ...
+
+    def publish(self, actor: str, source: ProfileSource, *, note: str = "", replaces: str | None = None) -> Meaning:
+        """Let a profile's name mean a text."""
+        ...
+
+    def roll_back(self, actor: str, name: str, *, replaces: str | None = None) -> Meaning:
+        """Let a name mean again what it meant before."""
+        ...
+
+    def routes(self) -> Sequence[ShownRoute]:
+        """Return the profile of each route, those of the settings included that nothing goes before."""
+        ...
+
+    def route_history(self, called_ae: str, calling_ae: str) -> Sequence[ShownRoute]:
+        """Return what was set for a route, the latest first."""
+        ...
+
+    def set_route(
+        self,
+        actor: str,
+        called_ae: str,
+        calling_ae: str,
+        *,
+        name: str,
+        revision: str = "",
+        replaces: str | None = None,
+    ) -> ShownRoute:
+        """Give a route the newest revision of a profile, or a pinned one."""
+        ...
+
+    def roll_back_route(
+        self, actor: str, called_ae: str, calling_ae: str, *, to_settings: bool = False, replaces: str | None = None
+    ) -> ShownRoute:
+        """Give a route what it had before, or leave it to the settings."""
         ...
 
 

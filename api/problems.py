@@ -1,7 +1,7 @@
 """Every error as a problem detail (RFC 9457): one table from exception to status, and nothing of the request echoed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -13,9 +13,12 @@ from starlette.requests import Request
 from api import errors
 from api.schemas.common import Problem, ProblemPart
 from cases import errors as case_errors
+from deidentify.errors import ProfileError
 from deidentify.results import TextReason
 
 MOST_PARTS = 20
+MOST_FAULTS = 500
+"""Of one profile: it is written by a person, who wants to see all of them."""
 MEDIA_TYPE = "application/problem+json"
 STATUSES: Mapping[type[Exception], int] = {
     errors.UnauthenticatedError: 401,
@@ -40,12 +43,13 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.VersionConflictError: 412,
     case_errors.StoreUnavailableError: 503,
     case_errors.SchemaMismatchError: 503,
+    ProfileError: 422,
 }
 """Which status answers which exception; a test walks both trees and fails where one is missing."""
 _FIXED_DETAILS: Mapping[type[Exception], str] = {
     # one text whatever is missing, so that it does not tell what exists but belongs to somebody else
     case_errors.CaseNotFoundError: "There is no such thing, or it is not yours to see.",
-    case_errors.ProfileNotKnownError: "There is no such revision of a profile.",
+    case_errors.ProfileNotKnownError: "There is no such profile, or no such revision of one.",
     case_errors.BlobNotFoundError: "The stored image is gone.",
     case_errors.StoreUnavailableError: "The store does not answer; try again shortly.",
 }
@@ -62,6 +66,12 @@ WHAT_TO_DO: Mapping[TextReason, str] = {
 }
 """What the author of a text is told about each finding."""
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
+_LINE = re.compile(r"line (\d+): ")
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_PLAIN_QUOTE = re.compile(
+    r"""['"](?:[a-z][a-z0-9_-]{0,40}(?:: [a-z][a-z0-9-]{0,40})?|\([0-9A-FXa-fgx]{4},[0-9A-FXa-fgx]{4}\))['"]"""
+)
+"""A word of the language, a key with its value, a tag."""
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 PHRASES: Mapping[int, str] = {413: "Content Too Large", 422: "Unprocessable Content"}
 
@@ -101,6 +111,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     for error in STATUSES:
         app.add_exception_handler(error, _known)
     app.add_exception_handler(case_errors.IdentifyingTextError, _identifying)
+    app.add_exception_handler(ProfileError, _wrong_profile)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
 
@@ -134,6 +145,34 @@ def _part_of(found: case_errors.TypedFinding) -> ProblemPart:
         end=finding.end,
         reason=finding.reason,
     )
+
+
+def _wrong_profile(_request: Request, error: Exception) -> JSONResponse:
+    """Name every fault of a text with its line."""
+    assert isinstance(error, ProfileError)
+    faults = str(error).splitlines()
+    more = f"; the first {MOST_FAULTS} of {len(faults):,} are told" if len(faults) > MOST_FAULTS else ""
+    return problem_response(
+        422,
+        kind="urn:casebridge:problem:invalid-profile",
+        detail=f"The text cannot be used, and nothing was changed; see errors{more}.",
+        parts=fault_parts(faults[:MOST_FAULTS]),
+    )
+
+
+def fault_parts(faults: Iterable[str]) -> list[ProblemPart]:
+    """Return faults of a profile's or script's text as parts of a problem.
+
+    What was written is not repeated where it is more than a plain word: a condition may compare with a name.
+    """
+    parts = []
+    for fault in faults:
+        line = _LINE.match(fault)
+        detail = _QUOTED.sub(lambda found: found[0] if _PLAIN_QUOTE.fullmatch(found[0]) else "'…'", fault)
+        parts.append(
+            ProblemPart(location="body", field="text", detail=sentence(detail), line=int(line[1]) if line else None)
+        )
+    return parts
 
 
 def sentence(text: str) -> str:

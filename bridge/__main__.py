@@ -472,11 +472,12 @@ def profile_impact(config_file: Path | None, first: str, second: str, **choice: 
 @config_option
 @click.argument("source", metavar="PROFILE")
 @click.option("--note", default="", help="Why, for the history.")
-def profile_publish(config_file: Path | None, source: str, *, note: str) -> None:
+@click.option("--replaces", help="Only while the name means this REVISION; empty: only while it means none.")
+def profile_publish(config_file: Path | None, source: str, *, note: str, replaces: str | None) -> None:
     """Let the name of PROFILE, a YAML file, mean this text for new cases, on all hosts and without a restart."""
     from bridge.profile_rollout import publish  # noqa: PLC0415
 
-    sys.exit(publish(read_settings(config_file), source, note=note))
+    sys.exit(publish(read_settings(config_file), source, note=note, replaces=replaces))
 
 
 called_option = click.option("--called", "called_ae", help="The AE title that is sent to.")
@@ -502,11 +503,12 @@ def profile_use(config_file: Path | None, name: str, *, called_ae: str, calling_
 @click.argument("name", required=False)
 @called_option
 @calling_option
-def profile_rollback(config_file: Path | None, name: str | None, *, called_ae: str | None, calling_ae: str) -> None:
+@click.option("--to-settings", is_flag=True, help="Of a route: leave its profile to the settings again.")
+def profile_rollback(config_file: Path | None, name: str | None, **choice: Any) -> None:
     """Go back to the revision that NAME meant before, or to the profile that a route had before."""
     from bridge.profile_rollout import rollback  # noqa: PLC0415
 
-    sys.exit(rollback(read_settings(config_file), name, called_ae=called_ae, calling_ae=calling_ae))
+    sys.exit(rollback(read_settings(config_file), name, **choice))
 
 
 @profile.command("history")

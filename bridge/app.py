@@ -57,24 +57,36 @@ def ensure_secret(settings: Settings) -> None:
     create_secret(settings.secret_file)
 
 
-def _has_tables(settings: Settings) -> bool:
-    """Say whether a database was in use; a new one on this machine has no file, and nothing is imported to ask it."""
+def has_database(settings: Settings) -> bool:
+    """Say whether a database was in use; a new one on this machine has no file, and nothing is imported to ask it.
+
+    Raises
+    ------
+    StoreUnavailableError
+        When it cannot be asked.
+    """
     prefix = "sqlite:///"
     if settings.database_url.startswith(prefix) and not Path(settings.database_url.removeprefix(prefix)).exists():
         return False
-    from cases.errors import StoreUnavailableError  # noqa: PLC0415
     from cases.store import Database  # noqa: PLC0415
 
     database = Database.open(settings.database_url)
     try:
         return database.is_in_use()
+    finally:
+        database.close()
+
+
+def _has_tables(settings: Settings) -> bool:
+    from cases.errors import StoreUnavailableError  # noqa: PLC0415
+
+    try:
+        return has_database(settings)
     except StoreUnavailableError:
         raise SecretError(
             "the database cannot be asked whether this installation is new, and which secret it knows; start the "
             "database, and look at CASEBRIDGE_DATABASE_URL"
         ) from None
-    finally:
-        database.close()
 
 
 def prepare(settings: Settings) -> str | None:
@@ -305,6 +317,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
+    from bridge.profile_desk import BridgeProfiles  # noqa: PLC0415
     from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
     from bridge.rerun_desk import RerunDesk  # noqa: PLC0415
     from bridge.text_keys import TextKeys  # noqa: PLC0415
@@ -327,6 +340,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         ),
         peers=peers,
         reruns=RerunDesk(database=database, client=client, settings=settings),
+        profiles=BridgeProfiles(settings, database),
         marks=SpoolMarks(spool=spool),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(

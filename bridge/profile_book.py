@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cases.errors import ProfileNotKnownError, StoreUnavailableError
+from cases.errors import StoreUnavailableError
 from cases.profiles import ProfileRevision
 from cases.store import Profiles
-from config.profile_files import has_profile, profile_text
+from config.profile_files import profile_text
 from config.settings import Settings
 from deidentify.profile import Profile
 
@@ -59,34 +59,6 @@ class ProfileBook:
             raise ProfileNotPublishedError(f"the profile {name} was not published, and is no file here")
         profiles.keep(self.files[name])
         return self.files[name]
-
-
-def chosen_revision(profiles: Profiles, settings: Settings, text: str) -> ProfileRevision:
-    """Return the revision that ``NAME`` means now, or that ``NAME@REVISION`` names; a file's text is kept.
-
-    Raises
-    ------
-    ProfileNotKnownError
-        When there is none.
-    ConfigError, ProfileError
-        When its file is wrong.
-    """
-    name, _, revision = text.partition("@")
-    if revision:
-        found = profiles.revision(revision)
-        if found.name != name:
-            raise ProfileNotKnownError(
-                f"revision {found.revision} is of the profile {found.name}, not of {name[:40]!r}"
-            )
-        return found
-    newest = profiles.newest(name)
-    if newest is not None:
-        return newest
-    if not has_profile(name, settings):
-        raise ProfileNotKnownError(f"there is no profile {name[:40]!r}")
-    one = revision_of(profile_text(name, settings))
-    profiles.keep(one)
-    return one
 
 
 def revision_of(text: str) -> ProfileRevision:

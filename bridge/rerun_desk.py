@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.engine import EngineClient, EngineError
-from bridge.profile_book import chosen_revision
+from bridge.profile_book import revision_of
+from bridge.profile_texts import ProfileTexts
 from bridge.rerun import audit_rerun
 from cases.errands import Errand, ErrandKind, ErrandState
 from cases.errors import CaseError, CaseNotFoundError, StoreUnavailableError
-from cases.profiles import ProfileRevision
+from cases.profiles import ProfileRevision, ProfileSource
 from cases.reruns import RerunCandidate
 from cases.store import Audit, Database, Errands, Profiles, Reruns
 from config.settings import Settings
@@ -62,6 +63,8 @@ class RerunDesk:
         ------
         ProfileNotKnownError
             When there is no such profile.
+        InvalidChangeError
+            When the revision is of another profile.
         CaseNotFoundError, CaseClosedError, OriginalsGoneError, RerunInProgressError
             See ``Reruns.request``.
         StoreUnavailableError
@@ -117,9 +120,14 @@ class RerunDesk:
             audit_rerun(Audit(session), ended, actor)
             return ended
 
-    def _profile(self, text: str) -> ProfileRevision:
+    def _profile(self, chosen: str) -> ProfileRevision:
+        name, _, revision = chosen.partition("@")
         with self.database.write() as session:
-            return chosen_revision(Profiles(session), self.settings, text)
+            profiles = Profiles(session)
+            texts = ProfileTexts(settings=self.settings, profiles=profiles)
+            one = revision_of(texts.find(ProfileSource(name=name, revision=revision or None)).text)
+            profiles.keep(one)
+            return one
 
     def _asked(self, actor: str, candidate: RerunCandidate, one: ProfileRevision) -> RerunCandidate:
         try:

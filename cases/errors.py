@@ -58,7 +58,7 @@ class BlobNotFoundError(CaseError):
 
 
 class ProfileNotKnownError(CaseError):
-    """There is no such revision of a profile."""
+    """There is no such profile, or no such revision of one."""
 
 
 class NotAllowedError(CaseError):
@@ -109,7 +109,7 @@ class RerunInProgressError(InvalidTransitionError):
 
 
 class VersionConflictError(CaseError):
-    """Somebody else changed the case since it was read."""
+    """Somebody else changed the case, or what a profile's name or a route means, since it was read."""
 
 
 class StoreUnavailableError(CaseError):

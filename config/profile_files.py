@@ -1,6 +1,7 @@
 """Profiles as files: the site's own folder first, then those that we ship."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -10,6 +11,7 @@ BASIC = "basic"
 _NAME = r"""[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*"""
 _BASE = re.compile(rf"^base{_NAME}(?:#.*)?\r?$", re.MULTILINE)
 _BASE_IN_BRACES = re.compile(rf"[{{,]\s*base{_NAME}(?=[,}}\r\n])")
+_DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _MOST_BASES = 7
 
 
@@ -24,25 +26,45 @@ def profile_text(name: str, settings: Settings) -> str:
     return with_bases(_text_of(name, settings), settings)
 
 
-def with_bases(text: str, settings: Settings) -> str:
+def with_bases(text: str, settings: Settings, published: Callable[[str], str | None] = lambda _name: None) -> str:
     """Return a profile's text with those of the profiles that it is built on, each a YAML document.
 
     A base that is not there, and a circle of bases, are left to whoever reads the profile to complain of.
+
+    Parameters
+    ----------
+    text
+        The profile; with some of those that it is built on, the last one of them goes on from there.
+    settings
+        They name the folder of the site's profiles.
+    published
+        Returns the whole text that a name was published with, its bases behind it, or None; it goes before the file.
 
     Raises
     ------
     ConfigError
         When a file cannot be read.
     """
-    texts, seen, last = [text], set[str](), text
+    texts, seen, last = [text], set[str](), _last_document(text)
     while len(texts) <= _MOST_BASES:
         found = (_BASE_IN_BRACES if last.lstrip().startswith("{") else _BASE).search(last)
-        if found is None or found[1] == BASIC or found[1] in seen or not has_profile(found[1], settings):
+        if found is None or found[1] == BASIC or found[1] in seen:
+            break
+        if (whole := published(found[1])) is not None:
+            texts.append(whole)
+            break
+        if not has_profile(found[1], settings):
             break
         seen.add(found[1])
-        last = _text_of(found[1], settings)
-        texts.append(last)
+        texts.append(_text_of(found[1], settings))
+        last = _last_document(texts[-1])
     return texts[0] if len(texts) == 1 else "\n---\n".join(one.rstrip("\n") for one in texts) + "\n"
+
+
+def _last_document(text: str) -> str:
+    """Return the last document of a text that says something."""
+    documents = [one for one in _DOCUMENT.split(text) if one.strip()]
+    return documents[-1] if documents else text
 
 
 def _text_of(name: str, settings: Settings) -> str:

@@ -23,6 +23,11 @@ KEEPABLE: dict[str, str] = {
 """Kinds of objects that may go on, and the option that cleans them; of others nobody can say that they are clean."""
 
 
+def revision_of_text(text: str) -> str:
+    """Return the revision that a text is, whether or not it is a profile: 16 hexadecimal digits of its hash."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SopClasses:
     """What becomes of kinds of objects and of single SOP Classes, by UID."""
@@ -84,7 +89,7 @@ class Profile:
         """
         from deidentify.profile_text import profile_of  # noqa: PLC0415 - it reads what is defined here
 
-        return profile_of(text, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16])
+        return profile_of(text, revision_of_text(text))
 
     @property
     def drop(self) -> frozenset[DropReason]:

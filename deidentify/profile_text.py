@@ -82,7 +82,23 @@ def profile_of(text: str, revision: str) -> Profile:
         except ProfileError as error:
             raise ProfileError(_in_its_own_lines(str(error), names[number] or "the base", before)) from None
         known[base.name] = base
+    _check_names(nodes, names)
     return ProfileText(nodes[0][0], known, conditions, above=frozenset(names[:1])).profile(revision)
+
+
+def _check_names(nodes: list[tuple[yaml.Node, int]], names: list[str]) -> None:
+    """Refuse a text in which a name stands twice: an older profile of that name below a newer one is a circle too."""
+    for number in range(1, len(nodes)):
+        if names[number] and names[number] in names[:number]:
+            above, lines_above = nodes[number - 1]
+            fault = f"line {_line_of_base(above)}: the bases go round in a circle by way of {names[number]!r}"
+            fault += f"; the last one needs {BASIC}"
+            raise ProfileError(_in_its_own_lines(fault, names[number - 1], lines_above) if number > 1 else fault)
+
+
+def _line_of_base(root: yaml.Node) -> int:
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    return next((line_of(value) for key, value in pairs if key.value == "base"), line_of(root))
 
 
 def _called(root: yaml.Node) -> str:

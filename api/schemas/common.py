@@ -58,6 +58,7 @@ class ProblemPart(Answer):
     detail: str = Field(examples=["String should have at most 120 characters"])
     start: int | None = Field(None, description="First character of the place in the field's text, from 0.")
     end: int | None = Field(None, description="The character behind the place; code points are counted.")
+    line: int | None = Field(None, description="Line of a profile's or script's text, from 1.")
     reason: TextReason | None = Field(None, description="What the place looks like, where it could identify somebody.")
 
 

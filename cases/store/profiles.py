@@ -1,6 +1,6 @@
 """Profiles: each revision is kept for ever, what a name and a route mean is decided by the latest row."""
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from cases.errors import ProfileNotKnownError
@@ -9,12 +9,19 @@ from cases.store.clock import now as clock_now
 from cases.store.rows import CaseRow, ProfilePublicationRow, ProfileRevisionRow, RouteProfileRow
 from cases.store.upsert import insert_or_nothing
 
+_LOCK = 0x50524F46  # "PROF": any constant of our own, for the advisory lock of PostgreSQL
+
 
 class Profiles:
     """Revisions, publications and routes of profiles."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def lock(self) -> None:
+        """Keep others from deciding until the transaction ends. On SQLite every writer is alone anyway."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
     def keep(self, one: ProfileRevision) -> None:
         """Keep the text of a revision; nothing where it is kept already."""

@@ -21,11 +21,12 @@ from api.app import create_app
 from api.ports import Measurement
 from bridge.engine import EngineNotReadyError
 from bridge.peers import BridgePeers
+from bridge.profile_desk import BridgeProfiles
 from bridge.rerun_desk import RerunDesk
 from cases.blobs import open_blobs
 from cases.model import Role
 from cases.store import Database
-from config import load_settings
+from config import Settings, load_settings
 from deidentify.text_screen import KeyedTextScreen
 from scp.peers import PeerRules, write_peer_rules
 from scp.spool import Spool
@@ -130,14 +131,32 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def reruns(world: World, engine: Engine, tmp_path: Path) -> RerunDesk:
-    settings = load_settings({"CASEBRIDGE_DATA_DIR": str(tmp_path / "data")})
+def settings(tmp_path: Path) -> Settings:
+    """Those of the machine that the API runs on, with a folder for the site's profiles."""
+    (tmp_path / "profiles").mkdir()
+    environ = {
+        "CASEBRIDGE_DATA_DIR": str(tmp_path),
+        "CASEBRIDGE_DATABASE_URL": f"sqlite:///{tmp_path / 'casebridge.db'}",
+        "CASEBRIDGE_PROFILES_DIR": str(tmp_path / "profiles"),
+    }
+    return load_settings(environ)
+
+
+@pytest.fixture
+def reruns(world: World, settings: Settings, engine: Engine) -> RerunDesk:
     return RerunDesk(database=world.database, client=engine, settings=settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def app(  # noqa: PLR0917 - one for each port
-    world: World, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks, reruns: RerunDesk
+def app(
+    *,
+    world: World,
+    settings: Settings,
+    condition: Condition,
+    figures: Figures,
+    peers: BridgePeers,
+    marks: Marks,
+    reruns: RerunDesk,
 ) -> FastAPI:
     return create_app(
         database=world.database,
@@ -146,6 +165,7 @@ def app(  # noqa: PLR0917 - one for each port
         metrics=figures,
         peers=peers,
         reruns=reruns,
+        profiles=BridgeProfiles(settings, world.database),
         marks=marks,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",

@@ -1,7 +1,11 @@
 """Canaries: what must stay inside is planted, and every answer, header and log line is searched for it."""
 
 import logging
+import re
 
+import pytest
+
+from cases.model import Role
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
 from tests.bridge.books import shipped
@@ -20,7 +24,6 @@ def logged(caplog):
 
 def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, caplog):
     caplog.set_level(logging.DEBUG)
-    from cases.model import Role
     from cases.store import Holds
 
     people = [world.user(f"a-{role.value}", role) for role in Role]
@@ -43,10 +46,13 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "token_id": "0" * 32,
             "code": world.detail(case_id).receipts[0],
             "rerun_id": errand.id,
+            "name": "teaching",
+            "revision": "0" * 16,
         }
+        query = {"called_ae": "NEURO", "made_under": errand.revision}
         for call in calls_of(client.app):
             if call.method == "GET":
-                answer = as_user(somebody).get(call.path.format(**values), params={"made_under": errand.revision})
+                answer = as_user(somebody).get(call.path.format(**values), params=query)
                 assert answer.status_code in {200, 403, 404}, call
                 said.append(everything_said(answer))
     assert len(world.secrets) > 15
@@ -56,13 +62,12 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
     assert case_id not in logged(caplog)
 
 
-def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, as_user, owner, caplog):
+@pytest.mark.parametrize("role", [Role.CONTRIBUTOR, Role.ADMIN])
+def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, as_user, world, caplog, role):
     caplog.set_level(logging.DEBUG)
-    client = as_user(owner)
+    client = as_user(world.user("somebody", role))
     for call in calls_of(app):
-        path = call.path
-        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", "rerun_id"):
-            path = path.replace(f"{{{name}}}", CANARY)
+        path = re.sub(r"\{\w+\}", CANARY, call.path)
         answer = client.request(
             call.method,
             path,

@@ -190,12 +190,15 @@ def test_what_waits_for_an_editor_is_listed_and_decided(database: Database, what
 def test_what_cannot_be_done_is_one_sentence(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     shell, _ = case_of(database)
     for words, told in (
-        ((shell.case_id, "--under", "nobody"), "Not done: there is no profile 'nobody'\n"),
+        (
+            (shell.case_id, "--under", "nobody"),
+            "Not done: there is no profile 'nobody'; name one of: research-dates, strict, teaching.\n",
+        ),
         (("0" * 32, "--under", "strict"), "Not done: there is no such case\n"),
         ((shell.case_id, "--under", "strict@0000"), "Not done: no revision begins with '0000'\n"),
         (
             (shell.case_id, "--under", f"strict@{shipped().revision}"),
-            f"Not done: revision {shipped().revision} is of the profile teaching, not of 'strict'\n",
+            f"Not done: revision {shipped().revision} is of the profile teaching\n",
         ),
     ):
         done = run("rerun", *words)

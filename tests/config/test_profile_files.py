@@ -132,3 +132,30 @@ def test_a_file_that_is_not_there_is_told_by_its_name(folder):
 )
 def test_the_base_is_found_in_braces_too(settings, text):
     assert Profile.from_yaml(with_bases(text, settings)).bases == ("teaching",)
+
+
+def test_what_was_published_goes_before_the_file_and_brings_its_own_bases(settings, folder):
+    put(folder, "site", "name: site\nbase: teaching\n")
+    published = {"site": "name: site\nbase: low\n---\nname: low\nbase: basic\ndates: remove\n"}
+    found = Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published.get))
+    assert (found.bases, found.dates) == (("low", "site"), "remove")
+    # A file in between is one that nobody published.
+    put(folder, "middle", "name: middle\nbase: site\n")
+    assert Profile.from_yaml(with_bases("name: mine\nbase: middle\n", settings, published.get)).dates == "remove"
+
+
+@pytest.mark.parametrize("end", ["", "---\n", "---\n# nothing\n", "--- # nothing\n"])
+def test_a_text_that_has_its_bases_already_stays_as_it_is(settings, end):
+    whole = f"name: mine\nbase: teaching\n---\nname: teaching\nbase: basic\n{end}"
+    assert with_bases(whole, settings) == whole
+
+
+def test_a_text_with_some_of_its_bases_gets_the_others(settings):
+    text = "name: mine\nbase: site\n---\nname: site\nbase: teaching\n"
+    assert Profile.from_yaml(with_bases(text, settings)).bases == ("teaching", "site")
+
+
+def test_a_profile_is_not_built_on_an_older_text_of_its_own_name(settings):
+    published = {"site": "name: site\nbase: mine\n---\nname: mine\nbase: basic\n"}
+    with pytest.raises(ProfileError, match=r"^site, line 2: the bases go round in a circle by way of 'mine'"):
+        Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published.get))
