@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from deidentify.errors import ProfileError
 from deidentify.recipe_actions import LAST_SEARCH, HeaderRules
 from deidentify.recipe_filters import MOST_HOLDS, Filters
+from deidentify.recipe_rules import rule_yaml
 from deidentify.recipe_text import Recipe, read_recipe
 from deidentify.translation import Outcome, TranslatedLine, Translation, one_line, yaml_profile
 
@@ -44,7 +45,7 @@ def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: s
     header = HeaderRules(recipe=recipe, allow_loosening=one_line(allow_loosening, most=120))
     header.collect()
     filters = Filters(recipe)
-    rules = header.to_yaml()
+    rules = [rule_yaml(rule) for _, rule in header.rules()]
     for count, most, what in ((len(rules), MOST_RULES, "rules"), (len(filters.holds), MOST_HOLDS, "reasons to hold")):
         if count > most:
             raise ProfileError(
