@@ -6,9 +6,9 @@ from functools import cache
 
 from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags, vr_table
-from deidentify.recipe_base import NEEDED, PATIENT_ID, PATIENT_NAME, REMOVED, Floor
+from deidentify.recipe_base import PATIENT_ID, PATIENT_NAME, REMOVED, Floor
 from deidentify.recipe_fields import PrivateField
-from deidentify.rules import Path, PrivateElements, Rule, Tags
+from deidentify.rules import NEEDED_TO_READ, Path, PrivateElements, Rule, Tags
 from deidentify.translation import yaml_rule
 
 STRICTNESS = ("K", "Z/D", "Z", "X/Z/U*", "X")
@@ -71,13 +71,14 @@ def _folded(
     """Return line → VRs of which it removes all there are, and the rules that are left."""
     by_vr: dict[str, set[int]] = {}
     for tag, vr in vr_table().items():
-        is_special = tag in {PATIENT_NAME, PATIENT_ID} or not floor.codes(tag) - REMOVED
-        if not is_special:
+        # No rule for a kind is about what is needed to read; Modality is, and so keeps its kind from being one rule.
+        is_special = tag in NEEDED_TO_READ or tag in {PATIENT_NAME, PATIENT_ID}
+        if not is_special and floor.codes(tag) - REMOVED:
             by_vr.setdefault(vr, set()).add(tag)
     folded: dict[int, set[str]] = {}
     for vr, tags in by_vr.items():
         mine = [rulings.get(((), tag)) for tag in tags]
-        if vr == "UI" or len(tags) == 1 or tags & NEEDED or any(one is None or one.action != "X" for one in mine):
+        if vr == "UI" or len(tags) == 1 or any(one is None or one.action != "X" for one in mine):
             continue
         number = max(ruling.number for ruling in mine if ruling is not None)
         folded.setdefault(number, set()).add(vr)
