@@ -25,11 +25,12 @@ from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import DROPPABLE
 from deidentify.recipe import translate_recipe
+from deidentify.recipe_beside import RecipeUse
 from deidentify.results import DropReason
 from deidentify.rule_text import sop_class_uid
 from deidentify.rules import Rule, RuleSet, Tags
 from deidentify.tables import attribute_rows, iod_types
-from deidentify.translation import Outcome, Translation
+from deidentify.translation import Outcome, TranslatedLine, Translation
 
 EXIT_OK, EXIT_WRONG = 0, 2
 _LEFT = frozenset((Outcome.NOT_TRANSLATED,))
@@ -60,7 +61,7 @@ def check(settings: Settings, source: str, *, as_json: bool) -> int:
     if as_json:
         _print_json(
             {**_facts(profile), "rules": [_rule_values(one) for one in profile.rules]}
-            | {"loosened": [asdict(one) for one in kept]}
+            | {"loosened": [asdict(one) for one in kept], "recipes": [asdict(one) for one in profile.recipes]}
         )
         return EXIT_OK
     console = Console(highlight=False)
@@ -76,6 +77,8 @@ def check(settings: Settings, source: str, *, as_json: bool) -> int:
         show_table(("where", "what", "how", "reason"), rows, console)
     else:
         console.print("\nNothing is kept that options and Table E.1-1 would not keep.")
+    for recipe in profile.recipes:
+        _show_recipe(recipe, console)
     return EXIT_OK
 
 
@@ -153,7 +156,7 @@ def profile_source(settings: Settings, source: str) -> tuple[str, str]:
     """Return what a source is called, and its text: a file, or the name of a profile."""
     path = Path(source)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
-        return str(path), with_bases(read_text(path), settings)
+        return str(path), with_bases(read_text(path), settings, path.parent)
     return source, profile_text(source, settings)
 
 
@@ -294,6 +297,25 @@ def _show_translation(found: Translation) -> None:
     show_table(("line", "outcome", "what stood there", "what became of it"), rows, console)
     left = sum(line.outcome in _LEFT for line in found.lines)
     console.print(f"{len(found.lines)} lines, {left} not translated. Read the profile before it is used.")
+
+
+def _show_recipe(recipe: RecipeUse, console: Console) -> None:
+    """Print each line of a recipe that does nothing in the profile, or less than it asks for."""
+    tables = (
+        ("lines that were not taken", recipe.not_taken),
+        ("lines that change nothing, since the profile does as much", recipe.without_effect),
+    )
+    for what, lines in tables:
+        if lines:
+            console.print(Text(f"\nRecipe {recipe.called}: {what}"), style="bold")
+            rows = [(str(line.number), line.source, _why(line)) for line in lines]
+            show_table(("line", "what stood there", "why"), rows, console)
+    if not any(lines for _, lines in tables):
+        console.print(Text(f"\nRecipe {recipe.called}: every line was taken."))
+
+
+def _why(line: TranslatedLine) -> str:
+    return line.became if line.is_whole else f"taken in part: {line.became}"
 
 
 def show_table(head: Iterable[str], rows: Iterable[Iterable[str]], console: Console | None = None) -> None:

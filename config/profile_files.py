@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 
 from config.errors import ConfigError
+from config.recipe_files import named_in, recipe_document
 from config.settings import SHIPPED_PROFILES, Settings
 
 BASIC = "basic"
-_NAME = r"""[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*"""
-_BASE = re.compile(rf"^base{_NAME}(?:#.*)?\r?$", re.MULTILINE)
-_BASE_IN_BRACES = re.compile(rf"[{{,]\s*base{_NAME}(?=[,}}\r\n])")
-_MOST_BASES = 7
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_MOST_PROFILES = 8
 
 
 def profile_text(name: str, settings: Settings) -> str:
@@ -21,36 +20,58 @@ def profile_text(name: str, settings: Settings) -> str:
     ConfigError
         When there is no such profile, or it cannot be read.
     """
-    return with_bases(_text_of(name, settings), settings)
+    path = _path_of(name, settings)
+    if path is None:
+        raise ConfigError([f"profile: {unknown_profile(name, settings)}"])
+    return with_bases(read_text(path), settings, path.parent)
 
 
-def with_bases(text: str, settings: Settings) -> str:
-    """Return a profile's text with those of the profiles that it is built on, each a YAML document.
+def with_bases(text: str, settings: Settings, folder: Path | None = None) -> str:
+    """Return a profile's text with its recipe and with the profiles that it is built on, each a YAML document.
 
-    A base that is not there, and a circle of bases, are left to whoever reads the profile to complain of.
+    What is there already is not added again, so that a text which came from here stays as it is. A base or a recipe
+    that is not there, and a circle of bases, are left to whoever reads the profile to complain of.
+
+    Parameters
+    ----------
+    text
+        The profile.
+    settings
+        Where profiles lie.
+    folder
+        Where the profile lies, and so its recipe; None for a text that is no file.
 
     Raises
     ------
     ConfigError
         When a file cannot be read.
     """
-    texts, seen, last = [text], set[str](), text
-    while len(texts) <= _MOST_BASES:
-        found = (_BASE_IN_BRACES if last.lstrip().startswith("{") else _BASE).search(last)
-        if found is None or found[1] == BASIC or found[1] in seen or not has_profile(found[1], settings):
+    texts: list[str] = []
+    seen: set[str] = set()
+    count = 0
+    while True:
+        texts.append(text)
+        named = named_in(text)
+        profiles = [one for one in named if not one.is_recipe]
+        count += len(profiles)
+        if not profiles:
             break
-        seen.add(found[1])
-        last = _text_of(found[1], settings)
-        texts.append(last)
+        last = profiles[-1]
+        if folder is not None and last.recipe and named[-1] is last and (recipe := recipe_document(folder, last)):
+            texts.append(recipe)
+        seen |= {one.name for one in profiles[1:]}
+        is_another = _NAME.fullmatch(last.base) is not None and last.base not in {BASIC, *seen}
+        path = _path_of(last.base, settings) if is_another else None
+        if path is None or count >= _MOST_PROFILES:
+            break
+        seen.add(last.base)
+        text, folder = read_text(path), path.parent
     return texts[0] if len(texts) == 1 else "\n---\n".join(one.rstrip("\n") for one in texts) + "\n"
 
 
-def _text_of(name: str, settings: Settings) -> str:
-    for folder in _folders(settings):
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            return read_text(path)
-    raise ConfigError([f"profile: {unknown_profile(name, settings)}"])
+def _path_of(name: str, settings: Settings) -> Path | None:
+    paths = (folder / f"{name}.yaml" for folder in _folders(settings))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_text(path: Path) -> str:
@@ -75,7 +96,7 @@ def profile_names(settings: Settings) -> dict[str, Path]:
 
 def has_profile(name: str, settings: Settings) -> bool:
     """Tell whether there is a profile of this name."""
-    return any((folder / f"{name}.yaml").is_file() for folder in _folders(settings))
+    return _path_of(name, settings) is not None
 
 
 def unknown_profile(name: str, settings: Settings) -> str:
