@@ -181,9 +181,9 @@ class HeaderRules:
         self.rulings[inside, tag] = ruling
         return "rule" if stricter == action else "stricter"
 
-    @staticmethod
-    def _reason(number: int | str) -> str:
-        return f"Asked for in line {number} of the deid recipe"
+    def _reason(self, number: int | str) -> str:
+        # Beside a profile each rule has the recipe and the line for its place.
+        return f"Asked for in line {number} of the deid recipe" if self.chooses_private else "Asked for by the recipe"
 
     def _keep(self, line: ActionLine, found: Fields) -> tuple[Outcome, str]:
         if line.field.startswith("fields") or line.field.lower() == "allfields":
