@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from config.errors import ConfigError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a profile may name: a file of its own folder."""
 MOST_BYTES = 1_000_000
 """Of a recipe, and of a text that is looked through; nobody reads a longer one."""
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +28,8 @@ class Named:
 
 def named_in(text: str) -> list[Named]:
     """Return what each document of a text names, as far as it can be read; faults are left to who reads the profile."""
+    import yaml  # noqa: PLC0415 - reading settings alone does not need it
+
     found: list[dict[tuple[str, ...], tuple[str, int]]] = []
     try:
         for path, value, line in _scalars(text if len(text) <= MOST_BYTES else ""):
@@ -60,9 +59,11 @@ def _scalars(text: str) -> Iterator[tuple[tuple[str, ...] | None, str, int]]:
 
     Events need no memory for what is nested or meant often. Values in lists are left out.
     """
+    import yaml  # noqa: PLC0415 - reading settings alone does not need it
+
     keys: list[str | None] = []
     is_list: list[bool] = []
-    for event in yaml.parse(text, Loader=_Loader):
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.DocumentStartEvent):
             keys, is_list = [], []
             yield None, "", 0
@@ -119,5 +120,7 @@ def as_document(file: str, text: str) -> str:
     if is_plain and text.endswith("\n") and text.rstrip("\n").splitlines()[-1].strip() and not text.endswith("\n\n"):
         lines = "".join(f"  {line}\n" if line else "\n" for line in text.removesuffix("\n").split("\n"))
         return f"{head}recipe_text: |2\n{lines}"
+    import yaml  # noqa: PLC0415 - reading settings alone does not need it
+
     quoted = yaml.safe_dump(text, default_style='"', width=float("inf"), allow_unicode=True)
     return f"{head}recipe_text: {quoted}"

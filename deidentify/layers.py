@@ -7,6 +7,8 @@ what that is a profile further up may have changed by an option; so each recipe 
 from collections.abc import Sequence
 from dataclasses import replace
 
+import yaml
+
 from deidentify.condition_text import ConditionText
 from deidentify.errors import ProfileError
 from deidentify.profile import Doubt, Profile
@@ -14,11 +16,8 @@ from deidentify.recipe import MOST_RULES, check_counts, lines_of
 from deidentify.recipe_actions import HeaderRules
 from deidentify.recipe_base import Floor
 from deidentify.recipe_beside import Layer, RecipeBeside, RecipeUse
-from deidentify.recipe_filters import Filters
 from deidentify.recipe_rules import placed
 from deidentify.rules import Rule
-from deidentify.translation import yaml_value
-from deidentify.yaml_nodes import documents
 
 
 def with_layers(bare: Profile, layers: Sequence[Layer]) -> Profile:
@@ -78,8 +77,8 @@ def used_beside(one: RecipeBeside, profile: Profile) -> tuple[tuple[Rule, ...], 
             chooses_private=False,
         )
         header.collect()
-        asked, filters = header.rules(), Filters(one.recipe)
-        check_counts(len(asked), filters)
+        asked = header.rules()
+        check_counts(len(asked), one.filters)
         _check_all(len(asked), len(profile.rules))
     except ProfileError as error:
         raise ProfileError(one.fault(str(error))) from None
@@ -87,7 +86,7 @@ def used_beside(one: RecipeBeside, profile: Profile) -> tuple[tuple[Rule, ...], 
     return rules, RecipeUse(
         called=one.called,
         allow_loosening=one.allow_loosening,
-        lines=tuple(lines_of(one.recipe, header, filters)),
+        lines=tuple(lines_of(one.recipe, header, one.filters)),
         loosened=tuple(header.loosened),
     )
 
@@ -100,14 +99,9 @@ def held_beside(one: RecipeBeside, conditions: ConditionText) -> tuple[Doubt, ..
     ProfileError
         If they have more regular expressions than a profile may have; with the recipe's name and the line.
     """
-    try:
-        holds = Filters(one.recipe).holds
-    except ProfileError as error:
-        raise ProfileError(one.fault(str(error))) from None
     found = []
-    for hold in holds:
-        when = [dict(condition.keys) for condition in hold.when]
-        ((node, _),) = documents(yaml_value(when))
+    for hold in one.filters.holds:
+        node = _node([dict(condition.keys) for condition in hold.when])
         try:
             checked = conditions.conditions(node)
         except ProfileError as error:
@@ -115,6 +109,17 @@ def held_beside(one: RecipeBeside, conditions: ConditionText) -> tuple[Doubt, ..
             raise ProfileError(f"{one.place(hold.number)}: {sentence}") from None
         found.append(Doubt(name=hold.name, reason=hold.reason, conditions=checked, place=one.place(hold.number)))
     return tuple(found)
+
+
+def _node(value: object) -> yaml.Node:
+    """Return mappings, lists and single values as if they had been read."""
+    if isinstance(value, dict):
+        pairs = [(_node(key), _node(inner)) for key, inner in value.items()]
+        return yaml.MappingNode("tag:yaml.org,2002:map", pairs)
+    if isinstance(value, list | tuple):
+        return yaml.SequenceNode("tag:yaml.org,2002:seq", [_node(inner) for inner in value])
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text)
 
 
 def _check_all(rules: int, before: int) -> None:

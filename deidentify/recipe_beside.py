@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from deidentify.recipe_filters import Filters
 from deidentify.recipe_text import Recipe
 from deidentify.rules import Rule
 from deidentify.translation import Outcome, TranslatedLine
@@ -15,6 +16,8 @@ class RecipeBeside:
     profile: str
     """The profile that names it, where another one is built on that; else empty."""
     recipe: Recipe = field(repr=False, compare=False)
+    filters: Filters = field(repr=False, compare=False)
+    """What its filters hold, whatever the profile says."""
     allow_loosening: str = ""
     """Why its lines may keep what the profile would not; without it none does."""
 

@@ -11,6 +11,7 @@ import yaml
 
 from deidentify.errors import ProfileError
 from deidentify.recipe_beside import RecipeBeside
+from deidentify.recipe_filters import Filters
 from deidentify.recipe_text import read_recipe
 from deidentify.translation import one_line
 from deidentify.yaml_nodes import fail, mapping_of, text_of
@@ -95,9 +96,10 @@ def recipe_beside(named: yaml.Node | None, document: yaml.Node | None, profile: 
     called = f"{profile}, {file}" if profile else file
     try:
         recipe = read_recipe(text_of(fields["recipe_text"]))
+        filters = Filters(recipe)
     except ProfileError as error:
         raise ProfileError(f"{called}, {error}") from None
-    return RecipeBeside(file=file, profile=profile, recipe=recipe, allow_loosening=why)
+    return RecipeBeside(file=file, profile=profile, recipe=recipe, filters=filters, allow_loosening=why)
 
 
 def _named(node: yaml.Node) -> tuple[str, str]:

@@ -69,21 +69,23 @@ def _folded(
     rulings: dict[tuple[Path, int], Ruling], floor: Floor
 ) -> tuple[dict[int, set[str]], dict[tuple[Path, int], Ruling]]:
     """Return line → VRs of which it removes all there are, and the rules that are left."""
-    by_vr: dict[str, set[int]] = {}
-    for tag, vr in vr_table().items():
+    vrs, by_vr = vr_table(), dict[str, set[int]]()
+    for (inside, tag), ruling in rulings.items():
+        if not inside and ruling.action == "X":
+            by_vr.setdefault(vrs.get(tag, "UI"), set()).add(tag)
+    # No UID is removed wherever it stands.
+    by_vr.pop("UI", None)
+    for tag, vr in vrs.items():
         # No rule for a kind is about what is needed to read; Modality is, and so keeps its kind from being one rule.
         is_special = tag in NEEDED_TO_READ or tag in {PATIENT_NAME, PATIENT_ID}
-        if not is_special and floor.codes(tag) - REMOVED:
-            by_vr.setdefault(vr, set()).add(tag)
+        if vr in by_vr and not is_special and tag not in by_vr[vr] and floor.codes(tag) - REMOVED:
+            del by_vr[vr]
     folded: dict[int, set[str]] = {}
     for vr, tags in by_vr.items():
-        mine = [rulings.get(((), tag)) for tag in tags]
-        if vr == "UI" or len(tags) == 1 or any(one is None or one.action != "X" for one in mine):
-            continue
-        number = max(ruling.number for ruling in mine if ruling is not None)
-        folded.setdefault(number, set()).add(vr)
-        for tag in tags:
-            del rulings[(), tag]
+        if len(tags) > 1:
+            folded.setdefault(max(rulings[(), tag].number for tag in tags), set()).add(vr)
+            for tag in tags:
+                del rulings[(), tag]
     return folded, rulings
 
 
