@@ -103,7 +103,7 @@ def deidentify(choices: Choices, settings: Settings) -> int:
 
 def _profile_text(name: str, settings: Settings) -> str:
     if Path(name).suffix in {".yaml", ".yml"}:
-        text = with_bases(read_text(Path(name)), settings)
+        text = with_bases(read_text(Path(name)), settings, Path(name).parent)
     else:
         text = profile_text(name, settings)
     Profile.from_yaml(text)

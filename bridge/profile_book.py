@@ -1,10 +1,11 @@
 """Which revision of which profile a study gets: what was set for its route, what its name means, or the file."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cases.errors import StoreUnavailableError
@@ -12,8 +13,10 @@ from cases.profiles import ProfileRevision
 from cases.store import Profiles
 from config.profile_files import profile_text
 from config.settings import Settings
+from deidentify.errors import ProfileError
 from deidentify.profile import Profile
 
+log = logging.getLogger("casebridge.profiles")
 FOLDER = "profiles-in-use"
 """Below the data folder: the texts that this host's processes read."""
 
@@ -27,6 +30,7 @@ class ProfileBook:
     """Decides on profiles with the files as they were when the process started, and with the database as it is."""
 
     files: Mapping[str, ProfileRevision]
+    _in_use: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
     def of(cls, settings: Settings) -> "ProfileBook":
@@ -60,6 +64,13 @@ class ProfileBook:
         profiles.keep(self.files[name])
         return self.files[name]
 
+    def begin(self, folder: Path, one: ProfileRevision) -> None:
+        """Put a revision where child processes find it; say once in this process what a recipe beside it loosens."""
+        lay_out(folder, one)
+        if one.revision not in self._in_use:
+            self._in_use.add(one.revision)
+            say_what_is_loosened(one)
+
 
 def revision_of(text: str) -> ProfileRevision:
     """Return the revision that a profile's text is.
@@ -71,6 +82,19 @@ def revision_of(text: str) -> ProfileRevision:
     """
     profile = Profile.from_yaml(text)
     return ProfileRevision(name=profile.name, revision=profile.revision, text=text)
+
+
+def say_what_is_loosened(one: ProfileRevision) -> None:
+    """Log how many lines of recipes keep more than the profile would without them; the profile check lists them."""
+    try:
+        lines = sum(len(recipe.loosened) for recipe in Profile.from_yaml(one.text).recipes)
+    except ProfileError:
+        return  # whoever de-identifies under it says so, and holds
+    if lines:
+        log.warning(
+            "a recipe beside the profile keeps more than the profile would without it",
+            extra={"profile": one.name, "revision": one.revision, "loosened_lines": lines},
+        )
 
 
 def lay_out(folder: Path, one: ProfileRevision) -> None:

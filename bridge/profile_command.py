@@ -18,12 +18,13 @@ from bridge.profile_desk import BridgeProfiles
 from cases.errors import CaseError, InvalidChangeError
 from cases.profiles import NamedProfile, Origin, ProfileSource, ShownProfile
 from config import ConfigError
-from config.profile_files import profile_names, read_text
+from config.profile_files import profile_names, read_text, with_recipe
 from config.settings import Settings
 from deidentify.errors import ProfileError
 from deidentify.profile import Profile
 from deidentify.profile_facts import AttributeFacts, OtherFate, ProfileFacts, Question, tag_named
-from deidentify.translation import Outcome, Translation
+from deidentify.recipe_beside import RecipeUse
+from deidentify.translation import Outcome, TranslatedLine, Translation
 
 EXIT_OK, EXIT_WRONG = 0, 2
 _LEFT = frozenset((Outcome.NOT_TRANSLATED,))
@@ -61,7 +62,7 @@ def check(settings: Settings, source: str, *, as_json: bool) -> int:
         _end_with_faults(source, shown.faults)
     if as_json:
         rest = {"rules": [asdict(one) for one in found.rules], "loosened": [asdict(one) for one in found.loosened]}
-        _print_json(asdict(found.facts) | rest)
+        _print_json(asdict(found.facts) | rest | {"recipes": [asdict(one) for one in found.recipes]})
         return EXIT_OK
     console = Console(highlight=False)
     _show_facts(found.facts, console)
@@ -77,6 +78,8 @@ def check(settings: Settings, source: str, *, as_json: bool) -> int:
         show_table(("where", "what", "how", "reason"), kept, console)
     else:
         console.print("\nNothing is kept that options and Table E.1-1 would not keep.")
+    for recipe in found.recipes:
+        _show_recipe(recipe, console)
     return EXIT_OK
 
 
@@ -162,7 +165,7 @@ def source_of(source: str) -> ProfileSource:
     """
     path = Path(source)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
-        return ProfileSource(text=read_text(path))
+        return ProfileSource(text=with_recipe(read_text(path), path.parent))
     name, _, revision = source.partition("@")
     return ProfileSource(name=name, revision=revision or None)
 
@@ -244,6 +247,25 @@ def _show_translation(found: Translation) -> None:
     show_table(("line", "outcome", "what stood there", "what became of it"), rows, console)
     left = sum(line.outcome in _LEFT for line in found.lines)
     console.print(f"{len(found.lines)} lines, {left} not translated. Read the profile before it is used.")
+
+
+def _show_recipe(recipe: RecipeUse, console: Console) -> None:
+    """Print each line of a recipe that does nothing in the profile, or less than it asks for."""
+    tables = (
+        ("lines that were not taken", recipe.not_taken),
+        ("lines that change nothing, since the profile does as much", recipe.without_effect),
+    )
+    for what, lines in tables:
+        if lines:
+            console.print(Text(f"\nRecipe {recipe.called}: {what}"), style="bold")
+            rows = [(str(line.number), line.source, _why(line)) for line in lines]
+            show_table(("line", "what stood there", "why"), rows, console)
+    if not any(lines for _, lines in tables):
+        console.print(Text(f"\nRecipe {recipe.called}: every line was taken."))
+
+
+def _why(line: TranslatedLine) -> str:
+    return line.became if line.is_whole else f"taken in part: {line.became}"
 
 
 def show_table(head: Iterable[str], rows: Iterable[Iterable[str]], console: Console | None = None) -> None:

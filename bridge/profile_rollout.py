@@ -17,7 +17,7 @@ from bridge.profile_desk import BridgeProfiles
 from bridge.profile_routes import route_text
 from cases.errors import CaseError
 from cases.profiles import CountedPublication, Origin, ProfileSource, ShownRoute
-from config.profile_files import profile_names, read_text
+from config.profile_files import profile_names, read_text, with_recipe
 from config.settings import Settings
 
 EXIT_OK, EXIT_FAULT = 0, 1
@@ -42,7 +42,7 @@ def _to_publish(settings: Settings, source: str) -> ProfileSource:
     """Return what is to be published; of a name that has a file, what lies there now."""
     path = profile_names(settings).get(source)
     if path is not None and not Path(source).is_file():
-        return ProfileSource(text=read_text(path))
+        return ProfileSource(text=with_recipe(read_text(path), path.parent))
     return source_of(source)
 
 

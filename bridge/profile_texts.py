@@ -53,7 +53,7 @@ class ProfileTexts:
             When the file of a base cannot be read.
         """
         try:
-            return with_bases(text, self.settings, self._published)
+            return with_bases(text, self.settings, published=self._published)
         except ConfigError:
             raise _unreadable("of a profile that this one is built on") from None
 

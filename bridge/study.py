@@ -15,7 +15,7 @@ from bridge.children import ATTEMPTS, Children
 from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import Pool
-from bridge.profile_book import ProfileBook, ProfileNotPublishedError, lay_out
+from bridge.profile_book import ProfileBook, ProfileNotPublishedError
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
@@ -140,7 +140,7 @@ class StudyRunner:
                 raise
             shell = Cases(session).open_shell(study.key, found)
             used = profiles.revision(shell.profile_revision)
-        lay_out(self.profile_folder, used)
+        self.profiles.begin(self.profile_folder, used)
         if shell.is_new:
             log.info("draft shell opened", extra={"case": shell.case_id, "status": shell.status})
         return shell

@@ -5,14 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import ConfigError
+from config.recipe_files import named_in, recipe_document
 from config.settings import SHIPPED_PROFILES, Settings
 
 BASIC = "basic"
-_NAME = r"""[ \t]*:[ \t]*["']?([a-z0-9][a-z0-9-]{0,39})["']?[ \t]*"""
-_BASE = re.compile(rf"^base{_NAME}(?:#.*)?\r?$", re.MULTILINE)
-_BASE_IN_BRACES = re.compile(rf"[{{,]\s*base{_NAME}(?=[,}}\r\n])")
-_DOCUMENT = re.compile(r"^---(?=\s|$)", re.MULTILINE)
-_MOST_BASES = 7
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_MOST_PROFILES = 8
 
 
 def profile_text(name: str, settings: Settings) -> str:
@@ -23,20 +21,31 @@ def profile_text(name: str, settings: Settings) -> str:
     ConfigError
         When there is no such profile, or it cannot be read.
     """
-    return with_bases(_text_of(name, settings), settings)
+    path = _path_of(name, settings)
+    if path is None:
+        raise ConfigError([f"profile: {unknown_profile(name, settings)}"])
+    return with_bases(read_text(path), settings, path.parent)
 
 
-def with_bases(text: str, settings: Settings, published: Callable[[str], str | None] = lambda _name: None) -> str:
-    """Return a profile's text with those of the profiles that it is built on, each a YAML document.
+def with_bases(
+    text: str,
+    settings: Settings,
+    folder: Path | None = None,
+    published: Callable[[str], str | None] = lambda _name: None,
+) -> str:
+    """Return a profile's text with its recipe and with the profiles that it is built on, each a YAML document.
 
-    A base that is not there, and a circle of bases, are left to whoever reads the profile to complain of.
+    What is there already is not added again, so that a text which came from here stays as it is. A base or a recipe
+    that is not there, and a circle of bases, are left to whoever reads the profile to complain of.
 
     Parameters
     ----------
     text
         The profile; with some of those that it is built on, the last one of them goes on from there.
     settings
-        They name the folder of the site's profiles.
+        Where profiles lie.
+    folder
+        Where the profile lies, and so its recipe; None for a text that is no file.
     published
         Returns the whole text that a name was published with, its bases behind it, or None; it goes before the file.
 
@@ -45,34 +54,50 @@ def with_bases(text: str, settings: Settings, published: Callable[[str], str | N
     ConfigError
         When a file cannot be read.
     """
-    texts, seen, last = [text], set[str](), _last_document(text)
-    while len(texts) <= _MOST_BASES:
-        found = (_BASE_IN_BRACES if last.lstrip().startswith("{") else _BASE).search(last)
-        if found is None or found[1] == BASIC or found[1] in seen:
+    texts: list[str] = []
+    seen: set[str] = set()
+    count = 0
+    while True:
+        texts.append(text)
+        named = named_in(text)
+        profiles = [one for one in named if not one.is_recipe]
+        count += len(profiles)
+        if not profiles:
             break
-        if (whole := published(found[1])) is not None:
+        last = profiles[-1]
+        if folder is not None and last.recipe and named[-1] is last and (recipe := recipe_document(folder, last)):
+            texts.append(recipe)
+        seen |= {one.name for one in profiles[1:]}
+        is_another = _NAME.fullmatch(last.base) is not None and last.base not in {BASIC, *seen}
+        if is_another and count < _MOST_PROFILES and (whole := published(last.base)) is not None:
             texts.append(whole)
             break
-        if not has_profile(found[1], settings):
+        path = _path_of(last.base, settings) if is_another else None
+        if path is None or count >= _MOST_PROFILES:
             break
-        seen.add(found[1])
-        texts.append(_text_of(found[1], settings))
-        last = _last_document(texts[-1])
+        seen.add(last.base)
+        text, folder = read_text(path), path.parent
     return texts[0] if len(texts) == 1 else "\n---\n".join(one.rstrip("\n") for one in texts) + "\n"
 
 
-def _last_document(text: str) -> str:
-    """Return the last document of a text that says something."""
-    documents = [one for one in _DOCUMENT.split(text) if one.strip()]
-    return documents[-1] if documents else text
+def with_recipe(text: str, folder: Path) -> str:
+    """Return a profile's text with the recipe that lies beside it, and without the profiles that it is built on.
+
+    Raises
+    ------
+    ConfigError
+        When the recipe cannot be read.
+    """
+    named = named_in(text)
+    if not named or named[-1].is_recipe or not named[-1].recipe:
+        return text
+    recipe = recipe_document(folder, named[-1])
+    return f"{text.rstrip(chr(10))}\n---\n{recipe.rstrip(chr(10))}\n" if recipe else text
 
 
-def _text_of(name: str, settings: Settings) -> str:
-    for folder in _folders(settings):
-        path = folder / f"{name}.yaml"
-        if path.is_file():
-            return read_text(path)
-    raise ConfigError([f"profile: {unknown_profile(name, settings)}"])
+def _path_of(name: str, settings: Settings) -> Path | None:
+    paths = (folder / f"{name}.yaml" for folder in _folders(settings))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_text(path: Path) -> str:
@@ -97,7 +122,7 @@ def profile_names(settings: Settings) -> dict[str, Path]:
 
 def has_profile(name: str, settings: Settings) -> bool:
     """Tell whether there is a profile of this name."""
-    return any((folder / f"{name}.yaml").is_file() for folder in _folders(settings))
+    return _path_of(name, settings) is not None
 
 
 def unknown_profile(name: str, settings: Settings) -> str:

@@ -154,7 +154,7 @@ def _keywords() -> dict[int, str]:
 def loosened(profile: Profile) -> tuple[Loosening, ...]:
     """Return everything that the profile keeps and its options and the table would not, each with its line."""
     bare = replace(profile, rules=())
-    found = [one for rule in profile.rules if (one := _loosening(rule, bare)) is not None]
+    found = [one for rule in profile.rules if (one := _loosening(rule, bare) or _by_recipe(rule)) is not None]
     words = len(profile.vocabulary.words) + sum(map(len, profile.vocabulary.phrases.values()))
     if words:
         what = f"{words} word{'s' * (words > 1)} and phrases of the site"
@@ -165,6 +165,13 @@ def loosened(profile: Profile) -> tuple[Loosening, ...]:
         for kept in (*sorted(policy.keep), *sorted(policy.keep_uids))
     ]
     return tuple(found)
+
+
+def _by_recipe(rule: Rule) -> Loosening | None:
+    """Tell of a line of a recipe that it keeps more than the rules before it, whatever options and table would keep."""
+    if not rule.instead_of or rule.tags is None:
+        return None
+    return _listed(rule, rule.tags.value, rule.instead_of)
 
 
 def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
@@ -182,14 +189,12 @@ def _loosening(rule: Rule, bare: Profile) -> Loosening | None:
     before = _rank(code, is_sequence=is_sequence) if code is not None else _rank_by_vr(tag, bare)
     if _rank(rule.action, is_sequence=is_sequence) <= before:
         return None
-    name = name_of(tag)
-    return Loosening(
-        place=rule.place,
-        subject=f"{tag_text(tag)} {name}".strip(),
-        action=rule.action,
-        instead_of=code or WORDS[Decisions(bare, None).decide(tag, ())],
-        reason=rule.reason,
-    )
+    return _listed(rule, tag, code or WORDS[Decisions(bare, None).decide(tag, ())])
+
+
+def _listed(rule: Rule, tag: int, instead_of: str) -> Loosening:
+    subject = f"{tag_text(tag)} {name_of(tag)}".strip()
+    return Loosening(place=rule.place, subject=subject, action=rule.action, instead_of=instead_of, reason=rule.reason)
 
 
 def _loosened_sequences(rule: Rule, bare: Profile) -> Loosening | None:

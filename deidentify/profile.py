@@ -7,6 +7,7 @@ from functools import cached_property
 from deidentify.actions import Action
 from deidentify.dataset import ReceivedInstance
 from deidentify.dictionary import vr_table
+from deidentify.recipe_beside import Layer, RecipeUse
 from deidentify.results import DropReason
 from deidentify.rules import Condition, Path, Rule, RuleSet
 from deidentify.site_words import NO_WORDS, SiteWords
@@ -69,18 +70,23 @@ class Profile:
     options: frozenset[str] = frozenset()
     """Options of PS3.15 Annex E by their names in the tables."""
     rules: tuple[Rule, ...] = ()
-    """From top to bottom, those of the base first; the last that fits wins."""
+    """From top to bottom, those of the base first, then those of the recipe; the last that fits wins."""
     dates: str = "shift"
     text: str = "vocabulary"
     vocabulary: SiteWords = NO_WORDS
     age: str = "remove"
     sop_classes: SopClasses = SopClasses()
     doubts: tuple[Doubt, ...] = ()
+    layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
+    """What each profile that it is built on, and it itself, says by rules and recipe: a recipe tightens what is there,
+    and so is read anew where that changes."""
+    recipes: tuple[RecipeUse, ...] = field(default=(), repr=False, compare=False)
+    """What became of the lines of the recipes beside it and beside those that it is built on."""
     _codes: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_yaml(cls, text: str) -> "Profile":
-        """Read a profile: a YAML document, and behind it those of the profiles that it is built on.
+        """Read a profile: a YAML document, behind it that of its recipe and those of the profiles it is built on.
 
         Raises
         ------

@@ -11,6 +11,7 @@ from deidentify.errors import ProfileError
 from deidentify.explain import Explanation, Loosening, explained, loosened, name_of
 from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_text import BASIC, DROPPABLE
+from deidentify.recipe_beside import RecipeUse
 from deidentify.results import DropReason
 from deidentify.rule_text import sop_class_uid
 from deidentify.rules import Path, Rule, RuleSet, Tags
@@ -69,6 +70,8 @@ class CheckedProfile:
     rules: tuple[RuleFacts, ...]
     """From top to bottom; the last that fits wins."""
     loosened: tuple[Loosening, ...]
+    recipes: tuple[RecipeUse, ...] = ()
+    """What became of the lines of recipes beside it and its bases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,10 @@ class Question:
 def checked(profile: Profile) -> CheckedProfile:
     """Return all that a profile says and loosens."""
     return CheckedProfile(
-        facts=facts_of(profile), rules=tuple(map(_rule_facts, profile.rules)), loosened=loosened(profile)
+        facts=facts_of(profile),
+        rules=tuple(map(_rule_facts, profile.rules)),
+        loosened=loosened(profile),
+        recipes=profile.recipes,
     )
 
 

@@ -6,6 +6,7 @@ from deidentify.actions import ALL_CODES
 from deidentify.condition_text import CONDITION_KEYS
 from deidentify.dictionary import vr_table
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, NAME, OPTIONS, POLICIES
+from deidentify.recipe_document import FILE_NAME, MOST_OF_A_REASON, RECIPE_KEYS
 from deidentify.rule_text import MOST_RULES, PRIVATE_VRS, RULE_KEYS, SELECTORS
 from deidentify.rules import MOST_OF_A_PATTERN
 
@@ -40,6 +41,7 @@ def _properties() -> dict[str, Any]:
         "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
         "description": {"type": "string"},
         "base": {"type": "string", "description": "basic, or the name of a profile to build on"},
+        "recipe": _recipe(),
         "options": {"type": "array", "items": {"enum": list(OPTIONS)}, "uniqueItems": True},
         "rules": {"type": "array", "items": {"$ref": "#/$defs/rule"}, "maxItems": MOST_RULES},
         "vocabulary": {"type": "array", "items": _WORD, "maxItems": MOST_WORDS},
@@ -60,6 +62,21 @@ def _properties() -> dict[str, Any]:
         },
         **policies,
     }
+
+
+def _recipe() -> dict[str, Any]:
+    file = {"type": "string", "pattern": f"^{FILE_NAME.pattern}$"}
+    properties: dict[str, Any] = {
+        "file": file,
+        "allow_loosening": {"type": "string", "minLength": 1, "maxLength": MOST_OF_A_REASON},
+    }
+    mapping = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["file"],
+        "properties": {key: properties[key] for key in RECIPE_KEYS},
+    }
+    return {"anyOf": [file, mapping]}
 
 
 def _rule() -> dict[str, Any]:

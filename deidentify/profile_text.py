@@ -14,7 +14,10 @@ import yaml
 from deidentify.condition_text import ConditionText
 from deidentify.disposition import kind_of_class
 from deidentify.errors import ProfileError
+from deidentify.layers import held_beside, with_layers
 from deidentify.profile import FULL_DATES, KEEPABLE, MODIFIED_DATES, Doubt, Profile, SopClasses
+from deidentify.recipe_beside import Layer, RecipeBeside
+from deidentify.recipe_document import ProfileDocument, profile_documents, recipe_beside
 from deidentify.results import DropReason
 from deidentify.rule_text import RuleText, place_of, sop_class_uid
 from deidentify.rules import Rule
@@ -25,7 +28,20 @@ from deidentify.yaml_nodes import documents, fail, line_of, list_of, mapping_of,
 T = TypeVar("T")
 
 KEYS = (
-    *("name", "description", "base", "options", "rules", "private", "dates", "text", "vocabulary", "age", "pixels"),
+    *(
+        "name",
+        "description",
+        "base",
+        "recipe",
+        "options",
+        "rules",
+        "private",
+        "dates",
+        "text",
+        "vocabulary",
+        "age",
+        "pixels",
+    ),
     *("sop_classes", "hold"),
 )
 OPTIONS = (
@@ -57,7 +73,7 @@ _LINE = re.compile(r"line (\d+)")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 MOST_WORDS = 2000
 _LONGEST_ENTRY = 64
-_MOST_DOCUMENTS = 8
+_MOST_PROFILES = 8
 
 
 def profile_of(text: str, revision: str) -> Profile:
@@ -71,26 +87,27 @@ def profile_of(text: str, revision: str) -> Profile:
     nodes = documents(text)
     if not nodes:
         raise ProfileError("line 1: the profile is empty; it needs at least name and base")
-    if len(nodes) > _MOST_DOCUMENTS:
-        raise ProfileError(f"line {line_of(nodes[-1][0])}: more than {_MOST_DOCUMENTS} profiles stand in one text")
+    found = profile_documents(nodes)
+    if len(found) > _MOST_PROFILES:
+        raise ProfileError(f"line {line_of(found[-1].root)}: more than {_MOST_PROFILES} profiles stand in one text")
     known: dict[str, Profile] = {}
-    conditions, names = ConditionText(), [_called(node) for node, _ in nodes]
-    for number, (node, before) in reversed(list(enumerate(nodes))[1:]):
+    conditions, names = ConditionText(), [_called(one.root) for one in found]
+    for number, one in reversed(list(enumerate(found))[1:]):
         above = frozenset(names[: number + 1])
         try:
-            base = ProfileText(node, known, conditions, above=above, before=before).profile(revision)
+            base = ProfileText(one, known, conditions, above=above).profile(revision)
         except ProfileError as error:
-            raise ProfileError(_in_its_own_lines(str(error), names[number] or "the base", before)) from None
+            raise ProfileError(_in_its_own_lines(str(error), names[number] or "the base", one.before)) from None
         known[base.name] = base
-    _check_names(nodes, names)
-    return ProfileText(nodes[0][0], known, conditions, above=frozenset(names[:1])).profile(revision)
+    _check_names(found, names)
+    return ProfileText(found[0], known, conditions, above=frozenset(names[:1])).profile(revision)
 
 
-def _check_names(nodes: list[tuple[yaml.Node, int]], names: list[str]) -> None:
+def _check_names(found: list[ProfileDocument], names: list[str]) -> None:
     """Refuse a text in which a name stands twice: an older profile of that name below a newer one is a circle too."""
-    for number in range(1, len(nodes)):
+    for number in range(1, len(found)):
         if names[number] and names[number] in names[:number]:
-            above, lines_above = nodes[number - 1]
+            above, lines_above = found[number - 1].root, found[number - 1].before
             fault = f"line {_line_of_base(above)}: the bases go round in a circle by way of {names[number]!r}"
             fault += f"; the last one needs {BASIC}"
             raise ProfileError(_in_its_own_lines(fault, names[number - 1], lines_above) if number > 1 else fault)
@@ -127,13 +144,13 @@ class ProfileText:
 
     def __init__(
         self,
-        root: yaml.Node,
+        document: ProfileDocument,
         known: dict[str, Profile],
         conditions: ConditionText,
         *,
         above: frozenset[str],
-        before: int = 0,
     ) -> None:
+        root, self._document = document.root, document
         self._faults: list[str] = []
         self._fields = mapping_of(root, KEYS, "profile", self._faults)
         self._faults += [
@@ -141,7 +158,7 @@ class ProfileText:
         ]
         if not {"name", "base"} <= set(self._fields):
             raise ProfileError("\n".join(self._faults))
-        self._before, self._conditions, self._above = before, conditions, above
+        self._before, self._conditions, self._above = document.before, conditions, above
         self._base = self._try(lambda: self._named_base(known), None)
         nothing_named: dict[str, yaml.Node] = {}
         self._named = self._try(self._named_options, nothing_named)
@@ -160,22 +177,27 @@ class ProfileText:
         base, options = self._base, self._options()
         no_doubts: tuple[Doubt, ...] = ()
         name = self._try(self._name, "")
-        found = Profile(
+        recipe = self._try(partial(self._recipe, name), None)
+        bare = Profile(
             name=name,
             revision=revision,
             description=self._try(lambda: self._scalar("description", ""), ""),
             bases=(*base.bases, base.name) if base else (),
             options=options,
-            rules=(*(base.rules if base else ()), *self._rules(options, name)),
             dates=self._policies["dates"],
             text=self._policies["text"],
             vocabulary=(base.vocabulary if base else NO_WORDS) | self._try(self._site_words, NO_WORDS),
             age=self._try(lambda: self._age(options), "remove"),
             sop_classes=self._try(lambda: self._sop_classes(options), SopClasses()),
-            doubts=(*(base.doubts if base else ()), *self._try(partial(self._doubts, name), no_doubts)),
+            doubts=(
+                *(base.doubts if base else ()),
+                *(self._try(partial(held_beside, recipe, self._conditions), no_doubts) if recipe else ()),
+                *self._try(partial(self._doubts, name), no_doubts),
+            ),
         )
+        found = self._with_rules(bare, recipe)
         if not self._faults and base is not None:
-            self._check_inherited(found, base.rules)
+            self._check_inherited(found, tuple(rule for layer in base.layers for rule in layer.rules))
         if self._faults:
             raise ProfileError("\n".join(sorted(dict.fromkeys(self._faults), key=_line_of_fault)))
         return found
@@ -259,17 +281,27 @@ class ProfileText:
             (name for name, option in values.items() if option in self._base.options), next(iter(values))
         )
 
-    def _rules(self, options: frozenset[str], name: str) -> tuple[Rule, ...]:
+    def _recipe(self, name: str) -> RecipeBeside | None:
+        return recipe_beside(self._fields.get("recipe"), self._document.recipe, name if self._before else "")
+
+    def _with_rules(self, bare: Profile, recipe: RecipeBeside | None) -> Profile:
+        """Return the profile with the rules of its base, of its recipe, and its own."""
+        below, mine = (self._base.layers if self._base else ()), Layer(recipe=recipe, rules=())
+        found = self._try(partial(with_layers, bare, (*below, mine)), bare)
+        own = self._rules(found)
+        return replace(found, rules=(*found.rules, *own), layers=(*below, replace(mine, rules=own)))
+
+    def _rules(self, found: Profile) -> tuple[Rule, ...]:
+        """Return the profile's own rules; ``found`` has those that stand before them."""
         reader = RuleText(
             dates=self._policies["dates"],
-            keeps_uids="retain_uids" in options,
-            keeps_private="retain_safe_private" in options,
-            profile=name if self._before else "",
+            keeps_uids="retain_uids" in found.options,
+            keeps_private="retain_safe_private" in found.options,
+            profile=found.name if self._before else "",
             before=self._before,
             conditions=self._conditions,
         )
-        inherited = len(self._base.rules) if self._base else 0
-        return reader.rules(self._try(lambda: self._list("rules"), []), self._faults, inherited)
+        return reader.rules(self._try(lambda: self._list("rules"), []), self._faults, len(found.rules))
 
     def _check_inherited(self, found: Profile, rules: tuple[Rule, ...]) -> None:
         """Refuse a rule of the base that cannot be meant under the policies that were changed."""

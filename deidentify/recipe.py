@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from deidentify.errors import ProfileError
 from deidentify.recipe_actions import LAST_SEARCH, HeaderRules
 from deidentify.recipe_filters import MOST_HOLDS, Filters
+from deidentify.recipe_rules import rule_yaml
 from deidentify.recipe_text import Recipe, read_recipe
 from deidentify.translation import Outcome, TranslatedLine, Translation, one_line, yaml_profile
 
@@ -44,12 +45,8 @@ def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: s
     header = HeaderRules(recipe=recipe, allow_loosening=one_line(allow_loosening, most=120))
     header.collect()
     filters = Filters(recipe)
-    rules = header.to_yaml()
-    for count, most, what in ((len(rules), MOST_RULES, "rules"), (len(filters.holds), MOST_HOLDS, "reasons to hold")):
-        if count > most:
-            raise ProfileError(
-                f"line 1: the recipe becomes {count:,} {what}; a profile has at most {most:,}: name fewer"
-            )
+    rules = [rule_yaml(rule) for _, rule in header.rules()]
+    check_counts(len(rules), filters)
     settings = {
         "private": "safe" if header.keeps_private else "remove",
         "dates": "shift",
@@ -64,17 +61,36 @@ def translate_recipe(text: str, *, name: str = "deid-recipe", allow_loosening: s
     profile = yaml_profile(name, "Translated from a deid recipe.", settings, rules, remarks)
     if filters.holds:
         profile += "\n".join([f"{HOLD_KEY}:", *(hold.to_yaml() for hold in filters.holds)]) + "\n"
-    return Translation(profile_yaml=profile, lines=tuple(_lines(recipe, header, filters)))
+    return Translation(profile_yaml=profile, lines=tuple(lines_of(recipe, header, filters)))
 
 
-def _lines(recipe: Recipe, header: HeaderRules, filters: Filters) -> Iterator[TranslatedLine]:
+def check_counts(rules: int, filters: Filters) -> None:
+    """Refuse a recipe that becomes more than a profile may have.
+
+    Raises
+    ------
+    ProfileError
+        With the line 1.
+    """
+    for count, most, what in ((rules, MOST_RULES, "rules"), (len(filters.holds), MOST_HOLDS, "reasons to hold")):
+        if count > most:
+            raise ProfileError(
+                f"line 1: the recipe becomes {count:,} {what}; a profile has at most {most:,}: name fewer"
+            )
+
+
+def lines_of(recipe: Recipe, header: HeaderRules, filters: Filters) -> Iterator[TranslatedLine]:
+    """Yield every line of a recipe that is not empty, with what became of it."""
     told = {**header.told, **filters.told, **_of_lists(recipe, header), **_of_labels(recipe)}
     told |= {number: (Outcome.NOT_TRANSLATED, sentence) for number, sentence in recipe.faults.items()}
     told |= dict.fromkeys(recipe.headings, (Outcome.DISABLED, "says what the following lines are"))
     for number, line in enumerate(recipe.lines, 1):
         if line:
             outcome, became = told.get(number, (Outcome.DISABLED, "a comment"))
-            yield TranslatedLine(number=number, source=one_line(line), outcome=outcome, became=became)
+            is_whole = number not in header.partial
+            yield TranslatedLine(
+                number=number, source=one_line(line), outcome=outcome, became=became, is_whole=is_whole
+            )
 
 
 def _of_lists(recipe: Recipe, header: HeaderRules) -> dict[int, tuple[Outcome, str]]:

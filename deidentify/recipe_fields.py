@@ -18,6 +18,7 @@ _PRIVATE = re.compile(r'\(?([0-9A-Fa-f]{3}[13579bdfBDF]),"([^"]+)",([0-9A-Fa-f]{
 _EXPANDER = re.compile(r'([^:"]*):(.*)', re.DOTALL)
 # An expression is a regular one in the package; of these only words and the bar between them are understood here.
 _LITERALS = re.compile(r"[\w ',-]+(?:\|[\w ',-]+)*", re.ASCII)
+_EXPRESSIONS = {"contains": "(?:{})", "except": "(?:{})", "startswith": "^(?:{})", "endswith": "(?:{})$"}
 _DEEPEST_LIST = 1
 EXPANDERS = "all, contains, endswith, except, select, startswith"
 
@@ -57,6 +58,11 @@ def _names() -> dict[int, tuple[str, ...]]:
         for tag, entry in DicomDictionary.items()
         if not tag >> 16 & 1
     }
+
+
+@cache
+def _lines_of_names() -> dict[int, str]:
+    return {tag: "\n".join(names) for tag, names in _names().items()}
 
 
 @cache
@@ -150,7 +156,7 @@ def _tag_of(text: str) -> int | None:
 def _expanded(expander: str, expression: str) -> Fields:
     if expander == "select":
         return _selected(expression)
-    if expander not in {"contains", "startswith", "endswith", "except"}:
+    if expander not in _EXPRESSIONS:
         return Fields(why_none=f"there is no such expander; there are: {EXPANDERS}")
     if private := _PRIVATE.fullmatch(expression):
         named = Fields(why_none="a private element is named by itself")
@@ -159,7 +165,9 @@ def _expanded(expander: str, expression: str) -> Fields:
     if not _LITERALS.fullmatch(literal):
         return Fields(why_none="the expression is more than words with | between them; name the attributes instead")
     parts = literal.split("|")
-    tags = frozenset(tag for tag, names in _names().items() if any(_fits(name, expander, parts) for name in names))
+    # Of many attributes with several names each: one look at all names of one, a name a line.
+    fits = re.compile(_EXPRESSIONS[expander].format("|".join(map(re.escape, parts))), re.MULTILINE).search
+    tags = frozenset(tag for tag, names in _lines_of_names().items() if fits(names))
     if expander == "except":
         return _all_but(tags)
     return Fields(tags=tags) if tags else _unless_private(parts)
@@ -171,14 +179,6 @@ def _unless_private(parts: list[str]) -> Fields:
     if len(groups) == len(parts):
         return Fields(tags=frozenset(group << 16 | 0x1000 for group in groups))
     return Fields(why_none="no attribute of the Standard fits")
-
-
-def _fits(name: str, expander: str, parts: list[str]) -> bool:
-    if expander == "startswith":
-        return name.startswith(tuple(parts))
-    if expander == "endswith":
-        return name.endswith(tuple(parts))
-    return any(part in name for part in parts)
 
 
 def _selected(expression: str) -> Fields:

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 from pydicom._dicom_dict import DicomDictionary
 
-from deidentify.dataset import tag_text
-from deidentify.dictionary import keyword_tags
+from deidentify.dataset import PIXEL_TAGS, tag_text
+from deidentify.dictionary import keyword_tags, vr_table
 from deidentify.errors import ProfileError
 from deidentify.recipe_text import CriteriaLine, Criterion, Label, Recipe
+from deidentify.rules import MOST_OF_A_PATTERN, compiled
 from deidentify.translation import Outcome, one_line, yaml_value
+from deidentify.vocabulary import folded
 
 MOST_HOLDS = 2_000
 MOST_CASES = 64
 """Cases of one label: each is an entry of its own, and "or" within "and" multiplies them."""
-_MOST_OF_A_PATTERN = 500
 _PLAIN = re.compile(r"[^\\.^$*+?{}\[\]()|]+")
 # What Python and RE2 understand in the same way: no looking around, no repeated reference, no classes by Unicode.
 _COMMON = re.compile(r"(?:[^\\(){}\[\]]|\\[^0-9A-Za-z]|\[[^\\\[\]]+\]|\((?!\?)|\))+")
@@ -49,6 +50,8 @@ Case = frozenset[Condition]
 class Hold:
     """One entry of ``hold``."""
 
+    number: int
+    """The line of its label."""
     name: str
     reason: str
     when: tuple[Condition, ...]
@@ -112,7 +115,7 @@ class Filters:
             self._known.add(keys)
             reason = f'deid recipe, line {label.number}, filter {one_line(group, most=40)}: "{title}"'
             when = tuple(sorted(case, key=lambda condition: str(condition.keys)))
-            self.holds.append(Hold(name=self._name(title), reason=reason, when=when))
+            self.holds.append(Hold(number=label.number, name=self._name(title), reason=reason, when=when))
         return len(self.holds) - before
 
     def _name(self, title: str) -> str:
@@ -205,6 +208,10 @@ def condition_of(criterion: Criterion) -> tuple[Condition | None, str]:
         note = "" if criterion.kind == "missing" else "an attribute without a value is taken as missing"
         wide = criterion.kind == "empty"
         return Condition(keys=(subject, ("present", is_there)), is_wide=wide), note
+    if vr_table().get(tag) == "SQ" or tag in PIXEL_TAGS:
+        return None, f"{one_line(criterion.field, most=64)} has no value that could be compared"
+    if not any(folded(part).strip() for part in criterion.value.split("|")):
+        return None, "nothing is left to compare with, accents taken away"
     is_several = DicomDictionary.get(tag, ("", "1"))[1] != "1"
     if criterion.kind in {"equals", "notequals"}:
         return _equal(criterion, subject, is_several=is_several)
@@ -242,7 +249,7 @@ def _containing(criterion: Criterion, subject: tuple[str, str], *, is_several: b
     # The package writes the expression in small letters before it compares.
     pattern = criterion.value.lower()
     is_outside = is_several and not _WITHIN_A_VALUE.fullmatch(pattern)
-    if is_outside or len(pattern) > _MOST_OF_A_PATTERN or not _is_common(pattern):
+    if is_outside or len(pattern) > MOST_OF_A_PATTERN or not _is_common(pattern):
         return None, "the expression means something else here"
     return Condition(keys=(subject, ("matches", pattern), *ending)), ""
 
@@ -253,7 +260,8 @@ def _is_common(pattern: str) -> bool:
         return False
     try:
         re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
+        compiled(pattern)
+    except (re.error, RecursionError, OverflowError, ValueError):
         return False
     return not re.search(r"[*+?][*+?]", pattern)
 
@@ -270,4 +278,5 @@ def _alternatives(value: str) -> list[str]:
 
 
 def _one_or_all(values: tuple[str, ...]) -> str | tuple[str, ...]:
-    return values[0] if len(values) == 1 else values
+    said = tuple(value for value in values if folded(value).strip())
+    return said[0] if len(said) == 1 else said

@@ -12,6 +12,7 @@ from deidentify.dictionary import TEXT_VRS, registered_uids, uid_names, vr_table
 from deidentify.errors import ProfileError
 from deidentify.rules import (
     NEEDED_TO_READ,
+    Path,
     PrivateElements,
     Rule,
     Tags,
@@ -125,6 +126,11 @@ class RuleText:
         if sentence:
             fail(node, sentence)
         return tags
+
+    def refusal(self, rule: Rule) -> str:
+        """Return why there can be no such rule, wherever it was made; empty when there can."""
+        untouchable = _untouchable(rule.tags) if rule.tags is not None else ""
+        return untouchable or _no_sequence(rule.inside or ()) or self.contradiction(rule)
 
     def contradiction(self, rule: Rule) -> str:
         """Return why a rule cannot be meant so; empty when it can."""
@@ -247,10 +253,15 @@ def _inside(node: yaml.Node) -> tuple[int, ...]:
     found = []
     for one in list_of(node, "inside"):
         tag = tag_of(one)
-        if vr_table().get(tag) != "SQ":
-            fail(one, f"{tag_text(tag)} is no sequence")
+        if sentence := _no_sequence((tag,)):
+            fail(one, sentence)
         found.append(tag)
     return tuple(found)
+
+
+def _no_sequence(path: Path) -> str:
+    """Return which of the attributes around another one is no sequence; empty when all are."""
+    return next((f"{tag_text(tag)} is no sequence" for tag in path if vr_table().get(tag) != "SQ"), "")
 
 
 def _modalities(node: yaml.Node) -> frozenset[str]:

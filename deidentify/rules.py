@@ -210,6 +210,8 @@ class Rule:
     conditions: tuple[Condition, ...] = ()
     place: str = field(default="", compare=False)
     """Where it stands, for people: "line 12", or "teaching, line 9" for one of the base."""
+    instead_of: str = field(default="", compare=False)
+    """What a line of a recipe that keeps stands in place of; empty for all other rules."""
 
     @property
     def is_conditional(self) -> bool:

@@ -31,6 +31,8 @@ class TranslatedLine:
     source: str
     outcome: Outcome
     became: str
+    is_whole: bool = True
+    """False where a rule does a part of what the line asks for; ``became`` says what is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,12 +79,32 @@ class LoosenedOut(Answer):
     reason: str = Field(examples=["Physicists compare scanners."])
 
 
+class TranslatedLineOut(Answer):
+    """One line of the original, and what became of it."""
+
+    number: int = Field(examples=[2])
+    source: str = Field(examples=['<e en="T" t="00081010" n="StationName">@remove()</e>'])
+    outcome: Literal["rule", "policy", "same", "not-translated", "disabled"] = Field(examples=["same"])
+    became: str = Field(examples=["The Basic Profile removes it."])
+    is_whole: bool = Field(True, description="False where a rule does a part of what the line asks for.")
+
+
+class RecipeOut(Answer):
+    """A recipe of the deid package beside a profile, and what became of its lines."""
+
+    called: str = Field(examples=["ct-room.recipe"])
+    allow_loosening: str = Field(examples=[""], description="Why its lines may keep more; without it none does.")
+    lines: list[TranslatedLineOut]
+    loosened: list[int] = Field(examples=[[]], description="Lines by which more is kept than without the recipe.")
+
+
 class CheckedOut(Answer):
     """All that a profile says, and all that it loosens."""
 
     facts: ProfileFactsOut
     rules: list[RuleOut] = Field(description="From top to bottom, those of the bases first; the last that fits wins.")
     loosened: list[LoosenedOut]
+    recipes: list[RecipeOut]
 
 
 class RevisionOut(Answer):
@@ -208,15 +228,6 @@ class ExplainedOut(Answer):
     """What becomes of the attributes that were asked for."""
 
     items: list[AttributeOut]
-
-
-class TranslatedLineOut(Answer):
-    """One line of the original, and what became of it."""
-
-    number: int = Field(examples=[2])
-    source: str = Field(examples=['<e en="T" t="00081010" n="StationName">@remove()</e>'])
-    outcome: Literal["rule", "policy", "same", "not-translated", "disabled"] = Field(examples=["same"])
-    became: str = Field(examples=["The Basic Profile removes it."])
 
 
 class TranslatedOut(Answer):

@@ -589,7 +589,8 @@ def test_command_line_and_api_tell_one_story(as_admin, command, tmp_path, world,
     path.write_text(MINE)
     checked = as_admin.post(f"{AT}/check", json={"text": MINE}).json()
     by_command = json.loads(command("check", str(path), "--json"))
-    assert by_command == {**checked["facts"], "rules": checked["rules"], "loosened": checked["loosened"]}
+    rest = {name: checked[name] for name in ("rules", "loosened", "recipes")}
+    assert by_command == {**checked["facts"], **rest}
     explained = as_admin.post(f"{AT}/explain", json={"text": MINE}).json()["items"]
     assert json.loads(command("explain", str(path), "--json")) == explained
 
@@ -657,3 +658,21 @@ def test_the_calls_on_the_page_answer_as_it_says(as_admin):
     body = {"text": "name: teaching\nbase: basic\n", "replaces": replaces}  # what jq makes of the file
     assert as_admin.post(sent[-1], json=body).status_code == 201
     assert as_admin.request(taken_back[1], taken_back[-1].replace("$NAME", "teaching")).json()["revision"] == replaces
+
+
+def test_a_recipe_travels_with_the_text_that_names_it(as_admin):
+    named = "name: mine\nbase: basic\nrecipe: ct.recipe\n"
+    answer = as_admin.post(f"{AT}/check", json={"text": named})
+    assert answer.status_code == 422
+    assert "recipe" in answer.json()["errors"][0]["detail"]
+
+    whole = f"{named}---\nrecipe_file: ct.recipe\nrecipe_text: |2\n  FORMAT dicom\n  %header\n  KEEP StationName\n"
+    checked = as_admin.post(f"{AT}/check", json={"text": whole}).json()
+
+    [recipe] = checked["recipes"]
+    assert (recipe["called"], recipe["loosened"]) == ("ct.recipe", [])
+    assert [(line["number"], line["outcome"]) for line in recipe["lines"]] == [
+        (1, "disabled"),
+        (2, "disabled"),
+        (3, "not-translated"),
+    ]

@@ -8,6 +8,7 @@ from bridge.app import check_profiles
 from bridge.keys import SecretError
 from bridge.profile_book import ProfileBook, ProfileNotPublishedError, laid_out, lay_out, revision_of
 from cases.errors import StoreUnavailableError
+from cases.profiles import ProfileRevision
 from cases.store import Cases, Database, Intake, Profiles
 from config import load_settings
 from deidentify.errors import ProfileError
@@ -105,3 +106,24 @@ def test_nothing_starts_with_a_wrong_profile_of_the_site(tmp_path: Path) -> None
     )
     with pytest.raises(SecretError, match="line 3: unknown key 'surprise'"):
         check_profiles(settings)
+
+
+def test_a_worker_says_once_how_many_lines_of_a_recipe_loosen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recipe = "recipe_file: a.recipe\nrecipe_text: |2\n  %header\n  KEEP StationName\n  KEEP PatientName\n"
+    loose = revision_of(f"name: loose\nbase: basic\nrecipe: {{file: a.recipe, allow_loosening: why}}\n---\n{recipe}")
+    tight = revision_of(f"name: tight\nbase: basic\nrecipe: a.recipe\n---\n{recipe}")
+    worker = book("teaching")
+    for one in (tight, loose, loose, shipped()):
+        worker.begin(tmp_path, one)
+        assert laid_out(tmp_path, one.revision).name == one.name
+    (record,) = caplog.records
+    assert (record.__dict__["profile"], record.__dict__["revision"]) == ("loose", loose.revision)
+    assert record.__dict__["loosened_lines"] == 1
+    assert "Station" not in str(record.__dict__)
+    book("teaching").begin(tmp_path, loose)
+    assert len(caplog.records) == 2
+
+
+def test_a_kept_text_that_can_no_longer_be_read_is_left_to_those_who_use_it(tmp_path: Path) -> None:
+    book("teaching").begin(tmp_path, ProfileRevision(name="old", revision="0" * 16, text="name: old\n"))
+    assert (tmp_path / f"{'0' * 16}.yaml").read_text() == "name: old\n"

@@ -1,6 +1,7 @@
 """``casebridge profile``: what it prints, its exit statuses, and every fault with the name of the file."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -315,3 +316,70 @@ def test_a_script_that_is_none_ends_with_a_sentence(folder, content):
     assert done.stdout == ""
     assert "script: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- a recipe beside a profile ----------------------------------------------------------------------------------------
+
+BESIDE = "name: room\nbase: teaching\nrecipe: ct-room.recipe\n"
+ROOM = "FORMAT dicom\n%header\n# ours\nREMOVE StationName\nBLANK ProtocolName\nKEEP DeviceSerialNumber\nDANCE KVP\n"
+
+
+def put_beside(folder: Path, named: str = "ct-room.recipe", recipe: str = ROOM) -> Path:
+    (folder / "ct-room.recipe").write_text(recipe, encoding="utf-8")
+    return put(folder, BESIDE.replace("ct-room.recipe", named), "room")
+
+
+def test_check_lists_every_line_of_a_recipe_that_does_nothing(folder):
+    put_beside(folder)
+    shown = run("check", "room").stdout
+    not_taken, changes_nothing = shown.partition("Recipe ct-room.recipe: lines that were not taken")[2].split("Recipe ")
+    assert re.findall(r"^(\d+) ", not_taken, re.MULTILINE) == ["6", "7"]
+    assert "not applied, since it would loosen the profile: DeviceSerialNumber" in not_taken
+    assert changes_nothing.startswith("ct-room.recipe: lines that change nothing, since the profile does as much")
+    assert re.findall(r"^(\d+) ", changes_nothing, re.MULTILINE) == ["4"]
+    (recipe,) = answer("check", "room")["recipes"]
+    assert [line["number"] for line in recipe["lines"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line["outcome"] for line in recipe["lines"]][3:] == ["same", "rule", "not-translated", "not-translated"]
+    put_beside(folder, recipe="%header\nREMOVE ProtocolName\n")
+    assert "Recipe ct-room.recipe: every line was taken." in run("check", "room").stdout
+
+
+def test_what_a_recipe_loosens_stands_with_its_line_and_reason(folder):
+    put_beside(folder, "{file: ct-room.recipe, allow_loosening: We compare devices.}")
+    found = answer("check", "room")
+    (one,) = [one for one in found["loosened"] if one["place"] == "ct-room.recipe, line 6"]
+    assert (one["subject"], one["reason"]) == ("(0018,1000) DeviceSerialNumber", "We compare devices.")
+    assert "by:      rule: ct-room.recipe, line 6" in run("explain", "room", "DeviceSerialNumber").stdout
+
+
+def test_what_show_prints_is_the_same_profile_anywhere(folder, tmp_path):
+    put_beside(folder)
+    shown = run("show", "room")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    path = put(elsewhere, shown.stdout, "room")
+    assert answer("check", str(path)) == answer("check", "room")
+    assert run("show", str(path)).stdout == shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("named", "recipe", "fault"),
+    [
+        ("other.recipe", ROOM, "room.yaml: line 3: the recipe 'other.recipe' is not there; lay it beside"),
+        ("ct-room.recipe", "nothing", "room.yaml: ct-room.recipe, line 1: no line begins a section"),
+        ("../ct-room.recipe", ROOM, "room.yaml: line 3: the recipe lies beside the profile"),
+    ],
+)
+def test_a_fault_of_a_recipe_names_it_and_its_line(folder, named, recipe, fault):
+    done = run("check", str(put_beside(folder, named, recipe)))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert fault in done.stderr
+
+
+def test_a_recipe_that_is_no_text_ends_with_two_and_its_name(folder):
+    path = put_beside(folder)
+    (folder / "ct-room.recipe").write_bytes(b"%header\n\xff")
+    done = run("check", str(path))
+    assert done.exit_code == 2
+    assert f"Recipe {folder}/ct-room.recipe, which line 3 of the profile names: cannot be read" in done.stderr
+    assert run("list", "--json").exit_code == 2

@@ -118,3 +118,19 @@ def test_what_cannot_be_taken_back_says_so(settings: Settings, tmp_path: Path) -
     path = written(tmp_path, MINE)
     call("publish", path)
     assert "nothing was changed" in call("publish", path).output
+
+
+def test_what_a_recipe_loosens_is_counted_in_the_audit_log_when_it_is_published(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "ct-room.recipe").write_text("%header\nKEEP StationName\nKEEP StudyDescription\nKEEP PatientName\n")
+    named = "recipe: {file: ct-room.recipe, allow_loosening: We compare.}\n"
+    published = call("publish", written(tmp_path, f"name: mine\nbase: basic\n{named}"))
+    assert published.exit_code == 0, published.output
+    with open_database(settings) as database, database.write() as session:
+        (entry,) = [one for one in Audit(session).entries() if one.action == "profile.publish"]
+        text = Profiles(session).revision(str(entry.detail["revision"])).text
+    assert entry.detail["loosened"] == 2
+    assert "recipe_text: |2\n  %header\n  KEEP StationName\n" in text
+    assert "means" in call("publish", written(tmp_path, text)).output
+    assert "already; nothing was changed" in call("publish", written(tmp_path, text)).output

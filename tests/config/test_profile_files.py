@@ -137,11 +137,13 @@ def test_the_base_is_found_in_braces_too(settings, text):
 def test_what_was_published_goes_before_the_file_and_brings_its_own_bases(settings, folder):
     put(folder, "site", "name: site\nbase: teaching\n")
     published = {"site": "name: site\nbase: low\n---\nname: low\nbase: basic\ndates: remove\n"}
-    found = Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published.get))
+    found = Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published=published.get))
     assert (found.bases, found.dates) == (("low", "site"), "remove")
     # A file in between is one that nobody published.
     put(folder, "middle", "name: middle\nbase: site\n")
-    assert Profile.from_yaml(with_bases("name: mine\nbase: middle\n", settings, published.get)).dates == "remove"
+    assert (
+        Profile.from_yaml(with_bases("name: mine\nbase: middle\n", settings, published=published.get)).dates == "remove"
+    )
 
 
 @pytest.mark.parametrize("end", ["", "---\n", "---\n# nothing\n", "--- # nothing\n"])
@@ -158,4 +160,4 @@ def test_a_text_with_some_of_its_bases_gets_the_others(settings):
 def test_a_profile_is_not_built_on_an_older_text_of_its_own_name(settings):
     published = {"site": "name: site\nbase: mine\n---\nname: mine\nbase: basic\n"}
     with pytest.raises(ProfileError, match=r"^site, line 2: the bases go round in a circle by way of 'mine'"):
-        Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published.get))
+        Profile.from_yaml(with_bases("name: mine\nbase: site\n", settings, published=published.get))

@@ -13,7 +13,7 @@ from pydicom._dicom_dict import DicomDictionary
 from deidentify.dictionary import vr_table
 from deidentify.errors import ProfileError
 from deidentify.recipe import HOLD_KEY, translate_recipe
-from deidentify.recipe_base import NEEDED, base_code
+from deidentify.recipe_base import NEEDED, basic_floor
 from deidentify.recipe_fields import NAMING_VRS, fields_of
 from deidentify.recipe_text import Label, Recipe, read_recipe
 from deidentify.translation import Outcome, Translation
@@ -130,6 +130,36 @@ def test_a_nested_field_is_a_rule_inside_its_sequences():
     translation = header("BLANK RequestAttributesSequence__ScheduledProcedureStepDescription")
     (rule,) = yaml.safe_load(translation.profile_yaml)["rules"]
     assert (rule["keyword"], rule["inside"]) == ("ScheduledProcedureStepDescription", ["RequestAttributesSequence"])
+
+
+def test_what_holds_an_object_together_is_in_no_rule_for_a_kind_of_value():
+    assert 0x00080060 in NEEDED
+    found = rules(header("REMOVE select:VR:CS"))
+    assert "Modality" not in found
+    assert "['CS']" not in found
+    assert "['US']" in rules(header("REMOVE select:VR:US"))
+    assert found["BodyPartExamined"] == "X"
+
+
+@pytest.mark.parametrize("field", ["CodeMeaning", "CodeValue", "LongCodeValue", "CodingSchemeDesignator"])
+def test_a_part_of_a_code_stays_in_its_item_and_is_taken_out(field):
+    assert rules(header(f"REMOVE {field}")) == {field: "X"}
+
+
+def test_a_field_inside_what_is_no_sequence_is_listed():
+    translation = header("REMOVE StudyDate__ProtocolName")
+    assert rules(translation) == {}
+    assert last(translation) == ("not-translated", "not for ProtocolName: (0008,0020) is no sequence")
+
+
+def test_what_is_asked_for_everywhere_is_not_undone_inside_a_sequence():
+    inside = "RequestAttributesSequence__ProtocolName"
+    for lines in ([f"REPLACE {inside} a", "BLANK ProtocolName"], ["BLANK ProtocolName", f"REPLACE {inside} a"]):
+        found = yaml.safe_load(header(*lines).profile_yaml)["rules"]
+        assert [(rule["action"], "inside" in rule) for rule in found] == [("Z", False)]
+    lines = [f"REMOVE {inside.replace('ProtocolName', 'StudyDescription')}", "BLANK StudyDescription"]
+    found = yaml.safe_load(header(*lines).profile_yaml)["rules"]
+    assert [(rule["action"], "inside" in rule) for rule in found] == [("Z", False), ("X", True)]
 
 
 # Keeping
@@ -325,6 +355,9 @@ def test_a_criterion_becomes_a_condition(criterion, condition):
         r"contains Manufacturer (a)\1",
         "contains Manufacturer a**",
         "contains Manufacturer (a",
+        "equals RequestAttributesSequence CT",
+        "contains PixelData CT",
+        "equals Manufacturer \u0301",
         "contains Manufacturer " + "a." * 300,
     ],
 )
@@ -437,7 +470,7 @@ def test_without_a_reason_a_recipe_only_tightens(path):
         if "vr" in rule:
             continue
         (tag,) = fields_of(rule.get("keyword") or rule["tag"], lists).tags
-        base = base_code(tag)
+        (base,) = basic_floor().codes(tag)
         assert tag not in NEEDED
         assert base in {"stays", rule["action"]} or rank.index(rule["action"]) > rank.index(base)
     assert found["dates"] == "shift"

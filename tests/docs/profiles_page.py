@@ -1,7 +1,8 @@
 """The blocks of docs/profiles.md, run one after the other.
 
 Outputs are written anew by: python -m tests.docs.profiles_page. YAML blocks are profiles and are written to files of
-their names; a part of one gets a name and a base. Those behind "<!-- refused -->" are wrong on purpose.
+their names; a part of one gets a name and a base. Those behind "<!-- refused -->" are wrong on purpose. Blocks of the
+kind "recipe" are written to the file that their first line names.
 """
 
 import json
@@ -62,9 +63,9 @@ def whole(block: Block) -> str:
     return block.text if re.search("^name:", block.text, re.MULTILINE) else f"name: part\nbase: basic\n{block.text}"
 
 
-def is_accepted(text: str) -> bool:
+def is_accepted(text: str, folder: Path) -> bool:
     try:
-        Profile.from_yaml(with_bases(text, Settings()))
+        Profile.from_yaml(with_bases(text, Settings(), folder))
     except ProfileError:
         return False
     return True
@@ -88,8 +89,12 @@ class PageRun:
             text = whole(block)
             name = re.search(r"^name: (\S+)$", text, re.MULTILINE)
             assert name
-            assert is_accepted(text) is not block.is_refused, block.text
+            assert is_accepted(text, self.folder) is not block.is_refused, block.text
             (self.folder / f"{name[1]}.yaml").write_text(text)
+        elif block.kind == "recipe":
+            named = re.match(r"# (\S+)\n", block.text)
+            assert named
+            (self.folder / named[1]).write_text(block.text)
         elif block.kind == "xml":
             (self.folder / "script.xml").write_text(block.text)
         elif block.kind == "toml":
