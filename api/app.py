@@ -7,11 +7,12 @@ from api.context import Context
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
-from api.ports import MetricsSource, PeerPolicy, Readiness, StudyMarks
+from api.ports import MetricsSource, PeerPolicy, ProfileImpact, ProfilePreview, Readiness, StudyMarks
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
 from api.routes import accounts, cases, health, holds, images, inbox, receipts, status, tokens
 from api.routes import peers as peers_routes
+from api.routes import previews as previews_routes
 from cases.blobs import BlobStore
 from cases.store import Database
 from cases.store.intake import HOLD_RETENTION_DAYS
@@ -37,6 +38,8 @@ def create_app(
     metrics: MetricsSource,
     peers: PeerPolicy,
     marks: StudyMarks,
+    previews: ProfilePreview,
+    impacts: ProfileImpact,
     text_screen: TextScreen,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
@@ -58,6 +61,10 @@ def create_app(
         Who may send.
     marks
         What identifies a study to its operator.
+    previews
+        What a profile makes of originals and files.
+    impacts
+        What another revision would change.
     text_screen
         Looks through what people type into cases.
     version
@@ -90,6 +97,8 @@ def create_app(
         metrics=figures,
         peers=peers,
         marks=marks,
+        previews=previews,
+        impacts=impacts,
         text_screen=text_screen,
         renderer=RendererOnDemand(),
         version=version,
@@ -99,6 +108,7 @@ def create_app(
     install_problem_handlers(app)
     for resource in (health, accounts, tokens, cases, images, inbox, holds, receipts, status, peers_routes):
         app.include_router(resource.router)
+    app.include_router(previews_routes.router)
     install_openapi(app)
     return app
 

@@ -83,6 +83,13 @@ RULES: Mapping[str, Rule] = {
     "get_peers": _ADMINISTER,
     "allow_peer": _ADMINISTER,
     "remove_peer": _ADMINISTER,
+    "request_preview": _ADMINISTER,
+    "preview_file": _ADMINISTER,
+    "get_preview": _ADMINISTER,
+    "get_previewed_instance": _ADMINISTER,
+    "get_previewed_picture": _ADMINISTER,
+    "request_impact": _ADMINISTER,
+    "get_impact": _ADMINISTER,
 }
 
 

@@ -303,7 +303,9 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     """Build the HTTP application on the database and the blobs."""
     from api.app import create_app  # noqa: PLC0415
     from bridge.engine import EngineClient  # noqa: PLC0415
+    from bridge.file_preview import Previews  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
+    from bridge.impact_desk import ImpactDesk  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
     from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
     from bridge.text_keys import TextKeys  # noqa: PLC0415
@@ -313,6 +315,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     blobs = open_blobs(settings.blob_url)
     spool = open_spool(settings)
     peers = BridgePeers(database=database, spool=spool, own_ae=settings.ae_title)
+    client = EngineClient(engine=database.engine)
     return create_app(
         database=database,
         blobs=blobs,
@@ -325,11 +328,13 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         ),
         peers=peers,
         marks=SpoolMarks(spool=spool),
+        previews=Previews(database=database, spool=spool, client=client, settings=settings),
+        impacts=ImpactDesk(database=database, client=client, settings=settings),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,
             spool=spool,
-            client=EngineClient(engine=database.engine),
+            client=client,
             peers=peers,
             tls_certificate_file=settings.tls_certificate_file,
         ),

@@ -19,6 +19,7 @@ from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer
 from api.rendering import Rendering
 from bridge.instance_holds import hold_by_error, hold_by_screen
+from bridge.preview_names import picture_suffix, preview_suffix
 from deidentify.deidentifier import Deidentifier
 from deidentify.parser import read_instance
 from deidentify.pixels.screen import PixelScreener
@@ -215,16 +216,6 @@ def beside(found: FilePreview, revision: str) -> Iterator[tuple[str, bytes]]:
         yield picture_suffix(revision, number), picture
     left_out = found.pictures_left_out + len(found.identified_pictures) - len(kept)
     yield preview_suffix(revision), as_json([replace(found, identified_pictures=kept, pictures_left_out=left_out)])
-
-
-def preview_suffix(revision: str) -> str:
-    """Return the suffix of what is kept beside an original of its preview under a revision."""
-    return f"preview-{revision}.json"
-
-
-def picture_suffix(revision: str, number: int) -> str:
-    """Return the suffix of one of its pictures, counted from 1."""
-    return f"preview-{revision}-{number}.png"
 
 
 def as_json(previews: list[FilePreview]) -> bytes:
