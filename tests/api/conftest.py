@@ -27,6 +27,7 @@ from scp.peers import PeerRules, write_peer_rules
 from scp.spool import Spool
 from tests.api.pictures import instance
 from tests.api.seed import TEXT_KEY, Somebody, World
+from tests.bridge.looking import Looking, looking
 
 
 class Condition:
@@ -108,7 +109,15 @@ def marks() -> Marks:
 
 
 @pytest.fixture
-def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers, marks: Marks) -> FastAPI:
+def looks(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Looking:
+    """The bridge's own looks at originals, on a spool; they are worked on when a test says so."""
+    return looking(world.database, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def app(
+    world: World, condition: Condition, figures: Figures, peers: BridgePeers, *, marks: Marks, looks: Looking
+) -> FastAPI:
     return create_app(
         database=world.database,
         blobs=world.blobs,
@@ -116,6 +125,8 @@ def app(world: World, condition: Condition, figures: Figures, peers: BridgePeers
         metrics=figures,
         peers=peers,
         marks=marks,
+        previews=looks.previews,
+        impacts=looks.impacts,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",
     )

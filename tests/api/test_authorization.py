@@ -18,6 +18,7 @@ BODIES = {
     "create_user": {"name": "newcomer"},
     "issue_token": {"label": "another"},
     "allow_peer": {"calling_ae": "PACS2", "addresses": ["192.0.2.7"]},
+    "request_impact": {"first": "teaching", "second": "strict"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 RELATIONS = {
@@ -32,6 +33,7 @@ RELATIONS = {
 """What each call is about; a call that is not named here is about no single thing."""
 
 
+LOOKS = ("preview_id", "number", "picture", "impact_id")
 HIDDEN = {"revoke_token", "get_receipt", "get_hold"}
 """Calls whose things nobody knows of who may not do them."""
 
@@ -45,17 +47,19 @@ def test_only_health_and_figures_are_open():
 
 
 @pytest.fixture
-def matrix(app, world, picture):
+def matrix(app, world, picture, looks):
     """Give a function that makes one call as one role on one thing and returns the status."""
     people = {role: world.user(f"a-{role.value}", role, draft_limit=100) for role in Role}
     somebody = world.user("somebody", draft_limit=100)
     made: dict[object, str] = {}
     owners = {Relation.UNOWNED: None, Relation.FOREIGN: "somebody"}
+    study_key, of_looks = looked(looks)
+    bodies = BODIES | {"request_preview": {"study": study_key, "profile": "teaching"}}
 
     def call_once(call: Call, role: Role, relation: Relation) -> int:
         caller = people[role]
         client = TestClient(app, headers=caller.headers)
-        values, body, query = {}, dict(BODIES.get(call.operation, {})), {}
+        values, body, query = {}, dict(bodies.get(call.operation, {})), {}
         if "{case_id}" in call.path or "{hold_id}" in call.path:
             owner = caller.name if relation is Relation.OWN else owners[relation]
             key = (owner, call.method if call.method == "GET" else object())
@@ -86,21 +90,33 @@ def matrix(app, world, picture):
                 values = {"peer_id": PeerRules(session).allow("admin", NewPeerRule(calling_ae="PACS3")).id}
         if call.operation == "create_user":
             body["name"] = f"newcomer-{role.value}"
-        answer = client.request(
-            call.method,
-            call.path.format(**values),
-            json=body or None,
-            params=query if call.operation == "list_tokens" else None,
-        )
-        return answer.status_code
+        sent = {"json": body or None, "params": query if call.operation == "list_tokens" else None}
+        if call.operation == "preview_file":
+            sent = handed_in(picture)
+        return client.request(call.method, call.path.format(**of_looks, **values), **sent).status_code
 
     return call_once
+
+
+def looked(looks):
+    """Look at a study, and return its key with what the paths of looks name."""
+    (one,) = looks.received((1, 1))
+    preview = looks.previews.request("somebody", one.study_key, "teaching", most=1, has_pixels=True)
+    looks.work()
+    impact = looks.impacts.request("somebody", "teaching", "strict", last=1, most=1)
+    return one.study_key, {"preview_id": preview.errand.id, "number": 1, "picture": 1, "impact_id": impact.id}
+
+
+def handed_in(picture):
+    """Return how a file is sent."""
+    parameters = {"profile": "teaching", "pixels": False}
+    return {"params": parameters, "content": picture, "headers": {"Content-Type": "application/dicom"}}
 
 
 def expected(call: Call, role: Role, relation: Relation) -> set[int]:
     rule = RULES[call.operation]
     if rule.allows(role, relation):
-        return {200, 201, 204}
+        return {200, 201, 202, 204}
     if call.operation in HIDDEN and role in rule.callers:
         return {404}
     if role in rule.callers and relation is Relation.FOREIGN and role not in SEES_ALL:
@@ -122,7 +138,7 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
 
 def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
-        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code")
+        names = ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", *LOOKS)
         path = call.path.format(**dict.fromkeys(names, "0" * 7))
         status = client.request(call.method, path).status_code
         assert (status == 200) if RULES[call.operation].is_open else (status == 401), call

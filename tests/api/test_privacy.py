@@ -4,6 +4,7 @@ import logging
 
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
+from tests.api.test_authorization import LOOKS
 
 CANARY = "CANARY-DOE-JANE"
 
@@ -17,7 +18,7 @@ def logged(caplog):
     return " ".join(str(record.__dict__) for record in caplog.records if not record.name.startswith("http"))
 
 
-def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, caplog):
+def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, *, looks, caplog):
     caplog.set_level(logging.DEBUG)
     from cases.model import Role
     from cases.store import Holds
@@ -26,6 +27,9 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
     case_id = world.study("a-contributor", [picture, picture], pending=1, holds=[burned_in()])
     world.study(None, [picture], holds=[burned_in()])
     study = world.detail(case_id).studies[0]
+    code = world.detail(case_id).receipts[0]
+    preview = looks.previews.request("admin", code, "teaching", most=1, has_pixels=False)
+    impact = looks.impacts.request("admin", "teaching", "strict", last=1, most=1)
     said = [client.get("/openapi.json").text]
     for somebody in people:
         world.secrets.append(somebody.token)
@@ -39,7 +43,11 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "image_id": study.series[0].images[0].id,
             "hold_id": holds[0].id if holds else "0" * 32,
             "token_id": "0" * 32,
-            "code": world.detail(case_id).receipts[0],
+            "code": code,
+            "preview_id": preview.errand.id,
+            "impact_id": impact.id,
+            "number": 1,
+            "picture": 1,
         }
         for call in calls_of(client.app):
             if call.method == "GET":
@@ -58,7 +66,7 @@ def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, 
     client = as_user(owner)
     for call in calls_of(app):
         path = call.path
-        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code"):
+        for name in ("case_id", "image_id", "study_id", "hold_id", "token_id", "peer_id", "code", *LOOKS):
             path = path.replace(f"{{{name}}}", CANARY)
         answer = client.request(
             call.method,

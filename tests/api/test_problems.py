@@ -11,7 +11,9 @@ CANARY = "CANARY^NAME"
 
 def walk(root):
     for kind in root.__subclasses__():
-        yield kind
+        # Those of bridge are answered as what they are a kind of.
+        if kind.__module__.partition(".")[0] in {"api", "cases"}:
+            yield kind
         yield from walk(kind)
 
 
