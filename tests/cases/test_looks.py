@@ -6,11 +6,11 @@ from cases.errands import Errand, ErrandState
 from cases.errors import CaseNotFoundError, OriginalsGoneError
 from cases.impacts import ImpactCounts
 from cases.looks import GONE, Looked, spread
-from cases.model import NewArrival
+from cases.model import NewArrival, Role, User
 from cases.profiles import ProfileRevision
-from cases.store import Database, Errands, Intake, Looks, Profiles
+from cases.store import Database, Errands, Intake, Looks, Profiles, Receipts
 from cases.store import looks as looks_module
-from tests.cases.world import INBOX, NOON, key, receive, route
+from tests.cases.world import INBOX, NOON, arrival, key, receive, route
 
 OLD = ProfileRevision(name="teaching", revision="a" * 16, text="name: teaching")
 NEW = ProfileRevision(name="strict", revision="b" * 16, text="name: strict")
@@ -82,6 +82,20 @@ def test_a_study_that_never_was_and_one_whose_originals_are_gone_are_told_apart(
     purge(database, *arrivals[1:])
     with pytest.raises(OriginalsGoneError):
         asked(database)
+
+
+def test_a_receipt_does_not_count_looks_as_settlings(database: Database) -> None:
+    receive(database, INBOX, "study", 1)
+    asked(database)
+    receive(database, INBOX, "study", [arrival("study", "later")])
+    with database.read() as session:
+        study = Intake(session).study(STUDY)
+        (receipt,) = Receipts(session).list(admin(), limit=10, cursor=None).items
+    assert (study.generation, receipt.generation) == (3, 2)
+
+
+def admin() -> User:
+    return User(id="", name="", role=Role.ADMIN, draft_limit=0)
 
 
 def test_what_was_looked_at_before_a_crash_is_kept(database: Database) -> None:
