@@ -7,11 +7,21 @@ from api.context import Context
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
-from api.ports import MetricsSource, PeerPolicy, ProfileDesk, Readiness, Rerun, StudyMarks
+from api.ports import (
+    MetricsSource,
+    PeerPolicy,
+    ProfileDesk,
+    ProfileImpact,
+    ProfilePreview,
+    Readiness,
+    Rerun,
+    StudyMarks,
+)
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
 from api.routes import accounts, cases, health, holds, images, inbox, profile_routes, receipts, status, tokens
 from api.routes import peers as peers_routes
+from api.routes import previews as previews_routes
 from api.routes import profiles as profiles_routes
 from api.routes import reruns as reruns_routes
 from cases.blobs import BlobStore
@@ -41,6 +51,8 @@ def create_app(
     reruns: Rerun,
     profiles: ProfileDesk,
     marks: StudyMarks,
+    previews: ProfilePreview,
+    impacts: ProfileImpact,
     text_screen: TextScreen,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
@@ -66,6 +78,10 @@ def create_app(
         What becomes of what is sent.
     marks
         What identifies a study to its operator.
+    previews
+        What a profile makes of originals and files.
+    impacts
+        What another revision would change.
     text_screen
         Looks through what people type into cases.
     version
@@ -100,6 +116,8 @@ def create_app(
         reruns=reruns,
         profiles=profiles,
         marks=marks,
+        previews=previews,
+        impacts=impacts,
         text_screen=text_screen,
         renderer=RendererOnDemand(),
         version=version,
@@ -123,6 +141,7 @@ def create_app(
         app.include_router(resource.router)
     app.include_router(profile_routes.router)  # before a profile's name could be taken for theirs
     app.include_router(profiles_routes.router)
+    app.include_router(previews_routes.router)
     install_openapi(app)
     return app
 

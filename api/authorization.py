@@ -106,6 +106,13 @@ RULES: Mapping[str, Rule] = {
     "set_profile_route": _ADMINISTER,
     "clear_profile_route": _ADMINISTER,
     "roll_back_profile_route": _ADMINISTER,
+    "request_preview": _ADMINISTER,
+    "preview_file": _ADMINISTER,
+    "get_preview": _ADMINISTER,
+    "get_previewed_instance": _ADMINISTER,
+    "get_previewed_picture": _ADMINISTER,
+    "request_impact": _ADMINISTER,
+    "get_impact": _ADMINISTER,
 }
 
 

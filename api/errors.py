@@ -4,7 +4,9 @@ ApiError
 ├─ UnauthenticatedError          → 401
 ├─ ForbiddenError                → 403
 ├─ PartNotFoundError             → 404
+├─ GoneError                     → 410
 ├─ PreconditionFailedError       → 412
+├─ UnsupportedMediaTypeError     → 415
 ├─ InvalidRequestError           → 422
 └─ NotRenderableError            → 422
 """
@@ -26,8 +28,16 @@ class PartNotFoundError(ApiError):
     """A thing does not exist, or not for this caller."""
 
 
+class GoneError(ApiError):
+    """A thing was there, and went with the original that it was made from."""
+
+
 class PreconditionFailedError(ApiError):
     """The case has changed since the version that the caller holds."""
+
+
+class UnsupportedMediaTypeError(ApiError):
+    """The body is not of the kind that the call takes."""
 
 
 class InvalidRequestError(ApiError):

@@ -3,6 +3,7 @@
 import logging
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import PurePath
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +14,9 @@ from api.metrics import AppMetrics, method_label
 from api.problems import problem_response
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
+BODY_LIMITS: Mapping[str, int] = {"/api/v1/previews/file": MAX_FILE_BYTES}
+"""Calls that take more than the others; they look at the caller before they read the body."""
 _log = logging.getLogger("casebridge.api")
 
 
@@ -81,6 +85,7 @@ def _harden(headers: MutableHeaders) -> None:
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
     """Return ``receive`` with the body's limit; the exception is answered by the application's own handler."""
+    limit = BODY_LIMITS.get(scope["path"], MAX_BODY_BYTES)
     announced = Headers(scope=scope).get("content-length", "0")
     received = 0
 
@@ -88,7 +93,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         nonlocal received
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY_BYTES or (announced.isdecimal() and int(announced) > MAX_BODY_BYTES):
+        if received > limit or (announced.isdecimal() and int(announced) > limit):
             raise HTTPException(413)
         return message
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cases.errands import Errand, ErrandState
+from cases.looks import RevisionImpact, StudyPreview
 from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
 from cases.profiles import Meaning, NamedProfile, ProfileSource, ShownProfile, ShownRoute
 from cases.reruns import RerunCandidate
@@ -140,6 +141,44 @@ class ProfileDesk(Protocol):
         self, actor: str, called_ae: str, calling_ae: str, *, to_settings: bool = False, replaces: str | None = None
     ) -> ShownRoute:
         """Give a route what it had before, or leave it to the settings."""
+        ...
+
+
+class ProfilePreview(Protocol):
+    """What a profile makes of retained originals or of a file; what it gives of an instance identifies."""
+
+    def request(self, actor: str, study: str, profile: str, *, most: int, has_pixels: bool) -> StudyPreview:
+        """Ask for a preview of a study, by its key in the spool or the code of its receipt."""
+        ...
+
+    def get(self, preview_id: str) -> StudyPreview:
+        """Return how far a preview is, in counts."""
+        ...
+
+    def identified_instance(self, actor: str, preview_id: str, number: int) -> Mapping[str, Any]:
+        """Return the whole preview of one instance, from beside its original."""
+        ...
+
+    def identified_picture(self, actor: str, preview_id: str, number: int, picture: int) -> bytes:
+        """Return a picture of one instance as PNG, before and after side by side."""
+        ...
+
+    def identified_file(
+        self, actor: str, identified: bytes, profile: str, *, has_pixels: bool, has_pictures: bool
+    ) -> Mapping[str, Any]:
+        """Return what becomes of a file that was handed in; nothing of it is kept."""
+        ...
+
+
+class ProfileImpact(Protocol):
+    """What another revision would change over the studies that arrived last, in counts."""
+
+    def request(self, actor: str, first: str, second: str, *, last: int, most: int) -> RevisionImpact:
+        """Ask for it."""
+        ...
+
+    def get(self, impact_id: str) -> RevisionImpact:
+        """Return what was counted so far."""
         ...
 
 

@@ -315,7 +315,9 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     """Build the HTTP application on the database and the blobs."""
     from api.app import create_app  # noqa: PLC0415
     from bridge.engine import EngineClient  # noqa: PLC0415
+    from bridge.file_preview import Previews  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
+    from bridge.impact_desk import ImpactDesk  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
     from bridge.profile_desk import BridgeProfiles  # noqa: PLC0415
     from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
@@ -328,6 +330,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     spool = open_spool(settings)
     client = EngineClient(engine=database.engine)
     peers = BridgePeers(database=database, spool=spool, own_ae=settings.ae_title)
+    client = EngineClient(engine=database.engine)
     return create_app(
         database=database,
         blobs=blobs,
@@ -342,6 +345,8 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         reruns=RerunDesk(database=database, client=client, settings=settings),
         profiles=BridgeProfiles(settings, database),
         marks=SpoolMarks(spool=spool),
+        previews=Previews(database=database, spool=spool, client=client, settings=settings),
+        impacts=ImpactDesk(database=database, client=client, settings=settings),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,

@@ -1,28 +1,19 @@
 """What another profile revision would change: outcomes and attributes, counted over instances, without any value."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
 
 from bridge.preview import FilePreview
+from cases.impacts import ImpactCounts
 from deidentify.preview import PreviewRow
 
 _ITEM = re.compile(r"\[\d+\]")
 
 
-@dataclass(slots=True)
-class Impact:
-    """Counts over all instances that were looked at under both."""
+class Impact(ImpactCounts):
+    """Counts what two previews of one instance say."""
 
-    instances: int = 0
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """What becomes of an instance under the first and under the second, with the reason."""
-    attributes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    """Place without item numbers, name, what happens under the first and under the second."""
-    touched: int = 0
-    """Instances that would be written otherwise."""
+    __slots__ = ()
 
     def add(self, first: FilePreview, second: FilePreview) -> None:
         """Count one instance."""
@@ -36,21 +27,6 @@ class Impact:
         }
         self.attributes.update(found)
         self.touched += bool(found) or _outcome(first) != _outcome(second)
-
-    def values(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
-        return {
-            "instances": self.instances,
-            "touched": self.touched,
-            "outcomes": [
-                {"first": first, "second": second, "instances": count}
-                for (first, second), count in sorted(self.outcomes.items())
-            ],
-            "attributes": [
-                {"place": place, "attribute": name, "first": first, "second": second, "instances": count}
-                for (place, name, first, second), count in sorted(self.attributes.items())
-            ],
-        }
 
 
 def _outcome(one: FilePreview) -> str:

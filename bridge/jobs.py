@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from bridge.looks import LookRunner
 from bridge.rerun import RerunRunner
 from bridge.study import StudyRunner
-from cases.errands import Errand
+from cases.errands import Errand, ErrandKind
 from cases.store import Database, Errands
 
 
@@ -15,14 +16,15 @@ class Jobs:
     database: Database
     studies: StudyRunner
     reruns: RerunRunner
+    looks: LookRunner
 
     def run(self, study_key: str, generation: int) -> None:
-        """Run a generation of a study; see ``StudyRunner.run`` and ``RerunRunner.run``."""
+        """Run a generation of a study; see ``StudyRunner.run``, ``RerunRunner.run`` and ``LookRunner.run``."""
         errand = self._errand(study_key, generation)
         if errand is None:
             self.studies.run(study_key, generation)
         else:
-            self.reruns.run(errand)
+            self._runner(errand).run(errand)
 
     def give_up(self, study_key: str, generation: int, reason: str) -> None:
         """End a generation that failed again and again."""
@@ -30,7 +32,14 @@ class Jobs:
         if errand is None:
             self.studies.give_up(study_key, generation, reason)
         else:
-            self.reruns.give_up(errand, reason)
+            self._runner(errand).give_up(errand, reason)
+
+    def _runner(self, errand: Errand) -> RerunRunner | LookRunner:
+        match errand.kind:
+            case ErrandKind.RERUN:
+                return self.reruns
+            case ErrandKind.PREVIEW | ErrandKind.IMPACT:
+                return self.looks
 
     def _errand(self, study_key: str, generation: int) -> Errand | None:
         with self.database.read() as session:

@@ -185,7 +185,8 @@ def _later_keys(secret_file: Path | None) -> Keys:
 
 
 @lru_cache(maxsize=8)
-def _deidentifier(revision: str) -> Deidentifier:
+def deidentifier_of(revision: str) -> Deidentifier:
+    """Return the engine under a profile revision, in a child process."""
     try:
         return Deidentifier(laid_out(_have().profile_folder, revision))
     except StoreUnavailableError as error:
@@ -194,7 +195,8 @@ def _deidentifier(revision: str) -> Deidentifier:
 
 
 @cache
-def _screener() -> PixelScreener:
+def screener() -> PixelScreener:
+    """Return the pixel screener of this child process."""
     return PixelScreener()
 
 
@@ -210,7 +212,8 @@ def blobs() -> BlobStore:
 
 
 @cache
-def _spool() -> Spool:
+def spool() -> Spool:
+    """Return the spool of this child process."""
     tools = _have()
     return Spool(tools.spool_root, name_key=tools.keys.name_key, reserve_bytes=0, keys=tools.spool_keys)
 
@@ -227,7 +230,7 @@ def inspect(task: Task) -> Inspection:
                 key = _generation(task.secret_generation).subkey(Purpose.PATIENTS)
                 whose, of_number = patient_key(header, key, task.hospital), patient_number_key(header, key)
             facts = instance_facts(header, _have().keys.name_key)
-            keep_accession_end(_spool(), task.study_key, header)
+            keep_accession_end(spool(), task.study_key, header)
     except (MemoryError, StoreUnavailableError):
         raise
     except Exception as error:
@@ -287,7 +290,7 @@ def process_original(task: Task) -> Processed:
 
 
 def _steps(task: Task, identified_file: BinaryIO) -> Processed:
-    deidentifier = _deidentifier(task.profile_revision)
+    deidentifier = deidentifier_of(task.profile_revision)
     header = deidentifier.read(identified_file)
     disposition = deidentifier.disposition(header)
     if disposition is not None:
@@ -295,7 +298,7 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     key = _generation(task.secret_generation).subkey(Purpose.PSEUDONYMS)
     plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
     identified_file.seek(0)
-    screen = _screener().screen(identified_file, plan.identified_tokens, _report_frames)
+    screen = screener().screen(identified_file, plan.identified_tokens, _report_frames)
     hold = hold_by_screen(screen)
     if hold is not None:
         _keep_findings(task, screen)
@@ -326,7 +329,7 @@ def _keep_findings(task: Task, screen: ScreenReport) -> None:
     ]
     identified_content = json.dumps({"detector": screen.detector, "findings": found}).encode()
     with suppress(FileNotFoundError):  # the original was purged meanwhile: nothing outlives it
-        _spool().write_beside(task.study_key, task.sop_key, task.arrival_id, "findings.json", identified_content)
+        spool().write_beside(task.study_key, task.sop_key, task.arrival_id, "findings.json", identified_content)
 
 
 def _output() -> BinaryIO:
@@ -334,7 +337,7 @@ def _output() -> BinaryIO:
 
     It lies on the spool's disk; where the spool is sealed it lies in memory, as the opened original does.
     """
-    if _spool().is_sealing:
+    if spool().is_sealing:
         return _in_memory()
     return cast("BinaryIO", tempfile.TemporaryFile(dir=_have().spool_root / "incoming"))
 
@@ -365,10 +368,10 @@ def _opened(file: BinaryIO) -> BinaryIO:
 def original(task: Task) -> Iterator[BinaryIO]:
     """Open the original of an instance; ``OriginalGoneError`` when there is none, in a child process."""
     try:
-        file = _spool().open_original(task.study_key, task.sop_key, task.arrival_id)
+        file = spool().open_original(task.study_key, task.sop_key, task.arrival_id)
     except FileNotFoundError:
         # One file that is gone is one hold; a spool that is gone (an unmounted volume) holds nothing, it is waited for.
-        if not _spool().is_there():
+        if not spool().is_there():
             raise StoreUnavailableError("the spool is not there") from None
         raise OriginalGoneError("its original is not in the spool any more") from None
     except SpoolKeyMissingError as error:

@@ -8,8 +8,8 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,18 @@ from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer
 from api.rendering import Rendering
 from bridge.instance_holds import hold_by_error, hold_by_screen
+from bridge.preview_names import picture_suffix, preview_suffix
 from deidentify.deidentifier import Deidentifier
 from deidentify.parser import read_instance
 from deidentify.pixels.screen import PixelScreener
 from deidentify.preview import Change, Preview, PreviewRow
-from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, ScreenReport, TextClass
 
 MOST_PIXELS = 1600
 """Longest side of a picture's half."""
+MOST_KEPT = 24
+"""Pictures of one instance that are kept beside its original: a cine may have a name in each of its frames."""
 _BOX = {TextClass.IDENTIFYING: (255, 64, 64), TextClass.UNREADABLE: (255, 200, 0), TextClass.SAFE: (64, 200, 96)}
 _GAP, _HEADING = 8, 18
 
@@ -48,6 +50,8 @@ class FilePreview:
     screen: ScreenReport | None = None
     identified_pictures: tuple[bytes, ...] = field(repr=False, default=())
     """PNG, before and after side by side with what the screen found, one for each frame with a finding or the first."""
+    pictures_left_out: int = 0
+    """Frames with a finding beyond those that pictures were made of."""
 
     def counts(self) -> dict[str, int]:
         """Return how many elements were changed in which way."""
@@ -71,6 +75,8 @@ class FilePreview:
             "markers": list(self.markers),
             "notes": list(self.notes),
             "screen": screen,
+            "pictures": len(self.identified_pictures),
+            "pictures_left_out": self.pictures_left_out,
             "elements": [asdict(row) for row in self.rows],
         }
 
@@ -78,17 +84,31 @@ class FilePreview:
 class Previewer:
     """Takes instances through every step in memory, under one profile and as one case.
 
-    Without a ``scope`` its secret is made and forgotten. Two that are to be compared share one.
+    Parameters
+    ----------
+    engine
+        Has the profile.
+    screener
+        Reads the pixels; None leaves them unread.
+    most_pictures
+        How many pictures of one instance are made at most; None for all.
+    scope
+        Two that are to be compared share one; without it, its secret is made and forgotten.
     """
 
     def __init__(
-        self, profile: Profile, *, has_screen: bool, has_pictures: bool, scope: PseudonymScope | None = None
+        self,
+        engine: Deidentifier,
+        *,
+        screener: PixelScreener | None,
+        most_pictures: int | None,
+        scope: PseudonymScope | None = None,
     ) -> None:
-        self.profile = profile
-        self._engine = Deidentifier(profile)
+        self._engine = engine
         self._scope = scope or forgotten_scope()
-        self._screener = PixelScreener() if has_screen else None
-        self._renderer = Renderer() if has_pictures else None
+        self._screener = screener
+        self._most_pictures = most_pictures
+        self._renderer = Renderer() if most_pictures != 0 else None
 
     def of(self, read: Callable[[], bytes]) -> FilePreview:
         """Return what becomes of an instance that ``read`` gives; whatever goes wrong is its outcome."""
@@ -122,6 +142,8 @@ class Previewer:
         target.seek(0)
         decisions = self._engine.decisions_for(received)
         rows = Preview(decisions, plan.identified_tokens).rows(received, read_instance(target))
+        frames = self._frames(screen, instance)
+        shown = frames[: self._most_pictures]
         return FilePreview(
             outcome="delivered" if hold is None else "held",
             reason=hold.reason.value if hold else "",
@@ -130,16 +152,22 @@ class Previewer:
             markers=instance.report.options,
             notes=instance.report.notes,
             screen=screen,
-            identified_pictures=tuple(self._pictures(identified, target.getvalue(), screen, instance)),
+            identified_pictures=tuple(self._pictures(identified, target.getvalue(), screen, shown)),
+            pictures_left_out=len(frames) - len(shown),
         )
 
-    def _pictures(
-        self, identified: bytes, written: bytes, screen: ScreenReport | None, instance: DeidentifiedInstance
-    ) -> Iterator[bytes]:
+    def _frames(self, screen: ScreenReport | None, instance: DeidentifiedInstance) -> list[int]:
+        """Return the frames that pictures are for."""
         if self._renderer is None or not instance.description.has_pixels:
+            return []
+        return (sorted({finding.frame for finding in screen.findings}) if screen is not None else []) or [0]
+
+    def _pictures(
+        self, identified: bytes, written: bytes, screen: ScreenReport | None, frames: Sequence[int]
+    ) -> Iterator[bytes]:
+        if self._renderer is None:
             return
-        frames = sorted({finding.frame for finding in screen.findings}) if screen is not None else []
-        for frame in frames or [0]:
+        for frame in frames:
             try:
                 halves = [self._renderer.png(io.BytesIO(one), Rendering(frame=frame)) for one in (identified, written)]
             except (NotRenderableError, PartNotFoundError):
@@ -179,6 +207,15 @@ def write_identified(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def beside(found: FilePreview, revision: str) -> Iterator[tuple[str, bytes]]:
+    """Yield what is kept of a preview beside its original: suffix and content, what says how many pictures last."""
+    kept = found.identified_pictures[:MOST_KEPT]
+    for number, picture in enumerate(kept, 1):
+        yield picture_suffix(revision, number), picture
+    left_out = found.pictures_left_out + len(found.identified_pictures) - len(kept)
+    yield preview_suffix(revision), as_json([replace(found, identified_pictures=kept, pictures_left_out=left_out)])
 
 
 def as_json(previews: list[FilePreview]) -> bytes:

@@ -15,12 +15,14 @@ from rich.text import Text
 
 from bridge.impact import Impact
 from bridge.keys import SecretError
-from bridge.preview import FilePreview, Previewer, as_json, changed, forgotten_scope, write_identified
+from bridge.preview import FilePreview, Previewer, as_json, beside, changed, forgotten_scope, write_identified
 from bridge.preview_sources import Source, of_files, of_last_studies, of_study
 from bridge.profile_command import read_profile, show_table, tag_of
 from cases.errors import CaseError
 from config.settings import Settings
 from deidentify.dataset import tag_text
+from deidentify.deidentifier import Deidentifier
+from deidentify.pixels.screen import PixelScreener
 from deidentify.preview import Change, PreviewRow
 from deidentify.profile import Profile
 from scp.errors import ScpError
@@ -57,13 +59,17 @@ def preview(settings: Settings, source: str, choices: Choices) -> int:
         raise click.UsageError("name either files, or a study with --study")
     _check_targets(choices)
     only = frozenset(tag_text(tag_of(one)) for one in choices.only)
-    previewer = Previewer(profile, has_screen=choices.has_screen, has_pictures=choices.image_folder is not None)
+    previewer = Previewer(
+        Deidentifier(profile),
+        screener=PixelScreener() if choices.has_screen else None,
+        most_pictures=None if choices.image_folder is not None else 0,
+    )
     if choices.study is None:
         sources = of_files(choices.identified_paths)
-        previews = _looked_at(previewer, sources)
+        previews = _looked_at(previewer, sources, profile.revision)
     else:
         with _reading(), of_study(settings, choices.study, most=choices.most, revision=profile.revision) as sources:
-            previews = _looked_at(previewer, sources)
+            previews = _looked_at(previewer, sources, profile.revision)
     if not sources:
         raise click.UsageError("there is nothing to preview; casebridge originals lists the studies that are there")
     console = Console(highlight=False)
@@ -91,7 +97,7 @@ def impact(
     """Count what would change from one profile to another, over files or the studies that arrived last."""
     first, second = (read_profile(settings, source) for source in sources)
     scope = forgotten_scope()
-    both = [Previewer(one, has_screen=False, has_pictures=False, scope=scope) for one in (first, second)]
+    both = [Previewer(Deidentifier(one), screener=None, most_pictures=0, scope=scope) for one in (first, second)]
     if identified_paths:
         found = _compared(both, of_files(identified_paths))
     else:
@@ -138,7 +144,7 @@ def _reading() -> Iterator[None]:
         sys.exit(EXIT_USAGE)
 
 
-def _looked_at(previewer: Previewer, sources: Sequence[Source]) -> list[FilePreview]:
+def _looked_at(previewer: Previewer, sources: Sequence[Source], revision: str) -> list[FilePreview]:
     """Look at each instance; what is derived from an original is kept beside it, and goes with it."""
     previews = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -146,7 +152,8 @@ def _looked_at(previewer: Previewer, sources: Sequence[Source]) -> list[FilePrev
             found = previewer.of(source.read)
             if source.keep is not None:
                 with suppress(FileNotFoundError):  # purged meanwhile: nothing outlives the original
-                    source.keep(f"preview-{previewer.profile.revision}.json", as_json([found]))
+                    for suffix, identified_content in beside(found, revision):
+                        source.keep(suffix, identified_content)
             previews.append(found)
     return previews
 

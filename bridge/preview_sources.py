@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bridge.actor import command_line_actor
 from bridge.app import open_database, open_spool
+from cases.looks import spread
 from cases.model import ReceivedInstance
 from cases.store import Audit, Originals
 from config.settings import Settings
@@ -79,15 +80,6 @@ def of_last_studies(settings: Settings, count: int, *, most: int, revisions: str
             detail: dict[str, str | int | bool | None] = {"studies": len(chosen), "count": sum(map(len, chosen))}
             Audit(session).append(command_line_actor(), "profile.impact", revisions[:200], detail)
         yield [_source(spool, one) for originals in chosen for one in originals]
-
-
-def spread(originals: Sequence[ReceivedInstance], most: int) -> list[ReceivedInstance]:
-    """Return at most so many of them, the first and the last among them; 0 for all."""
-    if not most or len(originals) <= most:
-        return list(originals)
-    if most == 1:
-        return [originals[0]]
-    return [originals[round(number * (len(originals) - 1) / (most - 1))] for number in range(most)]
 
 
 def _source(spool: Spool, one: ReceivedInstance) -> Source:

@@ -3,8 +3,9 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bridge.profile_book import revision_of
 from cases.errors import InvalidChangeError, InvalidTransitionError, ProfileNotKnownError
-from cases.profiles import Origin, ProfileSource, ProfileText, ShownProfile
+from cases.profiles import Origin, ProfileRevision, ProfileSource, ProfileText, ShownProfile
 from cases.store import Profiles
 from config import ConfigError
 from config.profile_files import has_profile, profile_names, profile_text, unknown_profile, with_bases
@@ -122,6 +123,27 @@ class ProfileTexts:
     def _published(self, name: str) -> str | None:
         newest = self.profiles.newest(name) if self.profiles is not None else None
         return newest.text if newest is not None else None
+
+
+def chosen_revision(profiles: Profiles, settings: Settings, chosen: str) -> ProfileRevision:
+    """Return the revision that ``NAME`` means now, or that ``NAME@REVISION`` names, and keep its text.
+
+    Raises
+    ------
+    ProfileNotKnownError
+        When there is none.
+    InvalidChangeError
+        When the revision is of another profile.
+    InvalidTransitionError
+        When a file that is needed cannot be read.
+    ProfileError
+        When the text is wrong.
+    """
+    name, _, revision = chosen.partition("@")
+    texts = ProfileTexts(settings=settings, profiles=profiles)
+    one = revision_of(texts.find(ProfileSource(name=name, revision=revision or None)).text)
+    profiles.keep(one)
+    return one
 
 
 def read(text: ProfileText) -> Profile:

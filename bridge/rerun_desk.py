@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.engine import EngineClient, EngineError
-from bridge.profile_book import revision_of
-from bridge.profile_texts import ProfileTexts
+from bridge.profile_texts import chosen_revision
 from bridge.rerun import audit_rerun
 from cases.errands import Errand, ErrandKind, ErrandState
 from cases.errors import CaseError, CaseNotFoundError, StoreUnavailableError
-from cases.profiles import ProfileRevision, ProfileSource
+from cases.profiles import ProfileRevision
 from cases.reruns import RerunCandidate
 from cases.store import Audit, Database, Errands, Profiles, Reruns
 from config.settings import Settings
@@ -121,13 +120,8 @@ class RerunDesk:
             return ended
 
     def _profile(self, chosen: str) -> ProfileRevision:
-        name, _, revision = chosen.partition("@")
         with self.database.write() as session:
-            profiles = Profiles(session)
-            texts = ProfileTexts(settings=self.settings, profiles=profiles)
-            one = revision_of(texts.find(ProfileSource(name=name, revision=revision or None)).text)
-            profiles.keep(one)
-            return one
+            return chosen_revision(Profiles(session), self.settings, chosen)
 
     def _asked(self, actor: str, candidate: RerunCandidate, one: ProfileRevision) -> RerunCandidate:
         try:

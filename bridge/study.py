@@ -84,8 +84,9 @@ class StudyRunner:
         with self.database.read() as session:
             study = Intake(session).study(study_key)
             pending = Intake(session).pending(study_key, generation)
+            is_first = Intake(session).is_first(study_key, generation)
         if pending:
-            self._work(study, pending, generation)
+            self._work(study, pending, generation, is_first=is_first)
         with self.database.write() as session:
             if Intake(session).pending(study_key, generation):
                 raise StudyUnfinishedError
@@ -103,10 +104,12 @@ class StudyRunner:
             Cases(session).close_books(study_key)
         log.error("a study was given up", extra={"reason": reason, "instances": len(pending)})
 
-    def _work(self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], generation: int) -> None:
+    def _work(
+        self, study: ReceivedStudy, pending: Sequence[ReceivedInstance], generation: int, *, is_first: bool
+    ) -> None:
         # The contributor sees what is coming at once; what comes later may turn out to be a mere resend, which must
         # not open a draft beside a case that was submitted since.
-        shell = self._open_shell(study) if generation == 1 else None
+        shell = self._open_shell(study) if is_first else None
         resends, seen = self._inspect(study, pending, generation)
         with self.database.write() as session:
             for instance, equal in resends.duplicates:

@@ -15,6 +15,7 @@ from bridge.commitments import CommitmentDecisions, CommitmentReports
 from bridge.crosswalk import load_crosswalk_key
 from bridge.engine import Engine, EngineClient
 from bridge.jobs import Jobs
+from bridge.looks import LookRunner
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
 from bridge.pool import Pool, PoolStartError
@@ -82,13 +83,11 @@ class Worker:
             threads=threads,
             timeout_s=INSTANCE_TIMEOUT_S,
         )
-        reruns = RerunRunner(
-            database=self._database,
-            blobs=blobs,
-            children=Children(pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S),
-            profile_folder=settings.data_dir / FOLDER,
-        )
-        jobs = Jobs(database=self._database, studies=runner, reruns=reruns)
+        children = Children(pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S)
+        folder = settings.data_dir / FOLDER
+        reruns = RerunRunner(database=self._database, blobs=blobs, children=children, profile_folder=folder)
+        looks = LookRunner(database=self._database, spool=spool, children=children, profile_folder=folder)
+        jobs = Jobs(database=self._database, studies=runner, reruns=reruns, looks=looks)
         self._engine = Engine(
             database_url=settings.database_url,
             worker_id=self._id,

@@ -16,6 +16,10 @@ class ErrandKind(StrEnum):
 
     RERUN = "rerun"
     """Make the images of a case anew under another revision."""
+    PREVIEW = "preview"
+    """Show what a revision makes of originals; what identifies lies beside them."""
+    IMPACT = "impact"
+    """Count what would change from one revision to another."""
 
 
 class ErrandState(StrEnum):
@@ -45,6 +49,10 @@ class NewErrand:
     """What it is compared with: the one that the case has."""
     case_id: str | None = None
     requested_by: str
+    group_id: str = ""
+    """Ties errands that were asked for at once; none for one that stands alone."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What is to be done with which originals, by their keys; see ``cases.looks.Asked``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +81,7 @@ class Errand:
     reason: str = ""
     """Why it failed or was discarded, as a sentence."""
     result: Mapping[str, Any] = field(default_factory=dict)
-    """Counts and names of attributes, never a value; of a re-run see ``cases.reruns.RerunResult``."""
+    """Counts and names of attributes, never a value; of a re-run see ``cases.reruns.RerunResult``, of others
+    ``cases.looks``."""
+    group_id: str = ""
+    asked: Mapping[str, Any] = field(default_factory=dict)

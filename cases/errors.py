@@ -101,7 +101,7 @@ class DraftLimitError(InvalidTransitionError):
 
 
 class OriginalsGoneError(InvalidTransitionError):
-    """No original of the case is there any more: its images stay as they are."""
+    """No original of what is asked for is there any more; the images of a case stay as they are."""
 
 
 class RerunInProgressError(InvalidTransitionError):

@@ -11,6 +11,7 @@ from cases.store.generations import Generations
 from cases.store.holds import Holds
 from cases.store.intake import Intake
 from cases.store.leases import Leases
+from cases.store.looks import Looks
 from cases.store.manifests import Manifests
 from cases.store.originals import Originals
 from cases.store.patients import Patients
@@ -33,6 +34,7 @@ __all__ = [
     "Holds",
     "Intake",
     "Leases",
+    "Looks",
     "Manifests",
     "Originals",
     "Patients",

@@ -17,6 +17,7 @@ class ErrandRow(Base):
     __table_args__ = (
         UniqueConstraint("received_study", "generation"),
         Index("ix_errand_case_id", "case_id"),
+        Index("ix_errand_group_id", "group_id"),
         Index("ix_errand_state_requested_at", "state", "requested_at"),
     )
 
@@ -38,6 +39,8 @@ class ErrandRow(Base):
     done: Mapped[int] = mapped_column(Integer, default=0)
     reason: Mapped[str] = mapped_column(String(200), default="")
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    group_id: Mapped[str | None] = mapped_column(String(ID))
+    asked: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class StagedInstanceRow(Base):

@@ -51,6 +51,8 @@ class Errands:
             state=ErrandState.QUEUED,
             requested_by=new.requested_by,
             requested_at=clock_now(),
+            group_id=new.group_id or None,
+            asked=dict(new.asked),
         )
         self._session.add(row)
         self._session.flush()
@@ -93,6 +95,11 @@ class Errands:
         query = query.order_by(ErrandRow.requested_at.desc(), ErrandRow.generation.desc(), ErrandRow.id)
         return [errand_value(row) for row in self._session.scalars(query.limit(limit))]
 
+    def of_group(self, group_id: str) -> Sequence[Errand]:
+        """Return the errands that were asked for at once, in the order of their studies."""
+        query = select(ErrandRow).where(ErrandRow.group_id == group_id).order_by(ErrandRow.received_study)
+        return [errand_value(row) for row in self._session.scalars(query)]
+
     def unfinished_of(self, case_id: str) -> Errand | None:
         """Return the errand of a case that is queued, running or in review."""
         row = self._session.scalar(
@@ -109,6 +116,15 @@ class Errands:
             return False
         row.state, row.total = ErrandState.RUNNING, total
         row.done = min(row.done, total)
+        self._session.flush()
+        return True
+
+    def note(self, errand_id: str, done: int, result: Mapping[str, Any]) -> bool:
+        """Keep how far an errand is; return False where nobody wants it any more."""
+        row = self.locked(errand_id)
+        if row.state is not ErrandState.RUNNING:
+            return False
+        row.done, row.result = done, dict(result)
         self._session.flush()
         return True
 
@@ -190,4 +206,6 @@ def errand_value(row: ErrandRow) -> Errand:
         done=row.done,
         reason=row.reason,
         result=dict(row.result),
+        group_id=row.group_id or "",
+        asked=dict(row.asked),
     )

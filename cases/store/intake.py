@@ -203,6 +203,12 @@ class Intake:
             ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED,
         )
 
+    def is_first(self, study_key: str, generation: int) -> bool:
+        """Tell whether no instance of a study settled before this generation: earlier ones may be errands."""
+        row = ReceivedInstanceRow
+        earlier = exists().where(row.received_study == study_key, row.generation < generation)
+        return self._session.scalar(select(earlier)) is not True
+
     def instances(self, study_key: str) -> list[ReceivedInstance]:
         """Return every instance of a received study, in the order of arrival."""
         return self._instances(ReceivedInstanceRow.received_study == study_key)

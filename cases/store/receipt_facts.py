@@ -43,6 +43,8 @@ class Totals:
     objects: int
     unread: int
     unassigned: int
+    settled: int
+    """How often the study settled: its other generations are errands."""
     stated: int | None
     first_filed_at: datetime | None
     last_finished_at: datetime | None
@@ -130,13 +132,14 @@ def _totals(session: Session, keys: Sequence[str]) -> dict[str, Totals]:
         func.count(ReceivedInstanceRow.sop_key.distinct()),
         func.count(read_sop.distinct()),
         func.count(case((ReceivedInstanceRow.generation.is_(None), 1))),
+        func.count(ReceivedInstanceRow.generation.distinct()),
         func.count(unfinished),
         func.max(ReceivedInstanceRow.stated_study),
         func.min(filed_at, type_=moment),
         func.max(ReceivedInstanceRow.finished_at, type_=moment),
     )
     found = {}
-    for key, stored, objects, read, unassigned, working, stated, filed, finished in session.execute(
+    for key, stored, objects, read, unassigned, settled, working, stated, filed, finished in session.execute(
         query.where(_OF.in_(keys)).group_by(_OF)
     ):
         found[key] = Totals(
@@ -144,6 +147,7 @@ def _totals(session: Session, keys: Sequence[str]) -> dict[str, Totals]:
             objects=objects,
             unread=objects - read,
             unassigned=unassigned,
+            settled=settled,
             stated=stated,
             first_filed_at=filed,
             last_finished_at=None if working else finished,

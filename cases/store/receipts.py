@@ -210,7 +210,7 @@ def _summary(
         called=tuple(sorted(known.called)),
         judgement=judge(study_facts(session, row.key, known)),
         sums=ReceiptSums(stored=totals.stored, refused=refused, **{place.value: placed[place] for place in Place}),
-        generation=row.generation,
+        generation=totals.settled,
         settled_by=SettledBy(row.settled_by) if row.settled_by else None,
         first_arrival_at=row.first_arrival_at,
         last_arrival_at=row.last_arrival_at,

@@ -32,6 +32,7 @@ from scp.peers import PeerRules, write_peer_rules
 from scp.spool import Spool
 from tests.api.pictures import instance
 from tests.api.seed import TEXT_KEY, Somebody, World
+from tests.bridge.looking import Looking, looking
 
 
 class Condition:
@@ -148,6 +149,12 @@ def reruns(world: World, settings: Settings, engine: Engine) -> RerunDesk:
 
 
 @pytest.fixture
+def looks(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Looking:
+    """The bridge's own looks at originals, on a spool; they are worked on when a test says so."""
+    return looking(world.database, tmp_path, monkeypatch)
+
+
+@pytest.fixture
 def app(
     *,
     world: World,
@@ -157,6 +164,7 @@ def app(
     peers: BridgePeers,
     marks: Marks,
     reruns: RerunDesk,
+    looks: Looking,
 ) -> FastAPI:
     return create_app(
         database=world.database,
@@ -167,6 +175,8 @@ def app(
         reruns=reruns,
         profiles=BridgeProfiles(settings, world.database),
         marks=marks,
+        previews=looks.previews,
+        impacts=looks.impacts,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",
     )

@@ -29,6 +29,7 @@ BODIES = {
     "publish_profile": {"text": PROFILE},
     "set_profile_route": {"called_ae": "NEURO", "name": "strict"},
     "roll_back_profile_route": {"called_ae": "NEURO"},
+    "request_impact": {"first": "teaching", "second": "strict"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 CASE_CALLS.add("list_case_reruns")
@@ -68,17 +69,19 @@ def rerun_values(world, call: Call, picture: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def matrix(app, world, picture):  # noqa: C901 - one branch for each kind of thing
+def matrix(app, world, picture, looks):  # noqa: C901 - one branch for each kind of thing
     """Give a function that makes one call as one role on one thing and returns the status."""
     people = {role: world.user(f"a-{role.value}", role, draft_limit=100) for role in Role}
     somebody = world.user("somebody", draft_limit=100)
     made: dict[object, str] = {}
     owners = {Relation.UNOWNED: None, Relation.FOREIGN: "somebody"}
+    study_key, of_looks = looked(looks)
+    bodies = BODIES | {"request_preview": {"study": study_key, "profile": "teaching"}}
 
-    def call_once(call: Call, role: Role, relation: Relation) -> int:
+    def call_once(call: Call, role: Role, relation: Relation) -> int:  # noqa: C901
         caller = people[role]
         client = TestClient(app, headers=caller.headers)
-        values, body, query = {}, dict(BODIES.get(call.operation, {})), {}
+        values, body, query = {}, dict(bodies.get(call.operation, {})), {}
         if "{case_id}" in call.path or "{hold_id}" in call.path:
             owner = caller.name if relation is Relation.OWN else owners[relation]
             key = (owner, call.method if call.method == "GET" else object())
@@ -115,13 +118,10 @@ def matrix(app, world, picture):  # noqa: C901 - one branch for each kind of thi
             query = {"called_ae": "NEURO"}
         if call.operation == "create_user":
             body["name"] = f"newcomer-{role.value}"
-        answer = client.request(
-            call.method,
-            call.path.format(**values),
-            json=body or None,
-            params=query if call.operation in WITH_QUERY else None,
-        )
-        return answer.status_code
+        sent = {"json": body or None, "params": query if call.operation in WITH_QUERY else None}
+        if call.operation == "preview_file":
+            sent = handed_in(picture)
+        return client.request(call.method, call.path.format(**{**of_looks, **values}), **sent).status_code
 
     return call_once
 
@@ -135,6 +135,21 @@ def told_twice(world) -> str:
             profiles.publish(one, actor="somebody")
         profiles.set_route("NEURO", "*", "mine", "", actor="somebody")
     return older.revision
+
+
+def looked(looks):
+    """Look at a study, and return its key with what the paths of looks name."""
+    (one,) = looks.received((1, 1))
+    preview = looks.previews.request("somebody", one.study_key, "teaching", most=1, has_pixels=True)
+    looks.work()
+    impact = looks.impacts.request("somebody", "teaching", "strict", last=1, most=1)
+    return one.study_key, {"preview_id": preview.errand.id, "number": 1, "picture": 1, "impact_id": impact.id}
+
+
+def handed_in(picture):
+    """Return how a file is sent."""
+    parameters = {"profile": "teaching", "pixels": False}
+    return {"params": parameters, "content": picture, "headers": {"Content-Type": "application/dicom"}}
 
 
 def expected(call: Call, role: Role, relation: Relation) -> set[int]:

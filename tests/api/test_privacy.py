@@ -22,7 +22,7 @@ def logged(caplog):
     return " ".join(str(record.__dict__) for record in caplog.records if not record.name.startswith("http"))
 
 
-def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, caplog):
+def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_user, world, picture, *, looks, caplog):
     caplog.set_level(logging.DEBUG)
     from cases.store import Holds
 
@@ -31,6 +31,9 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
     world.study(None, [picture], holds=[burned_in()])
     errand = world.rerun_in_review(world.study("a-contributor", [picture]), shipped("strict"))
     study = world.detail(case_id).studies[0]
+    code = world.detail(case_id).receipts[0]
+    preview = looks.previews.request("admin", code, "teaching", most=1, has_pixels=False)
+    impact = looks.impacts.request("admin", "teaching", "strict", last=1, most=1)
     said = [client.get("/openapi.json").text]
     for somebody in people:
         world.secrets.append(somebody.token)
@@ -44,7 +47,11 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "image_id": study.series[0].images[0].id,
             "hold_id": holds[0].id if holds else "0" * 32,
             "token_id": "0" * 32,
-            "code": world.detail(case_id).receipts[0],
+            "code": code,
+            "preview_id": preview.errand.id,
+            "impact_id": impact.id,
+            "number": 1,
+            "picture": 1,
             "rerun_id": errand.id,
             "name": "teaching",
             "revision": "0" * 16,

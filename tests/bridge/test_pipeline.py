@@ -51,10 +51,10 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     monkeypatch.setattr(pipeline, "_tools", tools)
     pipeline.blobs.cache_clear()
-    pipeline._spool.cache_clear()
+    pipeline.spool.cache_clear()
     yield original
     pipeline.blobs.cache_clear()
-    pipeline._spool.cache_clear()
+    pipeline.spool.cache_clear()
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -176,7 +176,7 @@ def test_a_case_waits_for_its_generation_and_never_gets_another_identity(
 def test_whose_a_case_is_is_sealed_only_where_a_crosswalk_is_kept(
     spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN))
+    monkeypatch.setattr(pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN))
     (tmp_path / "spool" / "incoming").mkdir()
     spool.write_bytes(write_part10(ct_instance(PatientID="KNR-558211")))
     without = pipeline.process(TASK)
@@ -204,7 +204,7 @@ def sealed_task(spool: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     assert pipeline._tools is not None
     tools = dataclasses.replace(pipeline._tools, spool_keys=SPOOL_KEYS)
     monkeypatch.setattr(pipeline, "_tools", tools)
-    pipeline._spool.cache_clear()
+    pipeline.spool.cache_clear()
     name = SealedName(name=spool.name.encode(), study=TASK.study_key.encode())
     spool.write_bytes(seal(SPOOL_KEYS, name, write_part10(ct_instance())))
     (tools.spool_root / "incoming").mkdir()
@@ -215,7 +215,7 @@ def test_a_sealed_original_is_worked_on_like_a_plain_one_and_nothing_of_it_reach
     sealed_task: Task, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        pipeline, "_screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN), raising=True
+        pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN), raising=True
     )
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: pytest.fail("unfinished output on the disk"))
 
@@ -254,7 +254,7 @@ def test_a_seal_that_is_broken_holds_one_instance(sealed_task: Task, spool: Path
 def test_a_missing_key_is_waited_for_and_holds_nothing(sealed_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipeline._tools is not None
     monkeypatch.setattr(pipeline, "_tools", dataclasses.replace(pipeline._tools, spool_keys=None))
-    pipeline._spool.cache_clear()
+    pipeline.spool.cache_clear()
 
     for step in (pipeline.inspect, pipeline.decoded, pipeline.process):
         with pytest.raises(StoreUnavailableError, match="spool key"):

@@ -17,6 +17,8 @@ from bridge.preview import Previewer
 from cases.model import AuditEntry
 from cases.store import Audit
 from config import Settings, load_settings
+from deidentify.deidentifier import Deidentifier
+from deidentify.pixels.screen import PixelScreener
 from scp.arrival import Arrival
 from tests.bridge.spooled import arrive
 from tests.bridge.test_scanner import Engine, scanner
@@ -87,7 +89,7 @@ def test_files_that_identify_are_new_and_their_owners_alone(tmp_path: Path) -> N
 def test_text_in_pixels_is_boxed_before_and_after_stand_side_by_side(tmp_path: Path) -> None:
     path = tmp_path / "named.dcm"
     path.write_bytes(with_text("QUILMARA UNREAL"))
-    found = Previewer(profile(), has_screen=True, has_pictures=True).of(path.read_bytes)
+    found = Previewer(Deidentifier(profile()), screener=PixelScreener(), most_pictures=None).of(path.read_bytes)
     assert (found.outcome, found.reason) == ("held", "burned-in-text")
     assert found.rows
     sheet = Image.open(io.BytesIO(found.identified_pictures[0]))

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from bridge import pipeline
 from bridge.children import Children
 from bridge.jobs import Jobs
+from bridge.looks import LookRunner
 from bridge.pipeline import Filed, OriginalGoneError
 from bridge.pool import ChildDiedError
 from bridge.rerun import Again, AgainTask, RerunRunner, process_again
@@ -24,6 +25,7 @@ from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
 from cases.store.rows import CaseImageRow
 from deidentify.results import ElementChange, ElementFate, Hold
 from tests.bridge.books import book, shipped
+from tests.bridge.spooled import spool_in
 from tests.cases.world import HOLD, INBOX, file, image, key, open_shell, receive
 
 STRICT = shipped("strict")
@@ -71,7 +73,10 @@ def jobs(database: Database, answers: Answers, tmp_path: Path) -> Jobs:
         threads=1,
         timeout_s=5.0,
     )
-    return Jobs(database=database, studies=studies, reruns=reruns)
+    looks = LookRunner(
+        database=database, children=children, spool=spool_in(tmp_path), profile_folder=tmp_path / "profiles"
+    )
+    return Jobs(database=database, studies=studies, reruns=reruns, looks=looks)
 
 
 @pytest.fixture

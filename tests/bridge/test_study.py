@@ -1,6 +1,6 @@
 """The workflow of a study on a real store, with answers in the place of the process pool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import InstanceOutcome, NewArrival, ReceivedInstance, Role
-from cases.store import Cases, Database, Holds, Intake, Profiles
+from cases.store import Cases, Database, Holds, Intake, Looks, Profiles
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
-from tests.bridge.books import book
+from tests.bridge.books import book, shipped
 from tests.cases.world import INBOX, arrival, image, key, receive, user
 
 STUDY = f"{key('study')}-{INBOX.id}"
@@ -250,6 +250,25 @@ def test_a_study_that_is_sent_again_after_its_draft_was_removed_gets_a_linked_dr
     assert renewed.case_id not in {None, removed}
     with database.read() as session:
         assert Cases(session).get(admin, str(renewed.case_id)).summary.previous_case_id == removed
+
+
+def test_a_draft_shell_comes_at_once_though_a_preview_was_asked_for_before_its_study_settled(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    waiting = arrival("study", "1")
+    record(database, waiting)
+    with database.write() as session:
+        Looks(session).request_preview(waiting.study_key, shipped(), most=1, has_pixels=False, actor="ada")
+    generation = settle(database)
+    seen: list[int] = []
+    answers.before[waiting.arrival_id] = lambda: seen.append(len(cases_of(database)))
+    runner.run(STUDY, generation)
+    assert (generation, seen) == (2, [1])
+
+
+def cases_of(database: Database) -> Sequence[object]:
+    with database.read() as session:
+        return Cases(session).list(user(database, "admin", Role.ADMIN)).items
 
 
 def test_a_study_whose_profile_nobody_has_waits_and_the_log_says_why(

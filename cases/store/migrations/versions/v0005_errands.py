@@ -32,11 +32,14 @@ def upgrade() -> None:
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("group_id", sa.String(length=32), nullable=True),
+        sa.Column("asked", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["teaching_case.id"], name="fk_errand_case_id_teaching_case"),
         sa.PrimaryKeyConstraint("id", name="pk_errand"),
         sa.UniqueConstraint("received_study", "generation", name="uq_errand_received_study_generation"),
     )
     op.create_index("ix_errand_case_id", "errand", ["case_id"])
+    op.create_index("ix_errand_group_id", "errand", ["group_id"])
     op.create_index("ix_errand_state_requested_at", "errand", ["state", "requested_at"])
     op.create_table(
         "staged_instance",
