@@ -1,7 +1,7 @@
 """The instances of one study in child processes, a few at once."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -32,8 +32,10 @@ class Children:
     """Instances of one study in the pool at once."""
     timeout_s: float
     """How long one instance may take before its process is ended."""
+    waits: bool = False
+    """Whether whoever stops early waits for what runs: nothing is written behind its back then."""
 
-    def each(self, tasks: Sequence[K], work: Callable[[K], T], killed: Callable[[K], T]) -> Iterator[tuple[K, T]]:
+    def each(self, tasks: Sequence[K], work: Callable[[K], T], killed: Callable[[K], T]) -> Generator[tuple[K, T]]:
         """Yield each task with its result as they come; stops handing out work at the first error of the machine.
 
         Parameters
@@ -60,4 +62,4 @@ class Children:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
             finally:
-                executor.shutdown(wait=False, cancel_futures=True)
+                executor.shutdown(wait=self.waits, cancel_futures=True)

@@ -29,6 +29,7 @@ from bridge.receipt_marks import instance_facts, keep_accession_end
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
 from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, ReceivedStudy
+from cases.reruns import ERRAND_DIGITS, rerun_blob_key
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import DeidentificationError
@@ -86,8 +87,8 @@ class Task:
     """Of the case; of the study where there is no case yet."""
     profile_revision: str = ""
     """Of the case; none where there is no case yet."""
-    blob_mark: str = ""
-    """Ends the key of the blob, so that no key is ever used again."""
+    errand_id: str = ""
+    """Of the re-run that it is made for; none where it is made for the first time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,12 +309,18 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
         target.seek(0)
         deidentifier.verify(plan, target)
         target.seek(0)
-        blob_key = f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}{task.blob_mark}.dcm"
+        blob_key = _blob_key(task, instance)
         blobs().put(blob_key, target)
     identifiers = _hasher(task.case_id, task.secret_generation).of(header)
     key_of_crosswalk = _have().crosswalk
     entry = key_of_crosswalk.seal(entry_of(header, task.hospital), task.case_id) if key_of_crosswalk else None
     return Filed(instance=instance, blob_key=blob_key, identifiers=identifiers, crosswalk=entry)
+
+
+def _blob_key(task: Task, instance: DeidentifiedInstance) -> str:
+    if task.errand_id:
+        return rerun_blob_key(task.case_id, task.arrival_id, task.errand_id)
+    return f"cases/{task.case_id}/{task.arrival_id}-{instance.sha256[:16]}.dcm"
 
 
 def _report_frames(done: int, frames: int) -> None:
@@ -328,8 +335,10 @@ def _keep_findings(task: Task, screen: ScreenReport) -> None:
         for finding, text in zip(screen.findings, screen.identified_texts, strict=True)
     ]
     identified_content = json.dumps({"detector": screen.detector, "findings": found}).encode()
+    # What a re-run reads may never come into effect: the boxes of a hold stay those of its own reading.
+    name = f"findings-{task.errand_id[:ERRAND_DIGITS]}.json" if task.errand_id else "findings.json"
     with suppress(FileNotFoundError):  # the original was purged meanwhile: nothing outlives it
-        spool().write_beside(task.study_key, task.sop_key, task.arrival_id, "findings.json", identified_content)
+        spool().write_beside(task.study_key, task.sop_key, task.arrival_id, name, identified_content)
 
 
 def _output() -> BinaryIO:

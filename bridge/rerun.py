@@ -5,7 +5,7 @@ transaction; a case that others may see waits for an editor.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,17 +18,21 @@ from bridge.retention import delete_condemned
 from bridge.study import killed_processed
 from cases.blobs import BlobStore
 from cases.errands import Errand, ErrandState
-from cases.errors import BlobNotFoundError
+from cases.errors import BlobNotFoundError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance
-from cases.reruns import CurrentImage, RerunPlan, StagedInstance
+from cases.reruns import CurrentImage, StagedInstance
 from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
 from deidentify.changes import element_changes
 from deidentify.errors import DeidentificationError
-from deidentify.results import ElementChange
+from deidentify.results import ElementChange, ElementFate
 
 log = logging.getLogger("casebridge.rerun")
 
-MARK_DIGITS = 8
+_Instances = Mapping[str, ReceivedInstance]
+_Images = Mapping[str, CurrentImage]
+
+INCOMPARABLE = ElementChange(place="(all)", name="", change=ElementFate.CHANGED)
+"""Of an image that cannot be read as it is: whatever is in the new one is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +71,15 @@ def process_again(again: AgainTask) -> Again:
 
 
 def _changes(current: str, made: str) -> tuple[ElementChange, ...]:
-    with ExitStack() as stack:
-        try:
-            files = [stack.enter_context(pipeline.blobs().open(key)) for key in (current, made)]
-            return element_changes(*files)
-        except (BlobNotFoundError, DeidentificationError):
-            # The image as it is cannot be read: all of it is new.
-            return ()
+    try:
+        with ExitStack() as stack:
+            return element_changes(*(stack.enter_context(pipeline.blobs().open(key)) for key in (current, made)))
+    except (MemoryError, StoreUnavailableError):
+        raise
+    except Exception as error:
+        if not isinstance(error, BlobNotFoundError | DeidentificationError):
+            log.exception("two images could not be compared after an error of ours")
+        return (INCOMPARABLE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,56 +97,33 @@ class RerunRunner:
 
         Safe to run again after any crash.
         """
-        assert errand.case_id is not None
+        work = self._begin(errand)
+        if work is not None and self._make(errand, *work):
+            with self.database.write() as session:
+                ended = Reruns(session).conclude(errand.id)
+                if ended is not None:
+                    audit_rerun(Audit(session), ended, errand.requested_by)
+            log.info("a case was made anew", extra={"case": errand.case_id})
+        else:
+            with self.database.write() as session:
+                Reruns(session).sweep(errand)
+            log.info("a re-run was over before its end", extra={"case": errand.case_id})
+        delete_condemned(self.database, self.blobs)
+
+    def _begin(self, errand: Errand) -> tuple[list[AgainTask], _Instances, _Images] | None:
+        """Return what is to be made, the instances and the images by arrival; None where the errand is over."""
         with self.database.write() as session:
+            if errand.case_id is None or not Errands(session).begin(errand.id, errand.total):
+                return None
             reruns = Reruns(session)
             plan = reruns.plan(errand.case_id)
+            Errands(session).begin(errand.id, len(plan.instances))
             done = reruns.staged_arrivals(errand.id)
-            if not Errands(session).begin(errand.id, len(plan.instances)):
-                return
             images = reruns.images(errand.case_id)
             used = Profiles(session).revision(errand.revision)
-        lay_out(self.profile_folder, used)
-        todo = [one for one in plan.instances if one.arrival_id not in done]
-        if self._make(errand, plan, todo, images):
-            self._conclude(errand)
-        delete_condemned(self.database, self.blobs)
-
-    def give_up(self, errand: Errand, reason: str) -> None:
-        """Leave the case as it is after the work failed again and again; called by the job engine."""
-        sentence = f"it could not be worked on: {reason}"
-        with self.database.write() as session:
-            if Errands(session).call_off(errand.id, ErrandState.FAILED, sentence):
-                Audit(session).append(errand.requested_by, "case.rerun-failed", f"case {errand.case_id}", {})
-        delete_condemned(self.database, self.blobs)
-        log.error("a re-run was given up", extra={"case": errand.case_id, "reason": reason})
-
-    def _make(
-        self,
-        errand: Errand,
-        plan: RerunPlan,
-        todo: list[ReceivedInstance],
-        images: Mapping[str, CurrentImage],
-    ) -> bool:
-        """Make and stage instances; return False where nobody wants them any more."""
-        by_arrival = {one.arrival_id: one for one in todo}
-        tasks = self._tasks(errand, plan, todo, images)
-        for again, found in self.children.each(tasks, process_again, _killed):
-            arrival_id = again.task.arrival_id
-            one = _staged(by_arrival[arrival_id], found, images.get(arrival_id))
-            with self.database.write() as session:
-                is_wanted = Reruns(session).stage(errand.id, one)
-            if not is_wanted:
-                log.info("a re-run was called off", extra={"case": errand.case_id})
-                return False
-        return True
-
-    def _tasks(
-        self, errand: Errand, plan: RerunPlan, todo: list[ReceivedInstance], images: Mapping[str, CurrentImage]
-    ) -> list[AgainTask]:
-        with self.database.read() as session:
             study = Intake(session).study(errand.received_study)
-            generation = Reruns(session).secret_generation(plan.case_id)
+            generation = reruns.secret_generation(errand.case_id)
+        lay_out(self.profile_folder, used)
         shell = CaseShell(
             case_id=plan.case_id,
             status=plan.status,
@@ -150,20 +133,46 @@ class RerunRunner:
             secret_generation=generation,
             profile_revision=errand.revision,
         )
-        mark = f"-{errand.id[:MARK_DIGITS]}"
-        return [
+        todo = {one.arrival_id: one for one in plan.instances if one.arrival_id not in done}
+        tasks = [
             AgainTask(
-                task=replace(task_of(study, one, shell), blob_mark=mark),
-                current_blob=images[one.arrival_id].blob_key if one.arrival_id in images else "",
+                task=replace(task_of(study, one, shell), errand_id=errand.id),
+                current_blob=images[key].blob_key if key in images else "",
             )
-            for one in todo
+            for key, one in todo.items()
         ]
+        return tasks, todo, images
 
-    def _conclude(self, errand: Errand) -> None:
+    def give_up(self, errand: Errand, reason: str) -> None:
+        """Leave the case as it is after the work failed again and again; called by the job engine."""
+        sentence = f"it could not be worked on: {reason}"
         with self.database.write() as session:
-            ended = Reruns(session).conclude(errand.id)
-            audit_rerun(Audit(session), ended, errand.requested_by)
-        log.info("a case was made anew", extra={"case": ended.case_id, "state": ended.state.value})
+            was_unfinished = Errands(session).call_off(errand.id, ErrandState.FAILED, sentence)
+            Reruns(session).sweep(errand)
+            if was_unfinished:
+                Audit(session).append(errand.requested_by, "case.rerun-failed", f"case {errand.case_id}", {})
+        delete_condemned(self.database, self.blobs)
+        log.error("a re-run was given up", extra={"case": errand.case_id, "reason": reason})
+
+    def _make(
+        self,
+        errand: Errand,
+        tasks: Sequence[AgainTask],
+        instances: _Instances,
+        images: _Images,
+    ) -> bool:
+        """Make and stage instances; return False where nobody wants them any more."""
+        results = self.children.each(tasks, process_again, _killed)
+        try:
+            for again, found in results:
+                arrival_id = again.task.arrival_id
+                one = _staged(instances[arrival_id], found, images.get(arrival_id))
+                with self.database.write() as session:
+                    if not Reruns(session).stage(errand.id, one):
+                        return False
+        finally:
+            results.close()
+        return True
 
 
 def audit_rerun(audit: Audit, ended: Errand, actor: str) -> None:
@@ -177,7 +186,9 @@ def audit_rerun(audit: Audit, ended: Errand, actor: str) -> None:
         return
     result = ended.result
     detail: dict[str, str | int | bool | None] = {"revision": ended.revision, "before": ended.base_revision}
-    detail |= {name: result[name] for name in ("remade", "changed", "cleared", "gone") if name in result}
+    detail |= {
+        name: result[name] for name in ("remade", "changed", "cleared", "failed", "gone", "expired") if name in result
+    }
     detail |= {name: sum(result[name].values()) for name in ("held", "dropped") if name in result}
     audit.append(actor, action, f"case {ended.case_id}", detail)
 

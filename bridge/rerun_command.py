@@ -159,7 +159,10 @@ def _counts(errand: Errand) -> str:
     parts += [f"{result['cleared']} cleared"] if result["cleared"] else []
     parts += [f"{count} held ({reason})" for reason, count in result["held"].items()]
     parts += [f"{count} left out ({reason})" for reason, count in result["dropped"].items()]
+    parts += [f"{result['expired']} of these lost: originals gone"] if result["expired"] else []
     parts += [f"{result['gone']} as they were: originals gone"] if result["gone"] else []
+    parts += [f"{result['failed']} as they were: they could not be made"] if result["failed"] else []
+    parts += [f"{result['texts']} texts of the sender emptied"] if result["texts"] else []
     parts += [f"{result['decided']} left to a person"] if result["decided"] else []
     return ", ".join(parts)
 
@@ -187,8 +190,9 @@ def _show_result(errand: Errand) -> None:
     console.print(f"\nCase {errand.case_id}, from {errand.base_revision} to {errand.revision}", style="bold")
     rows = [(f"{place} {name}".strip(), fate, str(count)) for place, name, fate, count in elements[:_MOST_ELEMENTS]]
     show_table(("element", "is now", "images"), rows, console)
-    if len(elements) > _MOST_ELEMENTS:
-        console.print(f"and {len(elements) - _MOST_ELEMENTS} more: casebridge profile reruns --json")
+    more = len(elements) - len(rows) + errand.result["more_elements"]
+    if more:
+        console.print(f"and {more} more: casebridge profile reruns --json")
 
 
 def _values(one: RerunCandidate, errands: dict[str, Errand]) -> dict[str, Any]:

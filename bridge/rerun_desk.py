@@ -12,6 +12,7 @@ from cases.profiles import ProfileRevision
 from cases.reruns import RerunCandidate
 from cases.store import Audit, Database, Errands, Profiles, Reruns
 from config.settings import Settings
+from deidentify.profile import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ class RerunDesk:
         CaseNotFoundError
             When there is no such re-run.
         InvalidTransitionError
-            When it is not in review.
+            When it is not in review; one that is queued or runs can be left as well.
         """
         with self.database.write() as session:
             reruns = Reruns(session)
@@ -133,7 +134,8 @@ class RerunDesk:
 
     def _request(self, actor: str, case_id: str, one: ProfileRevision) -> Errand:
         with self.database.write() as session:
-            errand, plan = Reruns(session).request(case_id, one, actor=actor)
+            keeps_text = Profile.from_yaml(one.text).text != "remove"
+            errand, plan, displaced = Reruns(session).request(case_id, one, actor=actor, keeps_text=keeps_text)
             try:
                 self.client.enqueue_study(
                     session, errand.received_study, errand.generation, instances=len(plan.instances)
@@ -141,5 +143,7 @@ class RerunDesk:
             except EngineError as error:
                 raise StoreUnavailableError(f"{error}; start one, then ask again") from None
             detail: dict[str, str | int | bool | None] = {"revision": one.revision, "before": plan.revision}
+            if displaced is not None:
+                audit_rerun(Audit(session), displaced, actor)
             Audit(session).append(actor, "case.rerun-requested", f"case {case_id}", detail)
             return errand

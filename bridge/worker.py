@@ -83,7 +83,7 @@ class Worker:
             threads=threads,
             timeout_s=INSTANCE_TIMEOUT_S,
         )
-        children = Children(pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S)
+        children = Children(pool=self._pool, threads=threads, timeout_s=INSTANCE_TIMEOUT_S, waits=True)
         folder = settings.data_dir / FOLDER
         reruns = RerunRunner(database=self._database, blobs=blobs, children=children, profile_folder=folder)
         looks = LookRunner(database=self._database, spool=spool, children=children, profile_folder=folder)

@@ -572,6 +572,8 @@ class CaseImage:
     blob_key: str
     sha256: str
     size_bytes: int
+    profile_revision: str = ""
+    """That it was made under."""
     is_selected: bool = True
     """Whether it belongs to what its sender chose; true where nobody chose."""
     is_key: bool = False

@@ -9,10 +9,28 @@ from cases.errands import Errand
 from cases.model import CaseStatus, InstanceOutcome, ReceivedInstance
 from deidentify.results import DeidentifiedInstance, Dropped, ElementChange, Hold, HoldReason, IdentifierHashes
 
-NOT_TOUCHED = frozenset({HoldReason.TWO_PATIENTS.value, HoldReason.SAME_UID_DIFFERENT_PIXELS.value})
+FOR_A_PERSON = frozenset(
+    {
+        HoldReason.TWO_PATIENTS.value,
+        HoldReason.SAME_UID_DIFFERENT_PIXELS.value,
+        # Its study may have failed before it was known whose it is and what else came under its UID.
+        HoldReason.INTERNAL_ERROR.value,
+    }
+)
 """Holds that no profile can answer: whose an instance is, and which of two it is."""
+OF_THE_MACHINE = frozenset(
+    {HoldReason.PROCESS_DIED, HoldReason.INTERNAL_ERROR, HoldReason.SCREEN_UNAVAILABLE, HoldReason.UNREADABLE}
+)
+"""What is no answer of a profile but a fault of this run: what the case has stays as it is."""
 MOST_ELEMENTS = 300
 """Attributes that a result names."""
+ERRAND_DIGITS = 8
+GONE = "gone"
+
+
+def rerun_blob_key(case_id: str, arrival_id: str, errand_id: str) -> str:
+    """Return where a re-run puts what it makes of an original: a place that no other run ever used or uses."""
+    return f"cases/{case_id}/{arrival_id}-{errand_id[:ERRAND_DIGITS]}.dcm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +103,15 @@ class StagedInstance:
             case _:
                 return GONE
 
-
-GONE = "gone"
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether the machine failed over it."""
+        return isinstance(self.outcome, Hold) and self.outcome.reason in OF_THE_MACHINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunResult:
-    """What changes for a case, in counts of images and names of attributes."""
+    """What changes for a case, in counts of instances and names of attributes."""
 
     remade: int
     """Images that were images before and are again."""
@@ -102,17 +122,24 @@ class RerunResult:
     cleared: int
     """Instances that were held or left out and become images."""
     held: Mapping[str, int]
-    """Images that are held now, by reason."""
+    """Instances that were not held and are now, by reason."""
     dropped: Mapping[str, int]
-    """Images that are left out now, by reason."""
+    """Instances that were not left out and are now, by reason."""
+    failed: int
+    """Instances that the machine failed over: they stay as they are."""
     gone: int
     """Images that stay as they are, since their originals are gone."""
     decided: int
     elements: tuple[tuple[ElementChange, int], ...]
     """What differs in how many images."""
+    expired: int = 0
+    """Those of the held ones whose originals were gone when it came into effect: nobody can look at them any more."""
+    texts: int = 0
+    """Texts of the sender's that the revision keeps no more, and that nobody had edited."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
+        told = self.elements[:MOST_ELEMENTS]
         return {
             "remade": self.remade,
             "changed": self.changed,
@@ -120,41 +147,48 @@ class RerunResult:
             "cleared": self.cleared,
             "held": dict(self.held),
             "dropped": dict(self.dropped),
+            "failed": self.failed,
             "gone": self.gone,
             "decided": self.decided,
-            "elements": [[one.place, one.name, one.change.value, count] for one, count in self.elements],
+            "expired": self.expired,
+            "texts": self.texts,
+            "elements": [[one.place, one.name, one.change.value, count] for one, count in told],
+            "more_elements": len(self.elements) - len(told),
         }
 
 
 def result_of(staged: Iterable[StagedInstance], *, gone: int, decided: int) -> RerunResult:
     """Sum up what a re-run made."""
-    remade = changed = pixels = cleared = 0
+    counts: Counter[str] = Counter()
     lost: dict[str, Counter[str]] = {"held": Counter(), "dropped": Counter()}
     elements: Counter[ElementChange] = Counter()
     for one in staged:
-        was_image = one.was is InstanceOutcome.FILED
+        if one.has_failed:
+            counts["failed"] += 1
+            continue
         match one.outcome:
-            case DeidentifiedInstance() if was_image:
-                remade += 1
-                changed += bool(one.changes)
-                pixels += any(change.is_pixels for change in one.changes)
+            case DeidentifiedInstance() if one.was is InstanceOutcome.FILED:
+                counts["remade"] += 1
+                counts["changed"] += bool(one.changes)
+                counts["pixels"] += any(change.is_pixels for change in one.changes)
                 elements.update(one.changes)
             case DeidentifiedInstance():
-                cleared += 1
-            case Hold(reason=reason) if was_image:
+                counts["cleared"] += 1
+            case Hold(reason=reason) if one.was is not InstanceOutcome.HELD:
                 lost["held"][reason.value] += 1
-            case Dropped(reason=left_out) if was_image:
+            case Dropped(reason=left_out) if one.was is not InstanceOutcome.DROPPED:
                 lost["dropped"][left_out.value] += 1
             case None:
-                gone += was_image
+                counts["gone"] += one.was is InstanceOutcome.FILED
     return RerunResult(
-        remade=remade,
-        changed=changed,
-        pixels=pixels,
-        cleared=cleared,
+        remade=counts["remade"],
+        changed=counts["changed"],
+        pixels=counts["pixels"],
+        cleared=counts["cleared"],
         held=dict(sorted(lost["held"].items())),
         dropped=dict(sorted(lost["dropped"].items())),
-        gone=gone,
+        failed=counts["failed"],
+        gone=gone + counts["gone"],
         decided=decided,
-        elements=tuple(sorted(elements.items(), key=lambda found: (found[0].place, found[0].change))[:MOST_ELEMENTS]),
+        elements=tuple(sorted(elements.items(), key=lambda found: (found[0].place, found[0].change))),
     )

@@ -16,7 +16,7 @@ _PADDING = b" \0"
 
 
 def element_changes(older: BinaryIO, newer: BinaryIO) -> tuple[ElementChange, ...]:
-    """Return the differences of two instances that de-identification wrote, each once, at most ``MOST_CHANGES``.
+    """Return the differences of two written instances, each once, pixels first, at most ``MOST_CHANGES``.
 
     Raises
     ------
@@ -29,7 +29,8 @@ def element_changes(older: BinaryIO, newer: BinaryIO) -> tuple[ElementChange, ..
     finally:
         for side in sides:
             side.source.close()
-    return tuple(found)[:MOST_CHANGES]
+    # Pixels first: of all that could be cut off they weigh most.
+    return tuple(sorted(found, key=lambda change: not change.is_pixels))[:MOST_CHANGES]
 
 
 class _Side:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from api.context import Call
 from api.openapi import problems
 from api.schemas.common import Key, Listed
-from api.schemas.reruns import NewReruns, RerunCandidateOut, RerunOut, Revision
+from api.schemas.reruns import CaseRerunOut, NewReruns, RerunCandidateOut, RerunOut, Revision
 from cases.errands import ErrandState
 from cases.reruns import RerunCandidate
 from cases.store import Cases
@@ -56,13 +56,13 @@ def apply_rerun(call: Call, *, rerun_id: Key) -> RerunOut:
 
 @router.post("/reruns/{rerun_id}/discard", responses=problems(403, 404, 409))
 def discard_rerun(call: Call, *, rerun_id: Key) -> RerunOut:
-    """Leave the case as it is; what was made goes."""
+    """Leave the case as it is; what was made goes. One that is queued or runs is called off."""
     return RerunOut.of(call.context.reruns.decide(call.caller.name, rerun_id, applies=False))
 
 
 @router.get("/cases/{case_id}/reruns", responses=problems(403, 404))
-def list_case_reruns(call: Call, *, case_id: Key) -> Listed[RerunOut]:
+def list_case_reruns(call: Call, *, case_id: Key) -> Listed[CaseRerunOut]:
     """List what was made anew in a case, the latest first: its owner sees what changed."""
     with call.database.read() as session:
         call.permit(Cases(session).get(call.caller, case_id).summary.owner)
-    return Listed(items=[RerunOut.of(one) for one in call.context.reruns.list(case_id=case_id)])
+    return Listed(items=[CaseRerunOut.of(one) for one in call.context.reruns.list(case_id=case_id)])

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, LongText, Presentation, Tag, Title
-from api.schemas.reruns import RerunOut
+from api.schemas.reruns import CaseRerunOut
 from cases.model import (
     TAGS_MAX,
     CaseChanges,
@@ -144,6 +144,7 @@ class ImageOut(ImageItem):
     verdict: PixelVerdict
     sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     size_bytes: int = Field(examples=[526336])
+    profile_revision: str = Field(examples=["9222bfe5bf2270d7"], description="Of the profile that it was made under.")
     rendered: str = Field(examples=[f"/api/v1/cases/{ID_EXAMPLE}/images/{ID_EXAMPLE}/rendered"])
     thumbnail: str = Field(examples=[f"/api/v1/cases/{ID_EXAMPLE}/images/{ID_EXAMPLE}/thumbnail"])
 
@@ -202,7 +203,7 @@ class CaseOut(CaseItem):
         description="What you type is held against the identifiers of all images of the case, or against patterns "
         "alone: before its first image, and where images came from an older version."
     )
-    rerun: RerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
+    rerun: CaseRerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
     studies: list[StudyOut]
 
     @classmethod
@@ -222,7 +223,7 @@ class CaseOut(CaseItem):
                 "held_by_reason": dict(detail.held_by_reason),
                 "receipts": list(detail.receipts),
                 "text_screen": "identifiers" if detail.knows_identifiers else "patterns",
-                "rerun": RerunOut.of(detail.rerun) if detail.rerun is not None else None,
+                "rerun": CaseRerunOut.of(detail.rerun) if detail.rerun is not None else None,
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

@@ -32,11 +32,15 @@ class RerunResultOut(Answer):
     changed: int = Field(examples=[20], description="Those of them that are written otherwise.")
     pixels: int = Field(examples=[0], description="Those of them whose pixels are written otherwise.")
     cleared: int = Field(examples=[0], description="Instances that were held or left out and become images.")
-    held: dict[HoldReason, int] = Field(examples=[{"burned-in-text": 1}], description="Images that are held then.")
-    dropped: dict[DropReason, int] = Field(examples=[{}], description="Images that are left out then.")
+    held: dict[HoldReason, int] = Field(examples=[{"burned-in-text": 1}], description="What is held then, and was not.")
+    dropped: dict[DropReason, int] = Field(examples=[{}], description="What is left out then, and was not.")
+    failed: int = Field(examples=[0], description="Instances that could not be made: they stay as they are.")
     gone: int = Field(examples=[0], description="Images that stay as they are, since their originals are gone.")
     decided: int = Field(examples=[0], description="Instances that a person decided on, or has to.")
+    expired: int = Field(examples=[0], description="Held ones that nobody can look at: their originals are gone.")
+    texts: int = Field(examples=[0], description="Texts of the sender's, not edited since, that are emptied.")
     elements: list[ElementChangeOut]
+    more_elements: int = Field(examples=[0], description="Attributes that are not named for their number.")
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> Self:
@@ -46,8 +50,8 @@ class RerunResultOut(Answer):
         return cls.model_validate({**result, "elements": elements})
 
 
-class RerunOut(Answer):
-    """A re-run: the images of a case made anew under another revision of a profile."""
+class CaseRerunOut(Answer):
+    """A re-run as the owner of the case sees it: images made anew under another revision of a profile."""
 
     id: str = Field(examples=[ID_EXAMPLE])
     case_id: str | None = Field(examples=[ID_EXAMPLE], description="Null where the case was deleted since.")
@@ -57,10 +61,8 @@ class RerunOut(Answer):
     state: ErrandState = Field(description="`in-review`: others may see the case, and an editor has to decide.")
     total: int = Field(examples=[20], description="Instances to work on.")
     done: int = Field(examples=[20])
-    requested_by: str = Field(examples=["admin"])
     requested_at: datetime
     finished_at: datetime | None
-    decided_by: str = Field(examples=[""])
     reason: str = Field(examples=[""], description="Why it failed or was discarded.")
     result: RerunResultOut | None = Field(description="Null until the work is done.")
 
@@ -70,6 +72,13 @@ class RerunOut(Answer):
         values = {name: getattr(errand, name) for name in cls.model_fields if name != "result"}
         result = RerunResultOut.of(dict(errand.result)) if errand.result else None
         return cls.model_validate({**values, "result": result})
+
+
+class RerunOut(CaseRerunOut):
+    """A re-run, with those who asked for it and decided on it."""
+
+    requested_by: str = Field(examples=["admin"])
+    decided_by: str = Field(examples=[""])
 
 
 class RerunCandidateOut(Answer):

@@ -62,7 +62,7 @@ class Emptying(Filing):
         keys = self._remove_images(case.id)
         self._withdraw_holds(case.id)
         self._drop_unfinished(case.id)
-        Errands(self._session).leave_case(case.id, is_deleted=False)
+        Errands(self._session).leave_case(case.id)
         self._forget_patient(case.id)
         self._session.flush()
         return keys

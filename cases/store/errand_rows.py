@@ -26,7 +26,8 @@ class ErrandRow(Base):
     received_study: Mapped[str] = mapped_column(String(STUDY_KEY))
     study_key: Mapped[str] = mapped_column(String(ID))
     generation: Mapped[int] = mapped_column(Integer)
-    case_id: Mapped[str | None] = mapped_column(ForeignKey("teaching_case.id"))
+    case_id: Mapped[str | None] = mapped_column(String(ID))
+    """No foreign key: an errand is remembered when the empty shell of its case is not."""
     profile: Mapped[str] = mapped_column(String(PROFILE_NAME))
     revision: Mapped[str] = mapped_column(String(REVISION))
     base_revision: Mapped[str] = mapped_column(String(REVISION))
@@ -47,6 +48,7 @@ class StagedInstanceRow(Base):
     """What a re-run made of one original; goes when its re-run is decided."""
 
     __tablename__ = "staged_instance"
+    __table_args__ = (Index("ix_staged_instance_blob_key", "blob_key"),)
 
     errand_id: Mapped[str] = mapped_column(ForeignKey("errand.id"), primary_key=True)
     arrival_id: Mapped[str] = mapped_column(ForeignKey("received_instance.arrival_id"), primary_key=True)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from cases.errands import UNFINISHED, Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import CaseNotFoundError
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
-from cases.store.condemned import condemn
+from cases.store.condemned import condemn_unused
 from cases.store.errand_rows import ErrandRow, StagedInstanceRow
 
 _MOST_REASON = 200
@@ -150,21 +150,19 @@ class Errands:
         self._session.flush()
         return True
 
-    def leave_case(self, case_id: str, *, is_deleted: bool) -> None:
-        """Call off what is asked for a case that goes; where the row of the case is deleted, keep no link to it."""
-        rows = self._session.scalars(select(ErrandRow).where(ErrandRow.case_id == case_id)).all()
-        for row in rows:
-            self.call_off(row.id, ErrandState.DISCARDED, "its case was removed")
-        if is_deleted:
-            self._session.execute(update(ErrandRow).where(ErrandRow.case_id == case_id).values(case_id=None))
+    def leave_case(self, case_id: str) -> None:
+        """Call off what is asked for a case that goes."""
+        rows = self._session.scalars(select(ErrandRow.id).where(ErrandRow.case_id == case_id)).all()
+        for errand_id in rows:
+            self.call_off(errand_id, ErrandState.DISCARDED, "its case was removed")
 
-    def drop_staged(self, errand_id: str, *, kept: Sequence[str] = ()) -> None:
+    def drop_staged(self, errand_id: str) -> None:
         """Delete what was staged; blobs that no image got are condemned."""
         row = self._session.get(ErrandRow, errand_id)
         staged = StagedInstanceRow.errand_id == errand_id
-        keys = set(self._session.scalars(select(StagedInstanceRow.blob_key).where(staged))) - {"", *kept}
-        condemn(self._session, sorted(keys), row.case_id if row is not None else None)
+        keys = self._session.scalars(select(StagedInstanceRow.blob_key).where(staged)).all()
         self._session.execute(delete(StagedInstanceRow).where(staged))
+        condemn_unused(self._session, keys, row.case_id if row is not None else None)
 
     def locked(self, errand_id: str) -> ErrandRow:
         """Lock the row of an errand until the transaction ends.

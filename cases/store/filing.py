@@ -8,7 +8,7 @@ from cases import build, states
 from cases.model import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
-from cases.store.condemned import condemn
+from cases.store.condemned import condemn, condemn_unused, condemned_blobs, forget_blob
 from cases.store.crosswalk import Crosswalk
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.manifests import Manifests
@@ -234,20 +234,18 @@ class Filing(Shells):
 
     def condemned_blobs(self, limit: int = 1000) -> list[str]:
         """Return keys of blobs that no image refers to any more, the oldest first."""
-        query = select(CondemnedBlobRow.blob_key).order_by(CondemnedBlobRow.condemned_at, CondemnedBlobRow.blob_key)
-        return list(self._session.scalars(query.limit(limit)))
+        return list(condemned_blobs(self._session, limit))
 
     def condemn_blob(self, blob_key: str, case_id: str | None = None) -> None:
         """Keep that a blob has to be deleted which no image got to refer to: its case was closed meanwhile.
 
         Nothing when an image refers to it after all.
         """
-        if self._session.scalar(select(CaseImageRow.id).where(CaseImageRow.blob_key == blob_key)) is None:
-            condemn(self._session, [blob_key], case_id)
+        condemn_unused(self._session, [blob_key], case_id)
 
     def forget_blob(self, blob_key: str) -> None:
         """Keep no longer that a blob has to be deleted: it is."""
-        self._session.execute(delete(CondemnedBlobRow).where(CondemnedBlobRow.blob_key == blob_key))
+        forget_blob(self._session, blob_key)
 
 
 def image_columns(instance: DeidentifiedInstance) -> dict[str, Any]:

@@ -48,11 +48,13 @@ class Holds:
         if row is None:
             row = HoldRow(arrival_id=arrival_id, findings=[], held_at=clock_now())
             self._session.add(row)
+        if row.state not in {None, HoldState.OPEN}:  # it was over, and begins anew
+            row.held_at, row.reminded_at, row.findings = clock_now(), None, []
         row.case_id = case_id or instance.case_id
-        row.reason, row.detail, row.state = hold.reason.value, hold.detail, HoldState.OPEN
-        row.decided_at = None
         if hold.findings or row.findings is None:
             row.findings = [asdict(finding) for finding in hold.findings]
+        row.reason, row.detail, row.state = hold.reason.value, hold.detail, HoldState.OPEN
+        row.decided_at = None
         self._session.flush()
         finish_instance(
             self._session,

@@ -225,6 +225,25 @@ class Manifests:
             case.prefilled, case.withheld_words, case.updated_at = filled, text.withheld, clock_now()
         self._session.flush()
 
+    def unfill(self, case: CaseRow) -> int:
+        """Empty what a teaching file filled and nobody edited, and return how many texts that were.
+
+        Codes (systems, level, what is waited for) are no text and stay.
+        """
+        emptied = 0
+        for name, nothing in (("title", ""), ("presentation", ""), ("discussion", ""), ("tags", [])):
+            value = getattr(case, name)
+            if value and case.prefilled.get(name) == digest(value):
+                setattr(case, name, nothing)
+                emptied += 1
+        if "findings" in case.prefilled:
+            for study in self._session.scalars(select(CaseStudyRow).where(CaseStudyRow.case_id == case.id)):
+                if study.findings and digest(study.findings) == case.prefilled["findings"]:
+                    study.findings = ""
+                    emptied += 1
+        self._session.flush()
+        return emptied
+
     def _study_of_findings(self, case_id: str) -> CaseStudyRow | None:
         """Return the study that findings are written to: the one with the first key image, else the first."""
         images = (

@@ -1,12 +1,12 @@
 """Profiles: each revision is kept for ever, what a name and a route mean is decided by the latest row."""
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from cases.errors import ProfileNotKnownError
 from cases.profiles import ANY, ProfileRevision, Publication, RouteProfile
 from cases.store.clock import now as clock_now
-from cases.store.rows import CaseRow, ProfilePublicationRow, ProfileRevisionRow, RouteProfileRow
+from cases.store.rows import CaseImageRow, CaseRow, ProfilePublicationRow, ProfileRevisionRow, RouteProfileRow
 from cases.store.upsert import insert_or_nothing
 
 _LOCK = 0x50524F46  # "PROF": any constant of our own, for the advisory lock of PostgreSQL
@@ -111,9 +111,17 @@ class Profiles:
         return [_route(row) for row in self._session.scalars(query.order_by(RouteProfileRow.called_ae))]
 
     def cases_under(self, revision: str) -> int:
-        """Return how many cases were made under a revision."""
-        query = select(func.count()).select_from(CaseRow).where(CaseRow.profile_revision == revision)
+        """Return how many cases were made under a revision, or have an image that was."""
+        query = select(func.count()).select_from(CaseRow).where(has_revision(revision))
         return int(self._session.scalar(query) or 0)
+
+
+def has_revision(revision: str) -> ColumnElement[bool]:
+    """Return the condition that a case has a revision, or an image of it that could not be made anew since."""
+    return or_(
+        CaseRow.profile_revision == revision,
+        exists().where(CaseImageRow.case_id == CaseRow.id, CaseImageRow.profile_revision == revision),
+    )
 
 
 def _publication(row: ProfilePublicationRow) -> Publication:

@@ -5,8 +5,9 @@ editor says so. Rows of images stay the rows that they are: marks, texts and ord
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
 from cases import build
 from cases.errands import Errand, ErrandKind, ErrandState, NewErrand
@@ -19,30 +20,36 @@ from cases.errors import (
 )
 from cases.model import OPEN_STATUSES, CaseStatus, HoldState, InstanceOutcome
 from cases.profiles import ProfileRevision
-from cases.reruns import NOT_TOUCHED, CurrentImage, RerunPlan, RerunResult, StagedInstance, result_of
-from cases.store.arrivals import finish_instance, instance_value, lock_study, withdraw_hold
+from cases.reruns import (
+    FOR_A_PERSON,
+    CurrentImage,
+    RerunPlan,
+    RerunResult,
+    StagedInstance,
+    rerun_blob_key,
+    result_of,
+)
+from cases.store.arrivals import instance_value, lock_study
+from cases.store.bringing_in import BringingIn
 from cases.store.clock import now as clock_now
-from cases.store.condemned import condemn
-from cases.store.crosswalk import Crosswalk
+from cases.store.condemned import condemn_unused
 from cases.store.errand_rows import ErrandRow, StagedInstanceRow
 from cases.store.errands import Errands, errand_value
-from cases.store.filing import Filing, image_columns
-from cases.store.holds import Holds
-from cases.store.identifier_hashes import HashesOfIdentifiers
+from cases.store.filing import Filing
 from cases.store.manifests import Manifests
+from cases.store.profiles import has_revision
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
-    CaseSeriesRow,
-    CaseStudyRow,
     HoldRow,
     ReceivedInstanceRow,
     UserRow,
 )
 from cases.store.shells import lock_case
 from cases.store.staged import staged_of, staged_values
-from deidentify.results import DeidentifiedInstance, Dropped, DropReason, Hold
+from deidentify.results import DeidentifiedInstance, DropReason
 
+KEEPS_TEXT = "keeps_text"
 _DECIDED = frozenset({HoldState.RELEASED, HoldState.DISCARDED})
 _DROPPED_BY_PROFILE = frozenset(reason.value for reason in DropReason)
 
@@ -67,6 +74,7 @@ class Reruns(Filing):
             select(ReceivedInstanceRow)
             .where(ReceivedInstanceRow.case_id == case_id)
             .order_by(ReceivedInstanceRow.arrival_id)
+            .execution_options(populate_existing=True)
         ).all()
         decided = set(
             self._session.scalars(
@@ -91,12 +99,19 @@ class Reruns(Filing):
         )
 
     def under(self, revision: str) -> list[str]:
-        """Return the ids of the cases that have a revision and were not removed, the oldest first."""
-        query = select(CaseRow.id).where(CaseRow.profile_revision == revision, CaseRow.status != CaseStatus.REMOVED)
+        """Return the ids of the cases that have a revision or an image of it, the oldest first; not of removed ones."""
+        query = select(CaseRow.id).where(has_revision(revision), CaseRow.status != CaseStatus.REMOVED)
         return list(self._session.scalars(query.order_by(CaseRow.created_at, CaseRow.id)))
 
-    def request(self, case_id: str, profile: ProfileRevision, *, actor: str) -> tuple[Errand, RerunPlan]:
-        """Ask for a case to be made anew; one that was in review is given up for it.
+    def request(
+        self, case_id: str, profile: ProfileRevision, *, actor: str, keeps_text: bool = True
+    ) -> tuple[Errand, RerunPlan, Errand | None]:
+        """Ask for a case to be made anew.
+
+        Returns
+        -------
+        tuple
+            What was asked for, what it will find, and what was in review and is given up for it.
 
         Raises
         ------
@@ -132,8 +147,9 @@ class Reruns(Filing):
             base_revision=plan.revision,
             case_id=case_id,
             requested_by=actor,
+            asked={KEEPS_TEXT: keeps_text},
         )
-        return errands.open(plan.received_study, new), plan
+        return errands.open(plan.received_study, new), plan, errands.get(before.id) if before is not None else None
 
     # -- working ------------------------------------------------------------------------------------------------------
 
@@ -158,12 +174,11 @@ class Reruns(Filing):
         errand = Errands(self._session).locked(errand_id)
         there = self._session.get(StagedInstanceRow, (errand_id, one.arrival_id))
         if errand.state is not ErrandState.RUNNING or there is not None:
-            if one.blob_key and (there is None or there.blob_key != one.blob_key):
-                condemn(self._session, [one.blob_key], errand.case_id)
+            condemn_unused(self._session, [one.blob_key], errand.case_id)
             return there is not None
         values = staged_values(errand_id, one)
         if one.is_same:
-            condemn(self._session, [one.blob_key], errand.case_id)
+            condemn_unused(self._session, [one.blob_key], errand.case_id)
             values["blob_key"] = ""
         self._session.add(StagedInstanceRow(**values))
         errand.done += 1
@@ -177,11 +192,19 @@ class Reruns(Filing):
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
-    def conclude(self, errand_id: str) -> Errand:
-        """Bring into an open draft what was made; of a case that others may see, let it wait for an editor."""
+    def conclude(self, errand_id: str) -> Errand | None:
+        """Bring into an open draft what was made; of a case that others may see, let it wait for an editor.
+
+        Returns
+        -------
+        Errand or None
+            None where it was over already.
+        """
+        if Errands(self._session).get(errand_id).state is not ErrandState.RUNNING:
+            return None
         case, errand = self._locked_case(errand_id)
         if errand.state is not ErrandState.RUNNING:
-            return errand_value(errand)
+            return None
         if case.status in OPEN_STATUSES:
             return self._apply(case, errand, decided_by="")
         result = self._result(case, self.staged(errand_id))
@@ -203,19 +226,29 @@ class Reruns(Filing):
         return self._apply(case, errand, decided_by=actor)
 
     def discard(self, errand_id: str, *, actor: str) -> Errand:
-        """Leave the case as it is.
+        """Leave the case as it is; one that is queued or runs is called off.
 
         Raises
         ------
         CaseNotFoundError
             When there is no such re-run.
         InvalidTransitionError
-            When it is not in review.
+            When it is over.
         """
         _, errand = self._locked_case(errand_id)
-        _check_in_review(errand)
-        Errands(self._session).call_off(errand_id, ErrandState.DISCARDED, "an editor left it", decided_by=actor)
+        if not Errands(self._session).call_off(errand_id, ErrandState.DISCARDED, "called off", decided_by=actor):
+            raise InvalidTransitionError(f"this re-run is {errand.state} already")
         return errand_value(errand)
+
+    def sweep(self, errand: Errand) -> None:
+        """Condemn whatever a re-run that is over may have left in the blob store and nobody refers to."""
+        if errand.case_id is None:
+            return
+        arrivals = self._session.scalars(
+            select(ReceivedInstanceRow.arrival_id).where(ReceivedInstanceRow.received_study == errand.received_study)
+        )
+        keys = [rerun_blob_key(errand.case_id, arrival_id, errand.id) for arrival_id in arrivals]
+        condemn_unused(self._session, keys, errand.case_id)
 
     def _locked_case(self, errand_id: str) -> tuple[CaseRow, ErrandRow]:
         found = Errands(self._session).get(errand_id)
@@ -226,22 +259,22 @@ class Reruns(Filing):
 
     def _result(self, case: CaseRow, staged: Sequence[StagedInstance]) -> RerunResult:
         plan = self.plan(case.id)
-        made = {one.arrival_id for one in staged}
-        images = self.images(case.id).keys() - made
+        images = self.images(case.id).keys() - {one.arrival_id for one in staged}
         return result_of(staged, gone=min(len(images), plan.gone), decided=plan.decided)
 
     def _apply(self, case: CaseRow, errand: ErrandRow, *, decided_by: str) -> Errand:
         staged = self.staged(errand.id)
-        result = self._result(case, staged)
-        placing = _Placing()
-        kept = [one.blob_key for one in staged if self._bring_in(case, one, placing)]
-        for series_id in placing.left:
-            self._remove_if_empty(series_id)
+        bringing = BringingIn(self._session, case)
+        took = bringing.bring_in(staged)
+        result = replace(self._result(case, took), expired=bringing.expired)
         if result.cleared:
             Manifests(self._session).mark_case(errand.received_study, case.id)
-        self._name_case(case, errand, staged, is_whole=not result.gone)
-        Errands(self._session).drop_staged(errand.id, kept=kept)
-        Errands(self._session).end(errand.id, ErrandState.DONE, result.to_json(), decided_by=decided_by)
+        if not errand.asked.get(KEEPS_TEXT, True):
+            result = replace(result, texts=Manifests(self._session).unfill(case))
+        self._name_case(case, errand, took, is_whole=not (result.gone or result.failed))
+        errands = Errands(self._session)
+        errands.drop_staged(errand.id)
+        errands.end(errand.id, ErrandState.DONE, result.to_json(), decided_by=decided_by)
         return errand_value(errand)
 
     def _name_case(self, case: CaseRow, errand: ErrandRow, staged: Sequence[StagedInstance], *, is_whole: bool) -> None:
@@ -255,146 +288,23 @@ class Reruns(Filing):
         case.updated_at = clock_now()
         self._session.flush()
 
-    # -- one instance -------------------------------------------------------------------------------------------------
-
-    def _bring_in(self, case: CaseRow, one: StagedInstance, placing: "_Placing") -> bool:
-        """Bring one result into the case, and return whether its blob is the case's now."""
-        arrived = self._session.get(
-            ReceivedInstanceRow, one.arrival_id, with_for_update={"key_share": True}, populate_existing=True
-        )
-        if arrived is None or arrived.case_id != case.id or arrived.outcome is not one.was:
-            return False  # something became of it since: that is newer
-        match one.outcome:
-            case DeidentifiedInstance() if one.was is InstanceOutcome.FILED:
-                return self._replace(case, one, one.outcome, placing)
-            case DeidentifiedInstance():
-                self._begin_again(arrived)
-                self._file_into(case, one.arrival_id, one.outcome, one.blob_key, one.identifiers)
-                if one.crosswalk is not None:
-                    Crosswalk(self._session).keep(case.id, one.arrival_id, *one.crosswalk)
-                return True
-            case Hold():
-                if one.was is not InstanceOutcome.HELD:
-                    self._begin_again(arrived)
-                Holds(self._session).hold(case.id, one.arrival_id, one.outcome)
-            case Dropped(reason=reason, detail=detail):
-                self._begin_again(arrived)
-                finish_instance(
-                    self._session, one.arrival_id, InstanceOutcome.DROPPED, reason.value, detail=detail, case_id=case.id
-                )
-            case None:
-                pass
-        return False
-
-    def _begin_again(self, arrived: ReceivedInstanceRow) -> None:
-        """Let an instance have no outcome."""
-        match arrived.outcome:
-            case InstanceOutcome.FILED:
-                self.withdraw_image(arrived.arrival_id)
-            case InstanceOutcome.HELD:
-                withdraw_hold(self._session, arrived.arrival_id)
-            case _:
-                self._session.execute(
-                    update(ReceivedInstanceRow)
-                    .where(ReceivedInstanceRow.arrival_id == arrived.arrival_id)
-                    .values(outcome=InstanceOutcome.RECEIVED, finished_at=None)
-                )
-
-    def _replace(self, case: CaseRow, one: StagedInstance, instance: DeidentifiedInstance, placing: "_Placing") -> bool:
-        image = self._session.scalar(select(CaseImageRow).where(CaseImageRow.arrival_id == one.arrival_id))
-        if image is None:
-            return False
-        series_id = self._series_of(case, image, build.place(instance), placing)
-        if series_id != image.series_id:
-            placing.left.add(image.series_id)
-            image.series_id = series_id
-        for column, value in image_columns(instance).items():
-            setattr(image, column, value)
-        if one.identifiers is not None and not image.identifiers_kept:
-            image.identifiers_kept = HashesOfIdentifiers(self._session).add(case.id, one.identifiers)
-        if not one.is_same:
-            condemn(self._session, [image.blob_key], case.id)
-            image.blob_key = one.blob_key
-        self._session.flush()
-        return not one.is_same
-
-    def _series_of(self, case: CaseRow, image: CaseImageRow, placement: build.Placement, placing: "_Placing") -> str:
-        """Return the series of an image that is made anew; its row, and its study's, stay the ones that they are.
-
-        Where UIDs are others under this revision, rows get them: texts and marks hang on the rows.
-        """
-        series = self._session.get_one(CaseSeriesRow, image.series_id)
-        study = self._session.get_one(CaseStudyRow, series.case_study_id)
-        is_its_study = (study.study_instance_uid, study.modality) == (placement.study_instance_uid, placement.modality)
-        if not is_its_study and (study.id in placing.named or self._has_study(case, placement)):
-            study = self._session.get_one(CaseStudyRow, self._study(case, placement))
-        placing.name_study(study, placement)
-        is_its_series = series.series_instance_uid == placement.series_instance_uid
-        if series.case_study_id != study.id or not is_its_series:
-            if series.id in placing.named or self._has_series(study.id, placement):
-                series = self._session.get_one(CaseSeriesRow, self._series(study.id, placement))
-            else:
-                series.case_study_id = study.id
-        placing.name_series(series, placement)
-        self._session.flush()
-        return series.id
-
-    def _has_study(self, case: CaseRow, placement: build.Placement) -> bool:
-        query = select(func.count()).where(
-            CaseStudyRow.case_id == case.id,
-            CaseStudyRow.study_instance_uid == placement.study_instance_uid,
-            CaseStudyRow.modality == placement.modality,
-        )
-        return bool(self._session.scalar(query))
-
-    def _has_series(self, case_study_id: str, placement: build.Placement) -> bool:
-        query = select(func.count()).where(
-            CaseSeriesRow.case_study_id == case_study_id,
-            CaseSeriesRow.series_instance_uid == placement.series_instance_uid,
-        )
-        return bool(self._session.scalar(query))
-
-
-class _Placing:
-    """Which studies and series have their labels from this re-run: the first image of each gives them."""
-
-    def __init__(self) -> None:
-        self.named: set[str] = set()
-        self.left: set[str] = set()
-        """Series that images went out of."""
-
-    def name_study(self, study: CaseStudyRow, placement: build.Placement) -> None:
-        """Give a study the labels of an image."""
-        is_first = study.id not in self.named
-        self.named.add(study.id)
-        study.study_instance_uid, study.modality = placement.study_instance_uid, placement.modality
-        study.study_day = placement.study_day if is_first else study.study_day or placement.study_day
-        study.description = (
-            placement.study_description if is_first else study.description or placement.study_description
-        )
-
-    def name_series(self, series: CaseSeriesRow, placement: build.Placement) -> None:
-        """Give a series the labels of an image."""
-        if series.id in self.named:
-            return
-        self.named.add(series.id)
-        series.series_instance_uid, series.number = placement.series_instance_uid, placement.series_number
-        series.perspective, series.specifics = placement.perspective, placement.specifics
-        series.body_part, series.laterality = placement.body_part, placement.laterality
-
 
 def _can_be_made_anew(row: ReceivedInstanceRow) -> bool:
     """Tell whether a profile decides what becomes of an instance."""
     if row.outcome is InstanceOutcome.FILED:
         return True
-    if row.outcome is InstanceOutcome.HELD:
-        return not _waits_for_a_person(row)
-    return row.outcome is InstanceOutcome.DROPPED and row.reason in _DROPPED_BY_PROFILE
+    return _was_answered_by_a_profile(row) and not _waits_for_a_person(row)
+
+
+def _was_answered_by_a_profile(row: ReceivedInstanceRow) -> bool:
+    is_dropped = row.outcome is InstanceOutcome.DROPPED and row.reason in _DROPPED_BY_PROFILE
+    return is_dropped or row.outcome is InstanceOutcome.HELD
 
 
 def _waits_for_a_person(row: ReceivedInstanceRow) -> bool:
     # One without digests was never compared with what else came under its UIDs.
-    return row.outcome is InstanceOutcome.HELD and (row.reason in NOT_TOUCHED or not row.fingerprint_dataset)
+    is_for_a_person = row.outcome is InstanceOutcome.HELD and row.reason in FOR_A_PERSON
+    return is_for_a_person or (_was_answered_by_a_profile(row) and not row.fingerprint_dataset)
 
 
 def _check_in_review(errand: ErrandRow) -> None:

@@ -308,6 +308,7 @@ class CaseImageRow(Base):
     __table_args__ = (
         UniqueConstraint("case_id", "sop_instance_uid"),
         Index("ix_case_image_series_id", "series_id"),
+        Index("ix_case_image_profile_revision", "profile_revision", "case_id"),
     )
 
     id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)

@@ -8,6 +8,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from cases import states
+from cases.errands import ErrandState
 from cases.errors import CaseNotFoundError
 from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, InstanceOutcome
 from cases.profiles import ProfileRevision
@@ -15,6 +16,7 @@ from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
 from cases.store.crosswalk import Crosswalk
+from cases.store.errand_rows import ErrandRow
 from cases.store.errands import Errands
 from cases.store.generations import newest_generation
 from cases.store.identifier_hashes import HashesOfIdentifiers
@@ -170,6 +172,8 @@ class Shells:
                 ~exists().where(CaseImageRow.case_id == CaseRow.id),
                 ~exists().where(CaseStudyRow.case_id == CaseRow.id),
                 ~exists().where(HoldRow.case_id == CaseRow.id, HoldRow.state == HoldState.OPEN),
+                # What a re-run took out can come back under another revision.
+                ~exists().where(ErrandRow.case_id == CaseRow.id, ErrandRow.state == ErrandState.DONE),
             )
         ).all()
         for case in empty:
@@ -187,7 +191,7 @@ class Shells:
     def _delete_shell(self, case: CaseRow) -> None:
         for table in (ReceivedInstanceRow, HoldRow):
             self._session.execute(update(table).where(table.case_id == case.id).values(case_id=None))
-        Errands(self._session).leave_case(case.id, is_deleted=True)
+        Errands(self._session).leave_case(case.id)
         self._session.execute(
             update(CaseRow).where(CaseRow.previous_case_id == case.id).values(previous_case_id=case.previous_case_id)
         )

@@ -145,6 +145,7 @@ def image_value(row: CaseImageRow) -> CaseImage:
         blob_key=row.blob_key,
         sha256=row.sha256,
         size_bytes=row.size_bytes,
+        profile_revision=row.profile_revision,
         is_selected=row.is_selected,
         is_key=row.is_key,
         key_position=row.key_position,

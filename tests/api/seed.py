@@ -119,7 +119,7 @@ class World:
         """Let a case of one image be made anew, and wait for an editor."""
         with self.database.write() as session:
             session.execute(text("UPDATE teaching_case SET status = 'published' WHERE id = :c"), {"c": case_id})
-            errand, plan = Reruns(session).request(case_id, profile, actor="admin")
+            errand, plan, _ = Reruns(session).request(case_id, profile, actor="admin")
             Errands(session).begin(errand.id, len(plan.instances))
             for one in plan.instances:
                 old = deidentified(b"new", uid="2.25.1", number=1, modality="CT")
@@ -134,7 +134,9 @@ class World:
                     changes=(change,),
                 )
                 assert Reruns(session).stage(errand.id, made)
-            return Reruns(session).conclude(errand.id)
+            ended = Reruns(session).conclude(errand.id)
+            assert ended is not None
+            return ended
 
     def file_pending(self, case_id: str, data: bytes) -> None:
         """File the first instance of a case that is still being worked on."""

@@ -14,16 +14,17 @@ from bridge.jobs import Jobs
 from bridge.looks import LookRunner
 from bridge.pipeline import Filed, OriginalGoneError
 from bridge.pool import ChildDiedError
-from bridge.rerun import Again, AgainTask, RerunRunner, process_again
+from bridge.rerun import INCOMPARABLE, Again, AgainTask, RerunRunner, process_again
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errands import Errand, ErrandState
 from cases.errors import StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, NewArrival
 from cases.profiles import ProfileRevision
-from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
+from cases.reruns import rerun_blob_key
+from cases.store import Audit, Cases, Database, Errands, Intake, Profiles, Reruns
 from cases.store.rows import CaseImageRow
-from deidentify.results import ElementChange, ElementFate, Hold
+from deidentify.results import DropReason, ElementChange, ElementFate, Hold
 from tests.bridge.books import book, shipped
 from tests.bridge.spooled import spool_in
 from tests.cases.world import HOLD, INBOX, file, image, key, open_shell, receive
@@ -50,7 +51,7 @@ class Answers:
             return Again(processed=self.outcome[task.arrival_id])
         assert task.profile_revision == STRICT.revision
         made = image(task.sop_key, study=task.study_key)
-        blob_key = f"cases/{task.case_id}/{task.arrival_id}{task.blob_mark}.dcm"
+        blob_key = rerun_blob_key(task.case_id, task.arrival_id, task.errand_id)
         return Again(processed=Filed(instance=made, blob_key=blob_key), changes=(CHANGE,))
 
 
@@ -170,7 +171,7 @@ def test_an_original_that_goes_meanwhile_and_a_hold_are_told(
     assert found == [InstanceOutcome.FILED, InstanceOutcome.HELD, InstanceOutcome.FILED]
 
 
-def test_an_instance_that_kills_its_process_is_held_and_the_rest_goes_on(
+def test_an_image_that_kills_its_process_stays_as_it_is_and_the_rest_goes_on(
     database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
 ) -> None:
     shell, arrivals = case
@@ -183,7 +184,11 @@ def test_an_instance_that_kills_its_process_is_held_and_the_rest_goes_on(
     answers.during[arrivals[0].arrival_id] = die
     jobs.run(STUDY, errand.generation)
 
-    assert state(database, errand).result["held"] == {"process-died": 1}
+    # A fault of the machine is no answer of the profile: the image stays.
+    result = state(database, errand).result
+    assert (result["failed"], result["held"], result["remade"]) == (1, {}, 2)
+    with database.read() as session:
+        assert Intake(session).instance(arrivals[0].arrival_id).outcome is InstanceOutcome.FILED
 
 
 def test_a_rerun_that_is_called_off_stops_and_leaves_the_case(
@@ -251,4 +256,58 @@ def test_an_image_that_is_not_there_any_more_is_compared_with_nothing(
     monkeypatch.setattr(pipeline, "process_original", lambda _: made)
     task = pipeline.Task(study_key="s", sop_key="i", arrival_id="a", case_id="c", hospital="")
     for current in ("cases/gone.dcm", "cases/new.dcm"):
-        assert process_again(AgainTask(task=task, current_blob=current)) == Again(processed=made)
+        again = process_again(AgainTask(task=task, current_blob=current))
+        assert again == Again(processed=made, changes=(INCOMPARABLE,))
+
+
+def test_nothing_that_was_made_for_a_rerun_that_is_called_off_stays_in_the_store(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    """Also what a child wrote and nobody heard of: its patient may have been erased."""
+    shell, arrivals = case
+    errand = requested(database, shell)
+    keys = [rerun_blob_key(shell.case_id, one.arrival_id, errand.id) for one in arrivals]
+
+    def call_off() -> None:
+        for key_of_blob in keys:
+            jobs.reruns.blobs.put(key_of_blob, io.BytesIO(b"x"))
+        with database.write() as session:
+            Errands(session).call_off(errand.id, ErrandState.DISCARDED, "its case was removed")
+
+    answers.during[arrivals[0].arrival_id] = call_off
+    jobs.run(STUDY, errand.generation)
+
+    assert not any(jobs.reruns.blobs.exists(key_of_blob) for key_of_blob in keys)
+
+
+def test_what_a_dead_worker_left_of_a_rerun_that_was_called_off_is_swept(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, arrivals = case
+    errand = requested(database, shell)
+    left = rerun_blob_key(shell.case_id, arrivals[1].arrival_id, errand.id)
+    jobs.reruns.blobs.put(left, io.BytesIO(b"x"))
+    with database.write() as session:
+        Errands(session).call_off(errand.id, ErrandState.DISCARDED, "its case was removed")
+
+    jobs.run(STUDY, errand.generation)
+
+    assert answers.asked == []
+    assert not jobs.reruns.blobs.exists(left)
+
+
+def test_a_rerun_whose_empty_shell_went_meanwhile_ends_without_a_word_of_failure(
+    database: Database, jobs: Jobs, answers: Answers
+) -> None:
+    (arrived,) = receive(database, INBOX, "study", 1)
+    shell = open_shell(database, INBOX, "study")
+    with database.write() as session:
+        Intake(session).set_fingerprint(arrived.arrival_id, dataset="d", pixels="p")
+        Intake(session).finish(arrived.arrival_id, InstanceOutcome.DROPPED, DropReason.VIDEO.value)
+    errand = requested(database, shell)
+    with database.write() as session:
+        Cases(session).close_books(STUDY)
+
+    jobs.run(STUDY, errand.generation)
+
+    assert (state(database, errand).state, answers.asked) == (ErrandState.DISCARDED, [])

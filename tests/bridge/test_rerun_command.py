@@ -181,10 +181,8 @@ def test_what_waits_for_an_editor_is_listed_and_decided(database: Database, what
         entry = Audit(session).entries(subject=f"case {shell.case_id}")[-1]
     assert entry.action == ("case.rerun" if what == "apply" else "case.rerun-discarded")
     again = run("decide", waits.id, what)
-    assert (again.exit_code, again.output) == (
-        1,
-        f"Not done: this re-run is {state}: only one that is in review can be decided\n",
-    )
+    why = "done: only one that is in review can be decided" if what == "apply" else "discarded already"
+    assert (again.exit_code, again.output) == (1, f"Not done: this re-run is {why}\n")
 
 
 def test_what_cannot_be_done_is_one_sentence(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,9 @@ from cases.model import (
     StudyChange,
 )
 from cases.profiles import ProfileRevision
-from cases.reruns import StagedInstance
-from cases.store import Cases, Crosswalk, Database, Errands, Holds, Intake, Originals, Profiles, Reruns
+from cases.reruns import StagedInstance, rerun_blob_key
+from cases.store import Cases, Crosswalk, Database, Errands, Holds, Intake, Manifests, Originals, Profiles, Reruns
+from cases.store.condemned import condemn
 from cases.store.errand_rows import StagedInstanceRow
 from cases.store.rows import CaseImageRow, CondemnedBlobRow
 from deidentify.results import (
@@ -39,8 +40,9 @@ from deidentify.results import (
     Hold,
     HoldReason,
     IdentifierHashes,
+    TeachingText,
 )
-from tests.cases.world import HOLD, INBOX, NOON, SCREEN, file, image, open_shell, receive, route, uid, user
+from tests.cases.world import HOLD, INBOX, NOON, SCREEN, arrival, file, image, open_shell, receive, route, uid, user
 
 NEW = ProfileRevision(name="strict", revision="b" * 16, text="name: strict")
 PIXELS = ElementChange(place="(7FE0,0010)", name="PixelData", change=ElementFate.CHANGED)
@@ -65,7 +67,7 @@ def compared(database: Database, arrived: NewArrival) -> None:
 
 def begun(database: Database, shell: CaseShell, total: int = 3) -> Errand:
     with database.write() as session:
-        errand, _ = Reruns(session).request(shell.case_id, NEW, actor="ada")
+        errand, _, _ = Reruns(session).request(shell.case_id, NEW, actor="ada")
         Errands(session).begin(errand.id, total)
     return errand
 
@@ -99,7 +101,9 @@ def stage(database: Database, errand: Errand, *ones: StagedInstance) -> None:
 
 def conclude(database: Database, errand: Errand) -> Errand:
     with database.write() as session:
-        return Reruns(session).conclude(errand.id)
+        Reruns(session).conclude(errand.id)
+    with database.read() as session:
+        return Errands(session).get(errand.id)
 
 
 def detail(database: Database, shell: CaseShell) -> CaseDetail:
@@ -180,9 +184,13 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
         "cleared": 0,
         "held": {},
         "dropped": {},
+        "failed": 0,
         "gone": 0,
         "decided": 0,
+        "expired": 0,
+        "texts": 0,
         "elements": [["(0018,1000)", "DeviceSerialNumber", "added", 3]],
+        "more_elements": 0,
     }
     with database.read() as session:
         assert Profiles(session).cases_under(NEW.revision) == 1
@@ -344,11 +352,13 @@ def test_another_request_takes_the_place_of_one_in_review_but_not_of_one_at_work
     conclude(database, first)
 
     with database.write() as session:
-        second, _ = Reruns(session).request(shell.case_id, NEW, actor="ada")
+        second, _, displaced = Reruns(session).request(shell.case_id, NEW, actor="ada")
 
     with database.read() as session:
         assert Errands(session).get(first.id).state is ErrandState.DISCARDED
     assert second.generation == first.generation + 1
+    assert displaced is not None
+    assert (displaced.id, displaced.state) == (first.id, ErrandState.DISCARDED)
     assert condemned(database) == {made.blob_key}
 
 
@@ -513,3 +523,277 @@ def test_cases_of_a_revision_are_listed_without_removed_ones(database: Database)
         Cases(session).remove(user(database, "neuro"), shell.case_id)
     with database.read() as session:
         assert Reruns(session).under(NEW.revision) == []
+
+
+# -- what a look from outside found ------------------------------------------------------------------------------------
+
+
+def test_a_late_result_of_a_run_that_is_over_does_not_condemn_what_the_case_has(database: Database) -> None:
+    shell, arrivals = study_of(database, 1)
+    errand = begun(database, shell, 1)
+    made = staged(arrivals[0], again(0))
+    stage(database, errand, made)
+    conclude(database, errand)
+
+    with database.write() as session:
+        assert not Reruns(session).stage(errand.id, made)
+        Reruns(session).sweep(errand)
+
+    assert made.blob_key in blobs(database)
+    assert made.blob_key not in condemned(database)
+
+
+def test_a_blob_that_something_refers_to_is_not_deleted_whatever_the_list_says(database: Database) -> None:
+    shell, arrivals = study_of(database, 2)
+    errand = begun(database, shell, 2)
+    made = staged(arrivals[0], again(0))
+    stage(database, errand, made)
+    with database.write() as session:
+        condemn(session, [*blobs(database), made.blob_key, "cases/nobody.dcm"], None)
+    with database.read() as session:
+        assert Cases(session).condemned_blobs() == ["cases/nobody.dcm"]
+
+
+def test_what_a_run_that_is_over_may_have_left_is_swept(database: Database) -> None:
+    shell, arrivals = study_of(database, 2)
+    errand = begun(database, shell, 2)
+    with database.write() as session:
+        Errands(session).call_off(errand.id, ErrandState.FAILED, "it failed")
+        Reruns(session).sweep(errand)
+    assert condemned(database) == {rerun_blob_key(shell.case_id, one.arrival_id, errand.id) for one in arrivals}
+
+
+def test_what_was_never_compared_is_left_to_a_person_however_it_was_left_out(database: Database) -> None:
+    arrivals = receive(database, INBOX, "study", 4)
+    shell = open_shell(database, INBOX, "study")
+    for arrived in arrivals[:2]:
+        compared(database, arrived)
+    file(database, shell, arrivals[0], image("0", number=0))
+    # The study was given up after its digests were kept and before anybody decided on them.
+    with database.write() as session:
+        held = Hold(reason=HoldReason.INTERNAL_ERROR, detail="the study could not be worked on")
+        Holds(session).hold(shell.case_id, arrivals[1].arrival_id, held)
+        Holds(session).hold(shell.case_id, arrivals[2].arrival_id, HOLD)
+        Intake(session).finish(arrivals[3].arrival_id, InstanceOutcome.DROPPED, DropReason.VIDEO.value)
+    with database.read() as session:
+        plan = Reruns(session).plan(shell.case_id)
+    assert [one.arrival_id for one in plan.instances] == [arrivals[0].arrival_id]
+    assert plan.decided == 3
+
+
+def test_an_image_that_would_be_held_without_its_original_is_a_tombstone(database: Database) -> None:
+    shell, arrivals = study_of(database, 2)
+    set_status(database, shell, CaseStatus.PUBLISHED)
+    errand = begun(database, shell, 2)
+    stage(database, errand, staged(arrivals[0], HOLD), staged(arrivals[1], again(1)))
+    conclude(database, errand)
+    with database.write() as session:  # the editor takes a week
+        Intake(session).mark_purged([one.arrival_id for one in arrivals], NOON)
+    with database.write() as session:
+        ended = Reruns(session).apply(errand.id, actor="eve")
+
+    assert (ended.result["expired"], ended.result["held"]) == (1, {"burned-in-text": 1})
+    assert outcome(database, arrivals[0]) is InstanceOutcome.EXPIRED
+    assert detail(database, shell).held_by_reason == {}
+    with database.read() as session:
+        (hold,) = Holds(session).list(user(database, "admin", Role.ADMIN), state=None).items
+    assert hold.state is HoldState.EXPIRED
+
+
+@pytest.mark.parametrize("reason", [HoldReason.PROCESS_DIED, HoldReason.UNREADABLE, HoldReason.SCREEN_UNAVAILABLE])
+def test_a_fault_of_the_machine_leaves_an_image_and_what_is_told_of_the_case(
+    database: Database, reason: HoldReason
+) -> None:
+    shell, arrivals = study_of(database, 2)
+    errand = begun(database, shell, 2)
+    stage(
+        database,
+        errand,
+        staged(arrivals[0], Hold(reason=reason, detail="x")),
+        staged(arrivals[1], again(1, sex="", age_band=AgeBand(""))),
+    )
+    ended = conclude(database, errand)
+    assert (ended.result["failed"], ended.result["held"]) == (1, {})
+    assert outcome(database, arrivals[0]) is InstanceOutcome.FILED
+    assert detail(database, shell).summary.sex == "F"
+
+
+def test_labels_of_the_older_revision_go_though_another_image_comes_in_their_place(database: Database) -> None:
+    arrivals = receive(database, INBOX, "study", 2)
+    shell = open_shell(database, INBOX, "study")
+    for arrived in arrivals:
+        compared(database, arrived)
+    file(database, shell, arrivals[1], image("1", number=1))
+    with database.write() as session:
+        Holds(session).hold(shell.case_id, arrivals[0].arrival_id, HOLD)
+    errand = begun(database, shell, 2)
+    bare = {"series_description": "", "body_part": "", "study_description": "", "study_day": ""}
+    stage(
+        database,
+        errand,
+        staged(arrivals[0], again(0, **bare), InstanceOutcome.HELD),
+        staged(arrivals[1], HOLD),
+    )
+    conclude(database, errand)
+
+    (study,) = detail(database, shell).studies
+    assert (study.description, study.series[0].specifics, study.series[0].body_part) == ("", "", "")
+
+
+def test_a_study_that_only_a_text_keeps_loses_what_the_older_revision_told(database: Database) -> None:
+    shell, arrivals = study_of(database, 1, owner="neuro")
+    before = detail(database, shell)
+    with database.write() as session:
+        changes = CaseChanges(studies=(StudyChange(id=before.studies[0].id, findings="A nodule."),))
+        Cases(session).patch(user(database, "neuro"), shell.case_id, changes, before.summary.version, SCREEN)
+    errand = begun(database, shell, 1)
+    stage(database, errand, staged(arrivals[0], HOLD))
+    conclude(database, errand)
+
+    (study,) = detail(database, shell).studies
+    assert (study.findings, study.description, study.series) == ("A nodule.", "", ())
+    assert study.study_instance_uid not in {"", before.studies[0].study_instance_uid}
+
+
+def test_texts_of_the_senders_go_under_a_profile_that_keeps_no_text_unless_somebody_edited_them(
+    database: Database,
+) -> None:
+    shell, arrivals = study_of(database, 1, owner="neuro")
+    text_of_sender = TeachingText(title="NODULE", presentation="COUGH", findings="NODULE", tags=("CHEST",))
+    with database.write() as session:
+        Manifests(session).prefill(shell.case_id, text_of_sender)
+    before = detail(database, shell)
+    with database.write() as session:
+        changes = CaseChanges(presentation="Cough for two weeks")
+        Cases(session).patch(user(database, "neuro"), shell.case_id, changes, before.summary.version, SCREEN)
+    with database.write() as session:
+        errand, _, _ = Reruns(session).request(shell.case_id, NEW, actor="ada", keeps_text=False)
+        Errands(session).begin(errand.id, 1)
+    stage(database, errand, staged(arrivals[0], again(0)))
+    ended = conclude(database, errand)
+
+    after = detail(database, shell)
+    assert (after.summary.title, after.presentation, after.studies[0].findings, after.tags) == (
+        "",
+        "Cough for two weeks",
+        "",
+        (),
+    )
+    assert ended.result["texts"] == 3
+
+
+def test_images_that_stayed_under_the_older_revision_are_found_by_it(database: Database) -> None:
+    shell, arrivals = study_of(database, 2)
+    with database.write() as session:
+        session.execute(text("UPDATE case_image SET profile_revision = 'cccc'"))
+        Intake(session).mark_purged([arrivals[0].arrival_id], NOON)
+    errand = begun(database, shell, 1)
+    stage(database, errand, staged(arrivals[1], again(1)))
+    conclude(database, errand)
+
+    with database.read() as session:
+        assert Reruns(session).under("cccc") == Reruns(session).under(NEW.revision) == [shell.case_id]
+        assert Profiles(session).cases_under("cccc") == 1
+    images = detail(database, shell).studies[0].series[0].images
+    assert [one.profile_revision for one in images] == ["cccc", NEW.revision]
+
+
+def test_every_way_into_a_hold_is_counted_and_what_did_not_take_effect_is_not(database: Database) -> None:
+    arrivals = receive(database, INBOX, "study", 3)
+    shell = open_shell(database, INBOX, "study")
+    for arrived in arrivals:
+        compared(database, arrived)
+    file(database, shell, arrivals[0], image("0", number=0))
+    with database.write() as session:
+        Intake(session).finish(arrivals[1].arrival_id, InstanceOutcome.DROPPED, DropReason.VIDEO.value)
+        Holds(session).hold(shell.case_id, arrivals[2].arrival_id, HOLD)
+    errand = begun(database, shell)
+    dropped = Dropped(reason=DropReason.SCREEN_CAPTURE, detail="a capture")
+    stage(
+        database,
+        errand,
+        staged(arrivals[0], again(0)),
+        staged(arrivals[1], HOLD, InstanceOutcome.DROPPED),
+        staged(arrivals[2], dropped, InstanceOutcome.HELD),
+    )
+    with database.write() as session:  # something newer became of the image meanwhile
+        Cases(session).withdraw_image(arrivals[0].arrival_id)
+    ended = conclude(database, errand)
+
+    assert (ended.result["held"], ended.result["dropped"]) == ({"burned-in-text": 1}, {"screen-capture": 1})
+    assert ended.result["remade"] == 0
+
+
+@pytest.mark.parametrize("is_newer", [True, False])
+def test_of_two_headers_of_one_image_the_newest_counts(database: Database, *, is_newer: bool) -> None:
+    first, second = [arrival("study", "1"), arrival("study", "1")]
+    receive(database, INBOX, "study", [first, second])
+    shell = open_shell(database, INBOX, "study")
+    for arrived in (first, second):
+        compared(database, arrived)
+    filed, held = (first, second) if is_newer else (second, first)
+    file(database, shell, filed, image("1", number=1))
+    with database.write() as session:
+        Holds(session).hold(shell.case_id, held.arrival_id, HOLD)
+    errand = begun(database, shell, 2)
+    # Other pixels are blanked in the one that is cleared: its UID is another one.
+    stage(
+        database,
+        errand,
+        *sorted(
+            (
+                staged(filed, again(1)),
+                staged(held, again(2, sop_instance_uid=uid("blanked")), InstanceOutcome.HELD),
+            ),
+            key=lambda one: one.arrival_id,
+        ),
+    )
+    conclude(database, errand)
+
+    images = detail(database, shell).studies[0].series[0].images
+    assert len(images) == 1
+    assert outcome(database, second) is InstanceOutcome.FILED
+    assert outcome(database, first) is InstanceOutcome.SUPERSEDED
+
+
+def test_a_draft_that_a_rerun_emptied_stays_for_the_way_back(database: Database) -> None:
+    shell, arrivals = study_of(database, 1)
+    errand = begun(database, shell, 1)
+    stage(database, errand, staged(arrivals[0], Dropped(reason=DropReason.VIDEO, detail="a video")))
+    conclude(database, errand)
+    with database.write() as session:
+        Cases(session).close_books(errand.received_study)
+        back, plan, _ = Reruns(session).request(shell.case_id, NEW, actor="ada")
+        Errands(session).begin(back.id, 1)
+    assert len(plan.instances) == 1
+    stage(database, back, staged(arrivals[0], again(0), InstanceOutcome.DROPPED))
+    conclude(database, back)
+    assert outcome(database, arrivals[0]) is InstanceOutcome.FILED
+
+
+def test_a_hold_that_comes_again_counts_from_then_and_shows_its_own_boxes(database: Database) -> None:
+    shell, arrivals = study_of(database, 1)
+    for number, made in enumerate((HOLD, again(0), Hold(reason=HoldReason.RESIDUAL_IDENTIFIER, detail="x"))):
+        errand = begun(database, shell, 1)
+        was = outcome(database, arrivals[0])
+        one = replace(staged(arrivals[0], made, was), blob_key=f"cases/x/{number}.dcm" if number == 1 else "")
+        stage(database, errand, one)
+        conclude(database, errand)
+        if number == 0:
+            with database.write() as session:
+                session.execute(text("UPDATE hold SET held_at = '2020-01-01 00:00:00', reminded_at = held_at"))
+    with database.read() as session:
+        (hold,) = Holds(session).list(user(database, "admin", Role.ADMIN)).items
+    assert (hold.reason, hold.findings, hold.reminded_at) == (HoldReason.RESIDUAL_IDENTIFIER, (), None)
+    assert hold.held_at.year > 2020
+
+
+def test_one_that_is_queued_or_runs_can_be_called_off(database: Database) -> None:
+    shell, arrivals = study_of(database, 1)
+    errand = begun(database, shell, 1)
+    with database.write() as session:
+        assert Reruns(session).discard(errand.id, actor="eve").state is ErrandState.DISCARDED
+    with database.write() as session:
+        assert not Reruns(session).stage(errand.id, staged(arrivals[0], again(0)))
+        with pytest.raises(InvalidTransitionError, match="discarded already"):
+            Reruns(session).discard(errand.id, actor="eve")

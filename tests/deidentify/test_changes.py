@@ -88,7 +88,12 @@ def test_the_answer_is_bounded() -> None:
         for element in range(MOST_CHANGES + 50):
             dataset.add_new(0x00191000 + element, "LO", "x")
 
+    def with_pixels(dataset: Dataset) -> None:
+        change(dataset)
+        dataset.PixelData = bytes([255]) + dataset.PixelData[1:]
+
     assert len(found(change)) == MOST_CHANGES
+    assert found(with_pixels)[0] == ("(7FE0,0010)", "PixelData", "changed")
 
 
 def test_what_is_no_instance_is_an_error() -> None:

@@ -34,7 +34,6 @@ def upgrade() -> None:
         sa.Column("result", sa.JSON(), nullable=False),
         sa.Column("group_id", sa.String(length=32), nullable=True),
         sa.Column("asked", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(["case_id"], ["teaching_case.id"], name="fk_errand_case_id_teaching_case"),
         sa.PrimaryKeyConstraint("id", name="pk_errand"),
         sa.UniqueConstraint("received_study", "generation", name="uq_errand_received_study_generation"),
     )
@@ -61,9 +60,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("errand_id", "arrival_id", name="pk_staged_instance"),
     )
+    op.create_index("ix_case_image_profile_revision", "case_image", ["profile_revision", "case_id"])
+    op.create_index("ix_staged_instance_blob_key", "staged_instance", ["blob_key"])
 
 
 def downgrade() -> None:
     """Take the tables back."""
+    op.drop_index("ix_case_image_profile_revision", "case_image")
     op.drop_table("staged_instance")
     op.drop_table("errand")
