@@ -15,7 +15,8 @@ from benchmarks.headers import enhanced_series
 from benchmarks.measure import machine_facts, spread
 from benchmarks.report import NOTHING, Section, Table, show
 from config import load_settings
-from config.profile_files import profile_names, profile_text
+from config.profile_files import profile_names, profile_text, with_bases, with_recipe
+from config.settings import Settings
 from deidentify.deidentifier import Deidentifier
 from deidentify.explain import loosened
 from deidentify.profile import Profile
@@ -26,6 +27,7 @@ __all__ = ["measure"]
 
 _RULES = 2000
 _HEADERS_EACH = 3
+_RECIPE = Path(__file__).parents[1] / "tests" / "data" / "recipes" / "deid.dicom"
 _WORK = Path(__file__).parents[1] / "build" / "bench"
 
 
@@ -43,6 +45,12 @@ def large_profile(rules: int = _RULES) -> str:
         number += 1
     listed = "".join(f"  - {{{where}, action: X, reason: {reason}}}\n" for where, reason in texts.items())
     return f"name: large\nbase: basic\nrules:\n{listed}"
+
+
+def with_recipe_beside(settings: Settings) -> str:
+    """Return a profile on `teaching` with the largest recipe that the deid package ships."""
+    named = f"name: beside\nbase: teaching\nrecipe: {_RECIPE.name}\n"
+    return with_bases(with_recipe(named, _RECIPE.parent), settings)
 
 
 def _timed(call: Callable[[], object], repeats: int) -> list[float]:
@@ -70,6 +78,7 @@ def measure(work: Path, *, repeats: int) -> Section:
     """Measure reading and using each profile."""
     settings = load_settings({})
     texts = {name: profile_text(name, settings) for name in sorted(profile_names(settings))}
+    texts["teaching, deid.dicom beside it"] = with_recipe_beside(settings)
     texts[f"{_RULES:,} rules"] = large_profile()
     header = enhanced_series(work / "enhanced-mr", 1)[0].read_bytes()
     Profile.from_yaml("name: first\nbase: basic\n")

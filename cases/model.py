@@ -638,6 +638,9 @@ class CaseDetail:
     """Codes of the receipts of what was sent for it."""
     knows_identifiers: bool = False
     """Whether typed texts are held against the identifiers of all its images, and not against patterns alone."""
+    profile: str = ""
+    profile_revision: str = ""
+    """Under which its images are made, late ones too."""
     rerun: Errand | None = None
     """The latest re-run of its images."""
 

@@ -1,8 +1,9 @@
 """A de-identification profile: the Basic Profile of PS3.15 Annex E with options, rules and policies."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from deidentify.actions import Action
 from deidentify.dataset import ReceivedInstance
@@ -82,7 +83,6 @@ class Profile:
     and so is read anew where that changes."""
     recipes: tuple[RecipeUse, ...] = field(default=(), repr=False, compare=False)
     """What became of the lines of the recipes beside it and beside those that it is built on."""
-    _codes: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_yaml(cls, text: str) -> "Profile":
@@ -153,16 +153,25 @@ class Profile:
 
     def row_ruling(self, row: ActionRow) -> tuple[str, str]:
         """Return the code of a table row and the option that it comes from; no option is the Basic Profile."""
-        chosen = {name: code for name, code in row.options.items() if name in self.options}
-        if MODIFIED_DATES in chosen:
-            return chosen[MODIFIED_DATES], MODIFIED_DATES
-        for code in (Action.KEEP, Action.CLEAN):
-            option = next((name for name in sorted(chosen) if chosen[name] == code), "")
-            if option:
-                return code, option
-        return row.basic, ""
+        return _ruling(row, self.options)
 
-    def __post_init__(self) -> None:
-        """Resolve the options once."""
-        for tag, row in attribute_rows().items():
-            self._codes[tag] = self.row_code(row)
+    @cached_property
+    def _codes(self) -> Mapping[int, str]:
+        return _codes_under(self.options)
+
+
+def _ruling(row: ActionRow, options: frozenset[str]) -> tuple[str, str]:
+    chosen = {name: code for name, code in row.options.items() if name in options}
+    if MODIFIED_DATES in chosen:
+        return chosen[MODIFIED_DATES], MODIFIED_DATES
+    for code in (Action.KEEP, Action.CLEAN):
+        option = next((name for name in sorted(chosen) if chosen[name] == code), "")
+        if option:
+            return code, option
+    return row.basic, ""
+
+
+@lru_cache(maxsize=64)
+def _codes_under(options: frozenset[str]) -> Mapping[int, str]:
+    """Return the code of each attribute of the table: resolved once, however many profiles have these options."""
+    return {tag: _ruling(row, options)[0] for tag, row in attribute_rows().items()}

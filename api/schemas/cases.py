@@ -203,6 +203,8 @@ class CaseOut(CaseItem):
         description="What you type is held against the identifiers of all images of the case, or against patterns "
         "alone: before its first image, and where images came from an older version."
     )
+    profile: str = Field(examples=["teaching"], description="Name of the profile that its images are made under.")
+    profile_revision: str = Field(examples=["9222bfe5bf2270d7"])
     rerun: CaseRerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
     studies: list[StudyOut]
 
@@ -223,6 +225,8 @@ class CaseOut(CaseItem):
                 "held_by_reason": dict(detail.held_by_reason),
                 "receipts": list(detail.receipts),
                 "text_screen": "identifiers" if detail.knows_identifiers else "patterns",
+                "profile": detail.profile,
+                "profile_revision": detail.profile_revision,
                 "rerun": CaseRerunOut.of(detail.rerun) if detail.rerun is not None else None,
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }

@@ -110,6 +110,8 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             session.scalars(select(ReceivedStudyRow.receipt_code).where(ReceivedStudyRow.key == row.received_study))
         ),
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
+        profile=row.profile,
+        profile_revision=row.profile_revision,
         rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, limit=1)), None),
     )
 

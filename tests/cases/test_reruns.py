@@ -162,6 +162,7 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
 
     after = detail(database, shell)
     assert ended.state is ErrandState.DONE
+    assert (after.profile, after.profile_revision) == (NEW.name, NEW.revision)
     assert (after.summary.title, after.studies[0].findings, after.studies[0].caption) == (
         "Nodule",
         "A nodule.",
