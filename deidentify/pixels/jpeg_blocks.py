@@ -6,6 +6,7 @@ coded behind the right and the lower edge of the frame is blanked with the block
 are bit-exact, and so are their pixels in every decoder. One thing remains: where a decoder smooths the colour of
 subsampled components, the pixels on either side of the edge of a blanked area get a part of each other's colour.
 
+Marker segments stay as they are. Where the Huffman tables have no code for what is written, a table with more codes is
 put before the scan.
 """
 
