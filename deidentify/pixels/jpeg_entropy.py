@@ -18,6 +18,7 @@ from deidentify.pixels.jpeg_huffman import END_OF_BLOCK, INVALID, HuffmanTable, 
 
 _COEFFICIENTS = 63
 _ENDED = 128
+_NO_CODE = "The data of the JPEG stream hold what is no code."
 _PADDING = b"\xff" * 512
 """Behind the data, so that a block that runs over their end is read to its own end before it is refused."""
 
@@ -138,6 +139,8 @@ def _blocks(data: bytes, slots: Sequence[Slot], count: int) -> Iterator[tuple[in
     for _, (sizes, steps, single_steps) in zip(range(count), cycle(tables), strict=False):
         start = at
         entry = sizes[words[at >> 3] >> 8 - (at & 7) & 0xFFFF]
+        if not entry:
+            raise PixelDecodeError(_NO_CODE)
         size = entry & 15
         at += entry >> 4
         difference = 0
@@ -155,19 +158,18 @@ def _blocks(data: bytes, slots: Sequence[Slot], count: int) -> Iterator[tuple[in
         if done != _COEFFICIENTS and not _ENDED <= done < _ENDED + _COEFFICIENTS:
             # The last step went too far, or it began with no code: its symbols one by one.
             at = _end_of_block(words, single_steps, at - (step & 31), done - (step >> 5))
-        if at > limit or not entry:
-            raise PixelDecodeError("The data of the JPEG stream end early, or hold what is no code.")
+        if at > limit:
+            raise PixelDecodeError("The data of the JPEG stream end inside a block.")
         yield start, middle, at, difference
 
 
 def _end_of_block(words: "array[int]", single_steps: list[int], at: int, done: int) -> int:
+    """Return where a block ends, in bits, that has no end-of-block code."""
     while done < _COEFFICIENTS:
         step = single_steps[words[at >> 3] >> 8 - (at & 7) & 0xFFFF]
         if step == INVALID:
-            raise PixelDecodeError("The data of the JPEG stream hold what is no code.")
+            raise PixelDecodeError(_NO_CODE)
         at += step & 31
-        if step >> 5 == _ENDED:
-            return at
         done += step >> 5
     if done > _COEFFICIENTS:
         raise PixelDecodeError("A block of the JPEG stream has more than 64 coefficients.")

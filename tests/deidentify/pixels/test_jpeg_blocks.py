@@ -220,6 +220,20 @@ def test_codes_that_are_missing_are_added_and_the_others_stay():
     assert np.array_equal(opened(result)[:8], opened(stream)[:8])
 
 
+@pytest.mark.parametrize("is_interleaved", [True, False])
+@pytest.mark.parametrize("shape", ["even", "steep"])
+def test_an_end_of_block_that_no_block_needed_is_added_for_each_scan(shape, is_interleaved):
+    layout = Layout(rows=24, columns=32, factors=[(1, 1)] * 3, is_interleaved=is_interleaved, shape=shape)
+    coefficients = layout.random(2)
+    for values in coefficients:
+        values[..., 63] = 1
+    stream = made(layout, coefficients)
+    box = [Box(x=9, y=9, width=1, height=1)]
+    result = blank(stream, box, black=YBR)
+    assert result.count(b"\xff\xc4") > stream.count(b"\xff\xc4")
+    check(stream, result, box, YBR)
+
+
 def test_a_table_without_room_for_black_is_refused_with_a_sentence():
     # One code of each length, and a second of 16 bits: that of ones alone is left.
     layout = Layout(rows=8, columns=16, factors=[(1, 1)])
@@ -263,6 +277,14 @@ def malformed():
     scan, frame = whole.index(b"\xff\xda"), whole.index(b"\xff\xc0")
     tables, first = whole.index(b"\xff\xc4"), scan + 14
     segment = whole[frame : frame + 19]
+    wide = Layout(rows=8, columns=48, factors=[(1, 1)] * 3)
+    even, full, bright = (wide.random(0, strength=0) for _ in range(3))
+    for values, last, level in zip((*full, *bright), [200] * 3 + [0] * 3, [0] * 3 + [2000] * 3, strict=True):
+        values[...], values[..., 63], values[..., 0] = 0, last, level
+    for values in even:
+        values[...] = 0
+    zeros = made(wide, even)
+    dri = whole.index(b"\xff\xdd")
     return {
         "nothing": (b"", "start of image"),
         "no end": (whole[:-2], "ends inside a scan"),
@@ -277,12 +299,32 @@ def malformed():
         "too large, no restarts": (_sized(pillow(picture(40, 40)), 0xFFFF), "too short for its size"),
         "another order": (whole.replace(b"\xff\xd1", b"\xff\xd2"), "out of order"),
         "a restart less": (re.sub(rb"\xff\xd1.*?(?=\xff\xd9)", b"", whole, flags=re.DOTALL), "do not fit"),
-        "data cut": (whole[: first + 100] + whole[whole.index(b"\xff\xd0") :], "what is no code|early|more than"),
+        "data cut": (
+            whole[: first + 100] + whole[whole.index(b"\xff\xd0") :],
+            "what is no code|inside a block|more than",
+        ),
         "data behind": (whole.replace(b"\xff\xd0", b"Erna\xff\xd0"), "behind the last block"),
         "fill in data": (whole[:first] + b"\xff\xff\x00" + whole[first:], "fill byte"),
         "sampling of 5": (whole[: frame + 11] + b"\x51" + whole[frame + 12 :], "sampling factor"),
         "precision of 9": (whole[: frame + 4] + b"\x09" + whole[frame + 5 :], "precision"),
         "codes of one length": (whole[: tables + 5] + b"\x09" + whole[tables + 6 :], "Huffman table"),
+        "last bits cut": (made(wide, full)[:-3] + b"\xff\xd9", "inside a block"),
+        "no such code": (zeros[: zeros.index(b"\xff\xda") + 14] + b"\xff\x00" * 9 + b"\xff\xd9", "no code"),
+        "a run of no size": (zeros.replace(b"\x10\x01" + bytes(16), b"\x10\x01" + bytes(15) + b"\x50"), "no code"),
+        "17 bits of DC": (
+            zeros.replace(b"\x00\x01" + bytes(16), b"\x00\x01" + bytes(15) + b"\x10"),
+            "impossible codes",
+        ),
+        "brighter than can be": (made(wide, bright), "out of the bounds"),
+        "restarts of a byte": (whole[: dri + 3] + b"\x03\x01" + whole[dri + 6 :], "restart interval"),
+        "one name for two": (
+            whole[: frame + 13] + whole[frame + 10 : frame + 11] + whole[frame + 14 :],
+            "one identifier",
+        ),
+        "12 blocks": (
+            whole[: frame + 14] + b"\x22" + whole[frame + 15 : frame + 17] + b"\x22" + whole[frame + 18 :],
+            "too many",
+        ),
         "spectral selection": (whole[: scan + 11] + b"\x01" + whole[scan + 12 :], "whole blocks"),
     }
 
