@@ -1,7 +1,7 @@
 """JPEG with lossless prediction (ITU-T T.81 Annex H), selection value 1: each sample is told from its left neighbour.
 
-Written here because no encoder that comes in a wheel with a permissive licence writes it for every depth, and the one of
-GDCM ends its process on some frames.
+Written here because no encoder that comes in a wheel with a permissive licence writes it for every depth: GDCM's gives
+none for 8 bits, and its encoders end their own process on some frames.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _NO_MORE_BITS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LosslessForm:
-    """What a frame says of itself ahead of its samples: precision in bits, the names of its components, APPn segments."""
+    """What a frame says of itself ahead of its samples: bits of a sample, names of its components, APPn segments."""
 
     precision: int
     component_ids: tuple[int, ...]
