@@ -119,7 +119,8 @@ class _Layout:
     def blank(self, span: _Span, index: int, areas: Sequence[Box]) -> None:
         """Make areas of a frame black in its bytes."""
         is_little = self.source.transfer_syntax.is_little_endian
-        if self.form.bits_allocated == 1 and not is_little:
+        element = self.source.element
+        if self.form.bits_allocated == 1 and not is_little and element is not None and element.vr == "OW":
             raise PixelDecodeError("Single bits in big endian words are not known here.")
         first_bit = index * self.form.frame_bits - span.start * _BYTE_BITS
         if not self.is_swapped:

@@ -9,7 +9,6 @@ Explicit VR Little Endian, with all words equal to what a named decoder gives.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import iter_unpack, pack, unpack
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -48,7 +47,7 @@ class RedactedPixels:
     is_encapsulated: bool
     transfer_syntax: UID | None = None
     """The new one; None where the one of the file stays."""
-    attributes: Mapping[str, str | int] = MappingProxyType({})
+    attributes: Mapping[str, str | int] = field(default_factory=dict)
     """Attributes of the pixels that have new values, by keyword."""
     extended_offsets: tuple[bytes, bytes] | None = None
     """Values of Extended Offset Table (7FE0,0001) and its Lengths (7FE0,0002); None where there are none, any more."""
