@@ -97,7 +97,11 @@ def items(parts: list[tuple[bytes, ...]], *, has_table: bool) -> bytes:
 def file_of(syntax: str, kind: Kind, value: bytes, words: NDArray, **more) -> io.BytesIO:
     """Return the whole file."""
     sample = words[0] if len(words) == 1 else list(words)
-    content = image(sample, modality="OT", bits_stored=kind.stored, PhotometricInterpretation=kind.photometric, **more)
+    # GDCM writes no Secondary Capture with signed words or with white as the least.
+    modality = "CT" if kind.samples == 1 else "OT"
+    content = image(
+        sample, modality=modality, bits_stored=kind.stored, PhotometricInterpretation=kind.photometric, **more
+    )
     content.PixelData = value
     content["PixelData"].VR = "OB"
     content["PixelData"].is_undefined_length = True

@@ -64,4 +64,4 @@ def test_rows_encoded_in_parts_are_one_scan(at_once, monkeypatch):
 
 def test_a_smooth_frame_gets_smaller():
     words = np.add.outer(np.arange(200), np.arange(200)).astype(np.uint16)[..., None]
-    assert len(encoded(words, 12)) < words.nbytes / 4
+    assert len(encoded(words, 12)) < words.nbytes / 3

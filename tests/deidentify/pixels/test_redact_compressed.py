@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import tracemalloc
 from collections import Counter
 from struct import pack, unpack
 
@@ -24,10 +25,13 @@ from pydicom.uid import (
 
 from deidentify.errors import PixelDecodeError, RedactionError
 from deidentify.pixels.decode import iter_frames, read_format
+from deidentify.pixels.encode import encoded_like
 from deidentify.pixels.frame_codec import BlankedCodestream
+from deidentify.pixels.redact import redact
 from deidentify.pixels.source import DEFLATED_FRAMES, locate
 from tests.corpus import require_corpus
 from tests.deidentify.pixels.compressed import SYNTAXES, Kind, compressed, encoded, file_of, items, jpeg
+from tests.deidentify.pixels.files import image, part10
 from tests.deidentify.pixels.redacting import box, redacted, rewritten
 
 BOX = box(4, 5, 17, 6)
@@ -386,3 +390,80 @@ def test_pydicom_shows_what_was_written():
         was, now = dcmread(file).pixel_array, dcmread(rewritten(file, result, value)).pixel_array
         assert not now[(2, *INSIDE)].any()
         assert np.array_equal(was[:2], now[:2])
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, ExplicitVRLittleEndian])
+def test_memory_holds_one_frame_however_many_there_are(syntax, tmp_path):
+    words = GREY.words(60, rows=256, columns=256)
+    file = part10(image(list(words))) if syntax == ExplicitVRLittleEndian else compressed(syntax, GREY, words)
+    source = locate(file)
+    form = read_format(source)
+    with (tmp_path / "value").open("wb") as target:
+        redact(source, form, {0: [BOX]}, target)  # what is loaded once is not counted
+        target.seek(0)
+        tracemalloc.start()
+        redact(source, form, {index: [BOX] for index in range(60)}, target)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < words.nbytes / 2
+
+
+@pytest.mark.parametrize("frames", [2, 4])
+def test_frames_that_are_not_as_many_as_announced_are_no_redaction(frames):
+    words = GREY.words(4)
+    contents = [encoded(JPEGLSLossless, frame, GREY) for frame in words]
+    parts = [(content[:300], content[300:]) for content in contents[:frames]]
+    file = file_of(JPEGLSLossless, GREY, items(parts, has_table=False), words[:3])
+    with pytest.raises(PixelDecodeError):
+        redacted(file, {0: [BOX]})
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "complaint"),
+    [("_LONGEST_FRAGMENT", 100, "longer than an item"), ("_LARGEST_OFFSET", 100, "offset table")],
+)
+def test_frames_too_long_for_their_encapsulation_are_refused(limit, value, complaint, monkeypatch):
+    monkeypatch.setattr(f"deidentify.pixels.fragments.{limit}", value)
+    with pytest.raises(RedactionError, match=complaint):
+        redacted(compressed(JPEGLSLossless, GREY, GREY.words()), {1: [BOX]})
+
+
+def test_single_bits_are_encoded_again_or_refused(monkeypatch):
+    from openjpeg.utils import encode_buffer
+
+    from deidentify.pixels import frame_codec
+
+    bits = np.random.default_rng(1).integers(0, 2, (34, 40)).astype(np.uint8)
+    kind = Kind(allocated=8, stored=1)
+    value = items([(encode_buffer(bits.tobytes(), 40, 34, 1, 1, False),)], has_table=True)
+    file = file_of(JPEG2000Lossless, kind, value, bits[None], BitsAllocated=1)
+    _, result, value = redacted(file, {0: [BOX]})
+    now = words_of(rewritten(file, result, value))[0]
+    assert not now[INSIDE].any()
+    now[INSIDE] = bits[INSIDE]
+    assert np.array_equal(now, bits)
+    monkeypatch.setattr(frame_codec, "encoded_like", lambda *_: None)
+    with pytest.raises(RedactionError, match="single bits"):
+        redacted(file, {0: [BOX]})
+
+
+def test_what_does_not_fit_the_frame_that_was_is_not_encoded():
+    words = GREY.words(1)[0]
+    content = encoded(JPEGLosslessSV1, words, GREY)
+    assert encoded_like(JPEGLosslessSV1, content, words) == content
+    assert encoded_like(JPEGLosslessSV1, content, words | 0x8000) is None
+    assert encoded_like(JPEGLosslessSV1, content, np.stack([words] * 3, axis=2)) is None
+    assert encoded_like(JPEGLosslessSV1, jpeg(smooth()[0]), smooth()[0]) is None
+    assert encoded_like(JPEGLSLossless, content, words) is None
+    assert encoded_like(JPEGBaseline8Bit, jpeg(smooth()[0]), smooth()[0]) is None
+    assert encoded_like(RLELossless, b"", words.astype(np.float32)) is None
+
+
+def test_segments_that_say_what_colour_is_are_kept():
+    kind = KINDS["RGB"]
+    words = kind.words(1)[0]
+    content = encoded(JPEGLosslessSV1, words, kind)
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+    comment = b"\xff\xfe\x00\x0aDOE^JANE"
+    again = encoded_like(JPEGLosslessSV1, content[:2] + comment + adobe + content[2:], words)
+    assert again == content[:2] + adobe + content[2:]

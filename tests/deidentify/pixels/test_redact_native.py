@@ -257,3 +257,39 @@ def test_without_pixel_data_there_is_nothing_to_redact():
     del content.PixelData
     with pytest.raises(RedactionError, match="no pixel data"):
         redact(locate(part10(content)), form, {0: [BOX]}, io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"BitsAllocated": 24, "BitsStored": 12, "HighBit": 11, "Columns": 4}, "length that is not known"),
+        ({"PhotometricInterpretation": "YBR_FULL_422", "SamplesPerPixel": 3, "Columns": 3, "PlanarConfiguration": 0},
+         "odd number of columns"),
+    ],
+)  # fmt: skip
+def test_words_that_are_laid_out_in_no_known_way_are_refused(change, complaint):
+    content = image(np.zeros((6, 16), np.uint8), modality="OT")
+    for keyword, value in change.items():
+        setattr(content, keyword, value)
+    content.PixelData = content.PixelData[: 6 * 12 if "BitsStored" in change else 6 * 6]
+    with pytest.raises(PixelDecodeError, match=complaint):
+        redacted(part10(content), {0: [box(0, 0, 2, 2)]})
+
+
+def test_a_palette_of_very_wide_indices_is_refused():
+    file, _ = file_of(rough((1, 6, 9), 32), ExplicitVRLittleEndian, "PALETTE COLOR", stored=32)
+    with pytest.raises(RedactionError, match="palette"):
+        redacted(file, {0: [BOX]})
+
+
+@pytest.mark.parametrize("vr", ["OB", "OW"])
+def test_single_bits_in_big_endian_are_known_in_bytes_only(vr):
+    content = image(np.zeros((4, 8), np.uint8), modality="OT", BitsAllocated=1, BitsStored=1, HighBit=0)
+    content.PixelData = b"\xff" * 4
+    content["PixelData"].VR = vr
+    file = part10(content, ExplicitVRBigEndian)
+    if vr == "OW":
+        with pytest.raises(PixelDecodeError, match="Single bits"):
+            redacted(file, {0: [box(0, 1, 4, 1)]})
+    else:
+        assert redacted(file, {0: [box(0, 1, 4, 1)]})[2] == b"\xff\xf0\xff\xff"
