@@ -1,7 +1,7 @@
 """JPEG with lossless prediction (ITU-T T.81 Annex H), selection value 1: each sample is told from its left neighbour.
 
 Written here because no encoder that comes in a wheel with a permissive licence writes it for every depth: GDCM's gives
-none for 8 bits, and its encoders end their own process on some frames.
+none for 8 bits in an odd number of bytes, and GDCM ends the whole process on some frames.
 """
 
 from collections.abc import Iterator, Sequence
