@@ -11,6 +11,7 @@ DeidentificationError            → the instance is held, with the reason in ``
 └─ PixelScreenError
    ├─ PixelsMissingError
    ├─ PixelDecodeError
+   ├─ RedactionError              → boxes that cannot be blanked
    └─ DetectorUnavailableError
 """
 
@@ -79,6 +80,12 @@ class PixelDecodeError(PixelScreenError):
     """A frame cannot be decoded."""
 
     reason = HoldReason.PIXELS_UNDECODABLE
+
+
+class RedactionError(PixelScreenError):
+    """Boxes in the pixels cannot be made black, so that what they show is still there."""
+
+    reason = HoldReason.BURNED_IN_TEXT
 
 
 class DetectorUnavailableError(PixelScreenError):

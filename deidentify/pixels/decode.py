@@ -10,8 +10,8 @@ from struct import iter_unpack, unpack
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
-from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import generate_fragmented_frames
+from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from deidentify.errors import PixelDecodeError
@@ -165,17 +165,18 @@ def _words(source: PixelSource, form: FrameFormat) -> Iterator[NDArray[Any]]:
         for words, _ in decoder.iter_array(source.identified_file, raw=False, **form.options):
             yield words
         return
-    single = {name: value for name, value in form.options.items() if name != "extended_offsets"}
-    for content in _encoded_frames(source, form):
-        _check_codestream(source.transfer_syntax, content, form)
-        yield _decoded(decoder, content, single)
+    for fragments in fragmented_frames(source, form):
+        content = b"".join(fragments)
+        check_codestream(source.transfer_syntax, content, form)
+        yield decoded_frame(decoder, content, form, raw=False)[0]
 
 
-def _encoded_frames(source: PixelSource, form: FrameFormat) -> Iterator[bytes]:
-    """Yield the bytes of each compressed frame; every byte of every fragment belongs to one of them."""
+def fragmented_frames(source: PixelSource, form: FrameFormat) -> Iterator[tuple[bytes, ...]]:
+    """Yield the fragments of each compressed frame; every byte of every fragment belongs to one of them."""
     element = source.element
     assert element is not None
     file = source.identified_file
+    file.seek(element.position)
     (table_bytes,) = unpack("<4xL", file.read(8))
     if table_bytes not in {0, 4 * form.frames}:
         raise PixelDecodeError("The offset table does not fit the number of frames.")
@@ -184,9 +185,9 @@ def _encoded_frames(source: PixelSource, form: FrameFormat) -> Iterator[bytes]:
         _check_extended_offsets(source, form)
     size = 0
     # The extended offsets say nothing new where each frame is one fragment, as they require.
-    for content in generate_frames(file, number_of_frames=form.frames):
-        size += len(content)
-        yield content
+    for fragments in generate_fragmented_frames(file, number_of_frames=form.frames):
+        size += sum(len(fragment) for fragment in fragments)
+        yield fragments
     items_and_end = 8 * (element.fragments + 2)
     if size != element.length - items_and_end - table_bytes:
         raise PixelDecodeError("There are fragments that belong to no frame.")
@@ -215,16 +216,24 @@ def _check_extended_offsets(source: PixelSource, form: FrameFormat) -> None:
         raise PixelDecodeError("The extended offset table does not fit the fragments.")
 
 
-def _decoded(decoder: Any, content: bytes, options: dict[str, Any]) -> NDArray[Any]:
-    """Decode one compressed frame, wrapped as the only item of pixel data of its own."""
+def decoded_frame(
+    decoder: Decoder, content: bytes, form: FrameFormat, *, raw: bool, plugin: str = ""
+) -> tuple[NDArray[Any], str]:
+    """Decode one compressed frame, wrapped as the only item of pixel data of its own.
+
+    Returns its words and their photometric interpretation; ``raw`` leaves YBR as it is. Raises whatever decoders raise.
+    """
     table = b"\xfe\xff\x00\xe0\x00\x00\x00\x00"
     item = b"\xfe\xff\x00\xe0" + len(content).to_bytes(4, "little") + content
-    words: NDArray[Any]
-    words, _ = decoder.as_array(table + item, index=0, raw=False, **(options | {"number_of_frames": 1}))
-    return words
+    single = {name: value for name, value in form.options.items() if name != "extended_offsets"}
+    words, described = decoder.as_array(
+        table + item, index=0, raw=raw, decoding_plugin=plugin, **(single | {"number_of_frames": 1})
+    )
+    return words, str(described["photometric_interpretation"])
 
 
-def _check_codestream(syntax: UID, content: bytes, form: FrameFormat) -> None:
+def check_codestream(syntax: UID, content: bytes, form: FrameFormat) -> None:
+    """Refuse a compressed frame that announces another size, or has something behind its end."""
     # A frame that announces a gigantic picture must not reach a decoder that allocates first and compares later.
     size = announced_size(syntax, content)
     if size is not None and size != (form.rows, form.columns):
@@ -235,14 +244,19 @@ def _check_codestream(syntax: UID, content: bytes, form: FrameFormat) -> None:
 
 
 def _inflated_frames(identified_file: BinaryIO, form: FrameFormat) -> Iterator[NDArray[Any]]:
-    limit = -(-form.frame_bits // 8)
     options = form.options | {"transfer_syntax_uid": ExplicitVRLittleEndian, "number_of_frames": 1}
-    for content in generate_frames(identified_file, number_of_frames=form.frames):
-        engine = zlib.decompressobj(-zlib.MAX_WBITS)
-        plain = engine.decompress(content, limit + 2)
-        if len(plain) < limit:
-            raise PixelDecodeError("A deflated frame is shorter than announced.")
-        if len(plain) > limit + 1 or any(engine.unconsumed_tail) or any(engine.unused_data):
-            raise PixelDecodeError("A deflated frame is longer than announced.")
-        words, _ = _NATIVE.as_array(plain[:limit], raw=False, **options)
+    for fragments in generate_fragmented_frames(identified_file, number_of_frames=form.frames):
+        words, _ = _NATIVE.as_array(inflated_frame(b"".join(fragments), form), raw=False, **options)
         yield words
+
+
+def inflated_frame(content: bytes, form: FrameFormat) -> bytes:
+    """Return the native bytes of one deflated frame; raises PixelDecodeError when they are more or fewer."""
+    limit = -(-form.frame_bits // 8)
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = engine.decompress(content, limit + 2)
+    if len(plain) < limit:
+        raise PixelDecodeError("A deflated frame is shorter than announced.")
+    if len(plain) > limit + 1 or any(engine.unconsumed_tail) or any(engine.unused_data):
+        raise PixelDecodeError("A deflated frame is longer than announced.")
+    return plain[:limit]
