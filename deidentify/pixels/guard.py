@@ -9,6 +9,7 @@ import gdcm
 
 from deidentify.errors import PixelDecodeError
 
+_SILENT = logging.CRITICAL + 1
 _LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
 
 
@@ -16,9 +17,10 @@ _LOGGERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
 def decoding(complaint: str) -> Iterator[None]:
     """Turn every fault into PixelDecodeError with this text, and silence what could quote a value."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.disabled for logger in loggers]
+    before = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.disabled = True
+        # By level, not by `disabled`: that would not reach the loggers below, which speak of each plugin that failed.
+        logger.setLevel(_SILENT)
     gdcm.Trace.WarningOff()
     gdcm.Trace.ErrorOff()
     gdcm.Trace.DebugOff()
@@ -31,5 +33,5 @@ def decoding(complaint: str) -> Iterator[None]:
     except Exception:  # noqa: BLE001 - decoders raise anything, and quote what they read
         raise PixelDecodeError(complaint) from None
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
