@@ -16,7 +16,7 @@ from bridge.logs import configure_logging
 from bridge.offline_child import NotDicom, OutputError
 from bridge.pictures import boxed, write_identified
 from bridge.pool_child import send_progress
-from deidentify.dataset import ReceivedInstance
+from deidentify.dataset import PIXEL_TAGS, ReceivedInstance
 from deidentify.errors import NotDicomError
 from deidentify.identity import identified_tokens
 from deidentify.parser import read_instance
@@ -88,6 +88,8 @@ def announced_frames(identified_path: str) -> Announced | NotDicom | Hold:
 
 
 def _frames(header: ReceivedInstance) -> int:
+    if not any(element.tag in PIXEL_TAGS for element in header.identified_elements):
+        return 0
     number = header.text(0x00280008)
     frames = int(number) if number.isascii() and number.isdigit() else 1
     return min(max(1, frames), _MOST_ANNOUNCED)
