@@ -200,15 +200,17 @@ def _speed(read: int, run: _Run) -> float:
 def _say(console: Console, choices: Choices, files: list[ScreenedFile], run: _Run) -> None:
     not_drawn = sum(len(file.outcome.not_drawn) for file in files if isinstance(file.outcome, Screened))
     if not_drawn:
-        console.print(f"{not_drawn} frame(s) with text could not be drawn; the JSON file says which.", style="yellow")
+        console.print(
+            f"{not_drawn} frame(s) with text could not be drawn (picture: null in the JSON file).", style="yellow"
+        )
     if not any(file.verdict in {PixelVerdict.CLEAR, PixelVerdict.SUSPECT} for file in files):
         console.print("No image was read to its end: nothing was shown to be clear.", style="yellow")
     if choices.json_file is None:
         console.print("What was found in each file, and where: add --json FILE.")
-    if choices.json_file is not None or choices.image_folder is not None:
-        places = " and ".join(str(place) for place in (choices.json_file, choices.image_folder) if place is not None)
+    places = [str(place) for place in (choices.json_file, choices.image_folder) if place is not None and place.exists()]
+    if places:
         console.print(
-            f"{places}: keep it as you keep the originals, it may identify patients.",
+            f"{' and '.join(places)}: keep it as you keep the originals, it may identify patients.",
             style="yellow",
             markup=False,
             highlight=False,

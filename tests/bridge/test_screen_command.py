@@ -1,5 +1,6 @@
 """``casebridge screen``: each file has its verdict, each frame its regions; what was read stays where it is wanted."""
 
+import errno
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from api.errors import NotRenderableError
 from api.render import Renderer
+from bridge import screen_command
 from bridge.__main__ import main
 from bridge.offline_child import NotDicom, OutputError
 from bridge.offline_files import in_children
@@ -178,11 +180,30 @@ def test_without_being_asked_nothing_that_was_read_is_kept(tmp_path: Path) -> No
 
 def test_clear_images_end_with_0_and_safe_text_is_told(tmp_path: Path) -> None:
     put(tmp_path / "in", "a.dcm", written("SUPINE"))
-    put(tmp_path / "in", "readme.txt", b"nothing")
-    result = run(tmp_path / "in")
+    put(tmp_path / "in", os.fsdecode(b"no text \xff"), b"nothing")
+    result = run(tmp_path / "in", "--json", tmp_path / "found.json")
     assert result.exit_code == 0, result.output
     assert "1  safe text" in result.output
-    assert "add --json FILE" in result.output
+    paths = [os.fsencode(entry["path"]) for entry in json.loads((tmp_path / "found.json").read_bytes())["files"]]
+    assert [path.rpartition(b"/")[2] for path in paths] == [b"a.dcm", b"no text \xff"]
+
+
+def test_a_json_file_that_finds_no_room_is_told_and_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "found.json"
+
+    def no_room(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:9])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(screen_command, "write_identified", no_room)
+    result = run(put(tmp_path, "a.dcm", written("SUPINE")), "--json", target)
+    assert result.exit_code == 1
+    assert "1  clear" in result.output
+    assert "Stopped: the JSON file cannot be written (No space left on device)" in result.output
+    assert not target.exists()
+    assert f"{target}: keep" not in result.output
 
 
 @pytest.mark.parametrize("content", [b"nothing of the kind", write_part10(sr_instance())])
@@ -190,6 +211,7 @@ def test_where_no_image_is_nothing_is_shown_to_be_clear(tmp_path: Path, content:
     result = run(put(tmp_path, "a", content))
     assert result.exit_code == 1
     assert "nothing was shown to be clear" in result.output
+    assert "add --json FILE" in result.output
 
 
 @pytest.mark.parametrize(
