@@ -78,6 +78,7 @@ def main() -> None:
     casebridge receipts what became of each study, and whether all of it is there
     casebridge peers    who may send, and who was turned away
     casebridge deidentify IN OUT   folders on disk, without a server
+    casebridge screen PATH...   what is written in pixels, without a server
     casebridge find-patient   one patient's cases, to withdraw or erase them
     """  # noqa: D301 - click wants the character itself, to keep the lines apart
 
@@ -380,6 +381,26 @@ def deidentify_files(
         **choice,
     )
     sys.exit(deidentify(choices, read_settings(config_file)))
+
+
+@main.command("screen")
+@config_option
+@click.argument(
+    "identified_paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="New file: every frame with its regions.")
+@click.option("--with-text", is_flag=True, help="Put what was read into the JSON file; it identifies patients.")
+@click.option("--images", "image_folder", type=click.Path(path_type=Path), help="New folder: frames with text, boxed.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes; as many as processors, if not given.")
+def screen_pixels(config_file: Path | None, **choice: Any) -> None:
+    """Read every frame of the files and folders PATH and say where text is burned in; nothing is changed or sent.
+
+    Each image is read against its own header. Exit status: 0 when all images are clear, 1 when something was found,
+    could not be read, or no image was there, 2 when nothing was begun.
+    """
+    from bridge.screen_command import Choices, screen_files  # noqa: PLC0415
+
+    sys.exit(screen_files(Choices(**choice), read_settings(config_file)))
 
 
 @main.group()

@@ -4,8 +4,8 @@ import csv
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bridge.keys import SECRET_BYTES, Keys, Purpose, SecretError, load_keys
-from bridge.offline import CasePer, OfflineRun, Step
+from bridge.offline import CasePer, OfflineRun
 from bridge.offline_child import OfflineTools, OutputError, Written, start_child
+from bridge.offline_progress import processors, progress
 from bridge.offline_sources import Source, counts_of, described, find_sources
 from bridge.pool import Pool, PoolStartError
 from config.errors import ConfigError
@@ -157,10 +157,10 @@ def _tools(choices: Choices, settings: Settings, profile: str, keys: Keys) -> Of
 
 
 def _run(choices: Choices, tools: OfflineTools, sources: list[Source], console: Console) -> None:
-    workers = choices.workers or _processors()
+    workers = choices.workers or processors()
     with (
         Pool(min(workers, max(1, len(sources))), initializer=start_child, initargs=(tools,)) as pool,
-        _progress(console) as step,
+        progress(console) as step,
     ):
         pool.wait_until_ready()
         OfflineRun(
@@ -184,49 +184,7 @@ def _take_back(output: Path, sources: list[Source]) -> None:
                 (output / source.place).unlink()
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 # -- what a person sees ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Step]:
-    """Give a bar on a terminal, and a line for every tenth elsewhere."""
-    if not console.is_terminal:
-        yield _lines(console)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        bars: dict[str, Any] = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(what, total=total)
-            progress.update(bars[what], completed=done)
-
-        yield step
-
-
-def _lines(console: Console) -> Step:
-    shown: dict[str, int] = {}
-
-    def step(what: str, done: int, total: int) -> None:
-        tenth = 10 * done // total if total else 10
-        if done and tenth > shown.get(what, 0):
-            shown[what] = tenth
-            console.print(f"{what}: {done} of {total} files", highlight=False)
-
-    return step
 
 
 def _show(console: Console, sources: list[Source], report: Path, choices: Choices) -> None:

@@ -42,3 +42,10 @@ def hold_by_error(error: Exception) -> Hold:
         reason=HoldReason.INTERNAL_ERROR,
         detail=f"{type(error).__name__} while the instance was worked on; the log has the place",
     )
+
+
+def hold_without_path(error: Exception) -> Hold:
+    """Return the hold that an error with a file on disk is; the path, which the system's errors quote, is left out."""
+    if isinstance(error, OSError) and error.errno != errno.EIO:
+        error = OSError(errno.EIO, "")
+    return hold_by_error(error)

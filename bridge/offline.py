@@ -9,37 +9,26 @@ import hashlib
 import hmac
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from bridge import offline_child
-from bridge.children import ATTEMPTS
 from bridge.offline_child import FileTask, NotDicom, Seen, Written
+from bridge.offline_files import counted, in_children
+from bridge.offline_progress import Step
 from bridge.offline_sources import Skip, Source
-from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
+from bridge.pool import Pool
 from bridge.safe_names import IdentifiedForms, SafeNames
 from bridge.study import CONFLICT, TWO_PATIENTS
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.results import Hold, HoldReason, Report
+from deidentify.results import Hold, Report
 
-__all__ = ["CasePer", "OfflineRun", "Step"]
-
-FILE_TIMEOUT_S = 1800.0
-_KILLED = Hold(
-    reason=HoldReason.PROCESS_DIED, detail="the process that worked on it was killed or took too long, twice"
-)
-_AHEAD = 4
-"""How many files are handed out beyond those that are worked on, so that memory does not grow with the folder."""
+__all__ = ["CasePer", "OfflineRun"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-Step = Callable[[str, int, int], None]
-"""Called with what is done, how many files are and how many there are."""
 
 
 class CasePer(StrEnum):
@@ -191,31 +180,8 @@ class OfflineRun:
         self, what: str, sources: list[Source], function: Callable[[T], R], argument: Callable[[Source], T]
     ) -> Iterator[tuple[Source, R | Hold]]:
         """Yield each source with its result as they come."""
-
-        def run(source: Source) -> R | Hold:
-            for _ in range(ATTEMPTS):
-                with suppress(ChildDiedError, TaskTimeoutError, MemoryError):
-                    return self.pool.run(function, argument(source), timeout_s=FILE_TIMEOUT_S)
-            return _KILLED
-
-        done, waiting = 0, iter(sources)
-        self.step(what, 0, len(sources))
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="file") as executor:
-            running: dict[Future[R | Hold], Source] = {}
-            try:
-                while True:
-                    for source in islice(waiting, self.workers + _AHEAD - len(running)):
-                        running[executor.submit(run, source)] = source
-                    if not running:
-                        return
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        done += 1
-                        yield running.pop(future), future.result()
-                        self.step(what, done, len(sources))
-            except BaseException:
-                self.pool.close()
-                executor.shutdown(cancel_futures=True)
-                raise
+        found = in_children(self.pool, self.workers, sources, function, argument)
+        return counted(what, found, len(sources), self.step)
 
 
 def _with_shared_report(written: Written, reports: dict[Report, Report]) -> Written:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from bridge.instance_holds import hold_by_error, hold_by_screen
+from bridge.instance_holds import hold_by_screen, hold_without_path
 from bridge.logs import configure_logging
 from deidentify.compare import fingerprint
 from deidentify.deidentifier import Deidentifier
@@ -152,7 +152,7 @@ def inspect(identified_path: str) -> Seen | NotDicom | Hold:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever went wrong: nothing doubtful passes
-        return _hold(error)
+        return hold_without_path(error)
 
 
 def stored_pixels(identified_path: str) -> str:
@@ -189,14 +189,7 @@ def process(task: FileTask) -> Written | Hold | Dropped:
     except (MemoryError, OutputError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever went wrong: nothing doubtful passes
-        return _hold(error)
-
-
-def _hold(error: Exception) -> Hold:
-    if isinstance(error, OSError) and error.errno != errno.EIO:
-        # The text of the error holds the path.
-        error = OSError(errno.EIO, "")
-    return hold_by_error(error)
+        return hold_without_path(error)
 
 
 def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Dropped:

@@ -5,12 +5,10 @@ The result identifies patients. It goes to the terminal of whoever asked, or int
 
 import io
 import json
-import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
@@ -19,19 +17,17 @@ from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer
 from api.rendering import Rendering
 from bridge.instance_holds import hold_by_error, hold_by_screen
+from bridge.pictures import boxed
 from bridge.preview_names import picture_suffix, preview_suffix
 from deidentify.deidentifier import Deidentifier
 from deidentify.parser import read_instance
 from deidentify.pixels.screen import PixelScreener
 from deidentify.preview import Change, Preview, PreviewRow
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.results import DeidentifiedInstance, Dropped, Hold, ScreenReport, TextClass
+from deidentify.results import DeidentifiedInstance, Dropped, Hold, ScreenReport
 
-MOST_PIXELS = 1600
-"""Longest side of a picture's half."""
 MOST_KEPT = 24
 """Pictures of one instance that are kept beside its original: a cine may have a name in each of its frames."""
-_BOX = {TextClass.IDENTIFYING: (255, 64, 64), TextClass.UNREADABLE: (255, 200, 0), TextClass.SAFE: (64, 200, 96)}
 _GAP, _HEADING = 8, 18
 
 
@@ -182,14 +178,7 @@ def forgotten_scope() -> PseudonymScope:
 
 def _side_by_side(halves: list[bytes], screen: ScreenReport | None, frame: int) -> bytes:
     """Draw a frame before and after, with a box around each piece of text that was found in it."""
-    before, after = (Image.open(io.BytesIO(half)).convert("RGB") for half in halves)
-    draw = ImageDraw.Draw(before)
-    for finding in screen.findings if screen is not None else ():
-        if finding.frame == frame:
-            right, bottom = finding.x + finding.width - 1, finding.y + finding.height - 1
-            draw.rectangle((finding.x, finding.y, right, bottom), outline=_BOX[finding.text_class], width=2)
-    for half in (before, after):
-        half.thumbnail((MOST_PIXELS, MOST_PIXELS))
+    before, after = boxed(halves[0], screen, frame), boxed(halves[1], None, frame)
     sheet = Image.new("RGB", (before.width + after.width + _GAP, max(before.height, after.height) + _HEADING))
     words = ImageDraw.Draw(sheet)
     words.text((2, 2), f"before, frame {frame + 1}", fill=(255, 255, 255))
@@ -200,13 +189,6 @@ def _side_by_side(halves: list[bytes], screen: ScreenReport | None, frame: int) 
     out = io.BytesIO()
     sheet.save(out, "PNG")
     return out.getvalue()
-
-
-def write_identified(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
 
 
 def beside(found: FilePreview, revision: str) -> Iterator[tuple[str, bytes]]:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from bridge.impact import Impact
 from bridge.keys import SecretError
-from bridge.preview import FilePreview, Previewer, as_json, beside, changed, forgotten_scope, write_identified
+from bridge.pictures import write_identified
+from bridge.preview import FilePreview, Previewer, as_json, beside, changed, forgotten_scope
 from bridge.preview_sources import Source, of_files, of_last_studies, of_study
 from bridge.profile_command import read_profile, show_table, tag_of
 from cases.errors import CaseError

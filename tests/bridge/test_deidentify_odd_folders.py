@@ -8,7 +8,7 @@ from typing import Any, cast
 import pydicom
 import pytest
 
-from bridge import deidentify_command, offline, offline_sources
+from bridge import deidentify_command, offline, offline_files, offline_sources
 from bridge.deidentify_command import Choices
 from bridge.offline_child import Written
 from bridge.offline_sources import Source
@@ -240,5 +240,5 @@ def test_only_a_few_files_are_handed_out_at_a_time(tmp_path: Path) -> None:
         assert isinstance(outcome, str)
         done += 1
         # Those of one round are yielded one after the other before others are handed out.
-        assert len(started) - done <= 2 * (workers + offline._AHEAD)
+        assert len(started) - done <= 2 * (workers + offline_files.AHEAD)
     assert done == len(started) == len(sources)

@@ -25,6 +25,7 @@ COMMANDS = (
     "send",
     "demo",
     "deidentify",
+    "screen",
     "status",
     "token",
     "peers",

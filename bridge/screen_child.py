@@ -1,0 +1,141 @@
+"""What ``casebridge screen`` does with one file; runs in a child process.
+
+read → gather what identifies → screen → draw
+"""
+
+import io
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from api.errors import NotRenderableError, PartNotFoundError
+from api.render import Renderer
+from api.rendering import Rendering
+from bridge.instance_holds import hold_without_path
+from bridge.logs import configure_logging
+from bridge.offline_child import NotDicom, OutputError
+from bridge.pictures import boxed, write_identified
+from bridge.pool_child import send_progress
+from deidentify.dataset import PIXEL_TAGS, ReceivedInstance
+from deidentify.errors import NotDicomError
+from deidentify.identity import identified_tokens
+from deidentify.parser import read_instance
+from deidentify.pixels.screen import PixelScreener
+from deidentify.results import Hold, ScreenReport
+
+__all__ = ["Announced", "ScreenTask", "Screened", "announced_frames", "screen", "start_child"]
+
+_MOST_ANNOUNCED = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What the header says; it is believed for the progress bar alone."""
+
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenTask:
+    """One file whose pixels are to be read."""
+
+    identified_source: str = field(repr=False)
+    with_text: bool
+    """Whether the result has what was read; without it the text stays in the child."""
+    pictures: str = ""
+    """Where pictures go, up to the number of the frame; none are made where it is empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screened:
+    """What the screen saw in one file."""
+
+    report: ScreenReport
+    pictures: tuple[tuple[int, str], ...] = ()
+    """(frame, name of the file) of the frames that were drawn."""
+    not_drawn: tuple[int, ...] = ()
+    """Frames with text that no picture could be made of."""
+
+
+def start_child(log_level: str) -> None:
+    """Keep what is logged free of values, and have ready what reads pixels."""
+    configure_logging(log_level, process="pool")
+    _screener()
+
+
+@cache
+def _screener() -> PixelScreener:
+    return PixelScreener()
+
+
+@cache
+def _renderer() -> Renderer:
+    return Renderer(concurrent=1)
+
+
+def announced_frames(identified_path: str) -> Announced | NotDicom | Hold:
+    """Find out whether a file is DICOM and how many frames it says to have; pixels are not read."""
+    try:
+        with Path(identified_path).open("rb") as identified_file:
+            header = read_instance(identified_file)
+    except NotDicomError:
+        return NotDicom()
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever went wrong: it was not read, and that is told
+        return hold_without_path(error)
+    return Announced(frames=_frames(header))
+
+
+def _frames(header: ReceivedInstance) -> int:
+    if not any(element.tag in PIXEL_TAGS for element in header.identified_elements):
+        return 0
+    number = header.text(0x00280008)
+    frames = int(number) if number.isascii() and number.isdigit() else 1
+    return min(max(1, frames), _MOST_ANNOUNCED)
+
+
+def screen(task: ScreenTask) -> Screened | Hold:
+    """Read the pixels of one file against its own header; whatever goes wrong is a hold with its reason.
+
+    Raises
+    ------
+    OutputError
+        When a picture cannot be written.
+    """
+    try:
+        with Path(task.identified_source).open("rb") as identified_file:
+            tokens = identified_tokens(read_instance(identified_file))
+            identified_file.seek(0)
+            report = _screener().screen(identified_file, tokens, lambda *frames: send_progress(frames))
+        pictures, not_drawn = _drawn(task, report) if task.pictures else ((), ())
+    except (MemoryError, OutputError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever went wrong: it was not read, and that is told
+        return hold_without_path(error)
+    if not task.with_text:
+        report = replace(report, identified_texts=())
+    return Screened(report=report, pictures=pictures, not_drawn=not_drawn)
+
+
+def _drawn(task: ScreenTask, report: ScreenReport) -> tuple[tuple[tuple[int, str], ...], tuple[int, ...]]:
+    """Write a picture of each frame with text."""
+    pictures: list[tuple[int, str]] = []
+    not_drawn: list[int] = []
+    for frame in sorted({finding.frame for finding in report.findings}):
+        path = Path(f"{task.pictures}-{frame + 1:03}.png")
+        try:
+            with Path(task.identified_source).open("rb") as identified_file:
+                picture = boxed(_renderer().png(identified_file, Rendering(frame=frame)), report, frame)
+        except (NotRenderableError, PartNotFoundError):
+            not_drawn.append(frame)
+            continue
+        content = io.BytesIO()
+        picture.save(content, "PNG")
+        try:
+            path.unlink(missing_ok=True)  # of a child that died behind it
+            write_identified(path, content.getvalue())
+        except OSError as error:
+            raise OutputError(f"a picture cannot be written ({error.strerror})") from None
+        pictures.append((frame, path.name))
+    return tuple(pictures), tuple(not_drawn)
