@@ -44,7 +44,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
     )
     spool = spool_in(tmp_path)
     monkeypatch.setattr(pipeline, "_tools", tools)
-    monkeypatch.setattr(pipeline, "_spool", lambda: spool)
+    monkeypatch.setattr(pipeline, "spool", lambda: spool)
     return spool
 
 

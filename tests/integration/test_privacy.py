@@ -249,6 +249,10 @@ class Planted:
     modes: dict[str, int]
 
 
+ERRANDS: dict[str, str] = {}
+"""Kind and id of what the running bridge was asked to do with originals."""
+
+
 @pytest.fixture(scope="module")
 def planted_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
     folder = tmp_path_factory.mktemp("privacy")
@@ -273,6 +277,7 @@ def planted_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted
         bridge.start()
         settled(bridge, SENDER, len(list(objects.iterdir())), within_s=180)
         eventually(lambda: not list(spool.glob("journal/*.jsonl")), within_s=30, what="the journals are taken over")
+        run_errands(bridge)
         modes = {
             str(path.relative_to(spool)): stat.S_IMODE(path.stat().st_mode) | stat.S_IFMT(path.stat().st_mode)
             for path in (spool, *spool.rglob("*"))
@@ -281,6 +286,25 @@ def planted_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted
         yield Planted(bridge=bridge, journals=journals, names=names, modes=modes)
     finally:
         bridge.stop()
+
+
+def run_errands(bridge: RunningBridge) -> None:
+    """Let a case be made anew, a study be previewed and another profile's impact be counted."""
+    case = next(one for one in bridge.all_items("/api/v1/cases") if one["progress"]["filed"])
+    code = bridge.get(f"/api/v1/cases/{case['id']}")["receipts"][0]
+    for path, body in (
+        ("reruns", {"case_id": case["id"], "profile": "strict"}),
+        ("previews", {"study": code, "profile": "strict", "most": 2, "pixels": True}),
+        ("impacts", {"first": "teaching", "second": "strict", "last": 2, "most": 1}),
+    ):
+        asked = json.loads(bridge.fetch(f"/api/v1/{path}", method="POST", body=body))
+        errand = asked["items"][0]["rerun"] if path == "reruns" else asked
+        ERRANDS[path] = errand["id"]
+        eventually(
+            lambda path=path: bridge.get(f"/api/v1/{path}/{ERRANDS[path]}")["state"] == "done",
+            within_s=120,
+            what=f"{path} are done",
+        )
 
 
 def listens(port: int) -> bool:
@@ -385,9 +409,25 @@ def every_get(bridge: RunningBridge) -> Iterator[str]:
         if image["has_pixels"]
     ]
     holds = [hold["id"] for hold in bridge.all_items("/api/v1/holds")]
-    for path, methods in bridge.get("/openapi.json")["paths"].items():
-        if "get" not in methods:
+    revision = bridge.get("/api/v1/profiles/teaching")["revision"]
+    told = {
+        "{rerun_id}": ERRANDS["reruns"],
+        "{preview_id}": ERRANDS["previews"],
+        "{impact_id}": ERRANDS["impacts"],
+        "{name}": "teaching",
+        "{revision}": revision,
+    }
+    needed = {"made_under": revision, "called_ae": "CASEBRIDGE"}
+    for template, methods in bridge.get("/openapi.json")["paths"].items():
+        if "get" not in methods or "/instances/" in template:  # a preview of an instance shows what the original says
             continue
+        path = template
+        for key, value in told.items():
+            path = path.replace(key, value)
+        parameters = methods["get"].get("parameters", ())
+        wanted = [one["name"] for one in parameters if one["in"] == "query" and one.get("required")]
+        if wanted:
+            path = f"{path}?" + "&".join(f"{name}={needed[name]}" for name in wanted)
         if "{image_id}" in path:
             yield from (path.format(case_id=case, image_id=image) for case, image in images)
         elif "{case_id}" in path:
