@@ -9,6 +9,8 @@ from benchmarks.report import Section
 
 __all__ = ["measure"]
 
+_TOLD_EVERY = 10
+
 
 def measure(work: Path, *, repeats: int, images: int, step: Callable[[str], None]) -> Section:
     """Screen so many images for each repeat, all of the seed that is kept for scoring."""
@@ -16,7 +18,7 @@ def measure(work: Path, *, repeats: int, images: int, step: Callable[[str], None
     count = repeats * images
 
     def told(done: int) -> None:
-        if done % images == 0:
+        if done % _TOLD_EVERY == 0:
             step(f"burned in: {done}/{count}")
 
     outcomes = screen_all(seed=SCORING_SEED, count=count, pictures=pictures, on_done=told)
