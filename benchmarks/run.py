@@ -30,7 +30,7 @@ SIZES = {
     "deidentify": (24, {"objects": 60}, {"objects": 10}),
     "midib": (5, {"studies": 60}, {"studies": 8}),
     "screen": (2, {"frames": 30}, {"frames": 6}),
-    "burned_in": (6, {"images": 60}, {"images": 12}),
+    "burned_in": (20, {"images": 200}, {"images": 12}),
     "draft": (60, {"slices": 300, "whole": 1}, {"slices": 24, "whole": 1}),
 }
 

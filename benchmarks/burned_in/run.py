@@ -14,7 +14,7 @@ TUNING_SEED = 1
 """For whoever changes the screen: look at its misses as much as you like."""
 
 SCORING_SEED = 20261128
-"""For the figures of the page alone: nobody looks at its misses to change the screen."""
+"""For the figures of the page alone. Once its misses have led to a change of the screen, take another."""
 
 
 def screen_all(

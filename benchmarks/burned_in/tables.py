@@ -191,7 +191,7 @@ def section(outcomes: Sequence[Outcome], *, seed: int, pictures: Path) -> Sectio
     named = [one for one in outcomes if one.kind is Kind.IDENTITY]
     missed = _missed(outcomes)
     return Section(
-        name="burned-in",
+        name="burned_in",
         title="Burned-in text",
         tables=[
             Table(
