@@ -75,8 +75,8 @@ class _Reporter:
             self._done += 1
 
 
-@click.command()
-@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.command(epilog=f"NAME is one of: {', '.join(NAMES)}.")
+@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="Small inputs, once: to see that it works, not to quote.")
 @click.option("--repeats", default=5, show_default=True, help="Interleaved repeats; drafts are timed three times.")
 @click.option("--write", is_flag=True, help="Put the tables into docs/performance.md.")
