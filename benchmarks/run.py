@@ -19,7 +19,7 @@ from benchmarks.receivers import CHECKOUT
 from benchmarks.report import Section, markdown, put_between_markers, show, write_json
 
 PAGE = CHECKOUT / "docs" / "performance.md"
-NAMES = ("receive", "sizes", "untuned", "seal", "deidentify", "midib", "screen", "draft")
+NAMES = ("receive", "sizes", "untuned", "seal", "deidentify", "midib", "screen", "burned_in", "draft")
 
 SIZES = {
     # name: (steps, options, options with --quick); steps are those of one repeat, for the progress bar
@@ -30,6 +30,7 @@ SIZES = {
     "deidentify": (24, {"objects": 60}, {"objects": 10}),
     "midib": (5, {"studies": 60}, {"studies": 8}),
     "screen": (2, {"frames": 30}, {"frames": 6}),
+    "burned_in": (20, {"images": 200}, {"images": 12}),
     "draft": (60, {"slices": 300, "whole": 1}, {"slices": 24, "whole": 1}),
 }
 
@@ -74,8 +75,8 @@ class _Reporter:
             self._done += 1
 
 
-@click.command()
-@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.command(epilog=f"NAME is one of: {', '.join(NAMES)}.")
+@click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="Small inputs, once: to see that it works, not to quote.")
 @click.option("--repeats", default=5, show_default=True, help="Interleaved repeats; drafts are timed three times.")
 @click.option("--write", is_flag=True, help="Put the tables into docs/performance.md.")

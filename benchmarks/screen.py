@@ -24,14 +24,14 @@ from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
 
-__all__ = ["measure", "read_frame", "start"]
+__all__ = ["deidentifier", "measure", "read_frame", "start"]
 
 POOL = 2
 _SCOPE = PseudonymScope(key=bytes(range(32)), case_key="0" * 32)
 
 
 @cache
-def _deidentifier() -> Deidentifier:
+def deidentifier() -> Deidentifier:
     text = (Path(__file__).parents[1] / "config" / "profiles" / "teaching.yaml").read_text()
     return Deidentifier(Profile.from_yaml(text))
 
@@ -50,7 +50,7 @@ def read_frame(file: Path) -> tuple[str, float]:
     """Screen one file as the pipeline does; return verdict and CPU seconds."""
     begin = time.process_time()
     with file.open("rb") as identified_file:
-        plan = _deidentifier().plan(_deidentifier().read(identified_file), _SCOPE)
+        plan = deidentifier().plan(deidentifier().read(identified_file), _SCOPE)
         identified_file.seek(0)
         report = _screener().screen(identified_file, plan.identified_tokens)
     return report.verdict.value, time.process_time() - begin
