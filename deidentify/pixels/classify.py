@@ -71,6 +71,11 @@ def is_evident(identified_text: str, header: HeaderWords) -> bool:
     return bool(_PATTERNS.search(text)) or any(header.has(_UNDERLINES.sub("", word)) for word in words)
 
 
+def is_one_letter(identified_text: str) -> bool:
+    """Say whether a text is one letter or digit; dashes and ticks are none."""
+    return len(_UNDERLINES.sub("", normalised(identified_text))) == 1
+
+
 def classify(identified_text: str, header: HeaderWords) -> TextClass:
     """Class one line of legible text.
 

@@ -1,6 +1,6 @@
 """The recogniser's say over what the detector found: detection alone fires on anatomy."""
 
-from deidentify.pixels.classify import HeaderWords, classify
+from deidentify.pixels.classify import HeaderWords, classify, is_one_letter
 from deidentify.pixels.detector import Candidate
 from deidentify.pixels.recognizer import Reading
 from deidentify.results import TextClass
@@ -8,6 +8,7 @@ from deidentify.results import TextClass
 _LEGIBLE_FROM = 0.5
 _TALLEST_LINE_PX = 40.0
 _LINE_ASPECT = 2.5
+_LONG_FOR_A_LETTER = 3.0
 
 
 def judge(candidate: Candidate, reading: Reading, header: HeaderWords, *, scale: float) -> TextClass | None:
@@ -16,6 +17,9 @@ def judge(candidate: Candidate, reading: Reading, header: HeaderWords, *, scale:
     ``scale`` is that of the view over the stored frame, so that shapes are measured in stored pixels.
     """
     if reading.score >= _LEGIBLE_FROM:
+        if is_one_letter(reading.identified_text) and candidate.width >= _LONG_FOR_A_LETTER * candidate.height:
+            # A whole line in a script that the recogniser does not know comes out as one letter.
+            return TextClass.UNREADABLE
         return classify(reading.identified_text, header)
     short, long = sorted((candidate.width / scale, candidate.height / scale))
     if short > _TALLEST_LINE_PX or long < _LINE_ASPECT * short:

@@ -13,7 +13,7 @@ MARKERS = frozenset(
 SETTINGS = frozenset(
     """
     w l ww wl wc c mi ti tis tib tic fr frame gn gain sl tr te hr dr db pwr map persist res thi gen pen comp mm cm m hz
-    khz mhz s sec ms kv kvp ma mas mgy msv ctdi dlp bpm fps fov thk slice thickness st sp loc pos te1 te2 ti1 nex etl
+    khz mhz s sec ms t kv kvp ma mas mgy msv ctdi dlp bpm fps fov thk slice thickness st sp loc pos te1 te2 ti1 nex etl
     zoom mag prf wf svd sv angle edge p i f h a sax lax rvot lvot ef lv rv la ra av pv mv tv vel pg vmax max min mean
     area dist circ vol depth focus freq dyn range low med high opt reject sec gray color
     flow doppler cine loop hu std dev

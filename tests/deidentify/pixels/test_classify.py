@@ -4,6 +4,9 @@ import pytest
 
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixels.classify import HeaderWords, classify, is_evident
+from deidentify.pixels.detector import Candidate
+from deidentify.pixels.gate import judge
+from deidentify.pixels.recognizer import Reading
 from deidentify.results import TextClass
 
 HEADER = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"okonkwo", "adaeze", "lee", "700123", "upright"})))
@@ -62,3 +65,19 @@ def test_dates_numbers_and_words_of_the_header_identify_by_what_they_are(text):
 @pytest.mark.parametrize("text", ["VRO", "Hm"])
 def test_an_unknown_word_alone_is_no_evidence(text):
     assert not is_evident(text, HEADER)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("P", 200, TextClass.UNREADABLE),
+        ("P", 30, TextClass.SAFE),
+        ("-", 200, TextClass.SAFE),
+        ("L", 25, TextClass.SAFE),
+    ],
+)
+def test_one_letter_as_long_as_a_line_is_a_line_that_was_not_read(text: str, width: int, expected: TextClass) -> None:
+    candidate = Candidate(x=100, y=50, width=width, height=20, angle=0, score=0.9)
+    reading = Reading(identified_text=text, score=0.9)
+    header = HeaderWords(identified_exact=frozenset(), identified_fuzzy=())
+    assert judge(candidate, reading, header, scale=1) is expected
