@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,6 +24,11 @@ def require_peer(name: str = "python") -> Path:
     """Return a program of ``.venv-peers``, where moto, deid and dicognito live, or skip the test; in CI fail it."""
     path = CHECKOUT / ".venv-peers" / "bin" / name
     return path if path.is_file() else missing(f".venv-peers has no {name} (.ci/run makes it from tools/peers.lock)")
+
+
+def heed_ctrl_c() -> None:
+    """Let a program that is about to start stop at Ctrl-C, also where the tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def missing(reason: str) -> NoReturn:

@@ -5,6 +5,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from deidentify.deidentifier import Deidentifier
 from deidentify.errors import ResidualIdentifierError
 from deidentify.results import Hold, HoldReason
 from tests.builders import PATIENT_ONE, PATIENT_TWO, ct_instance, mr_instance, uid, us_instance, write_part10
-from tests.tools import CHECKOUT
+from tests.tools import CHECKOUT, heed_ctrl_c
 
 NAMES = (b"Testperson", b"TESTPERSON", b"PID-700123", b"19570314", b"Arztin", b"Klinikum Nirgendwo", uid(1).encode())
 
@@ -127,7 +128,8 @@ def test_names_that_identify_are_replaced_alike_all_over_the_case(tmp_path: Path
     assert run(folder, output).exit_code == 0
     names = written_files(output)
     assert len(names) == 5
-    text = " ".join(names).casefold()
+    # Among the many digits of a new UID there may be any four.
+    text = re.sub(r"2\.25\.\d+", "", " ".join(names).casefold())
     for word in ("testperson", "unreal", "1957", "700123", "2024", "nobody", "knows", uid(1)):
         assert word not in text
     first = next(name for name in names if name.count("/") == 2 and "2.25" in name.rsplit("/", 1)[1])
@@ -319,7 +321,14 @@ def test_what_is_there_after_an_end_by_force_is_whole(tmp_path: Path, kill: sign
     for number in range(400):
         put(folder, f"IM{number:04}.dcm", ct_instance(number=number + 1, rows=256, columns=256))
     command = [sys.executable, "-m", "bridge", "deidentify", str(folder), str(output), "--no-pixels", "--workers", "2"]
-    process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509
+    )
     assert process.stderr is not None
     with process.stderr:
         for line in process.stderr:

@@ -31,7 +31,7 @@ from deidentify.results import Hold, HoldReason, PixelVerdict, TextClass
 from tests.builders import sr_instance, write_part10
 from tests.deidentify.pixels.files import encapsulated, image, part10
 from tests.deidentify.pixels.planting import phantom, plant
-from tests.tools import CHECKOUT
+from tests.tools import CHECKOUT, heed_ctrl_c
 
 NAME = "KOWALCZYK MARTA"
 HEADER = {"PatientName": "Kowalczyk^Marta", "PatientID": "8203341"}
@@ -246,7 +246,14 @@ def test_ctrl_c_ends_the_children_and_what_was_done_is_told(tmp_path: Path) -> N
         put(tmp_path / "in", f"{number:02}.dcm", part10(image(phantom(random), bits_stored=12)).getvalue())
     target = tmp_path / "found.json"
     command = [sys.executable, "-m", "bridge", "screen", str(tmp_path / "in"), "--json", str(target), "--jobs", "2"]
-    process = subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=CHECKOUT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509
+    )
     assert process.stderr is not None
     with process.stderr:
         for line in process.stderr:

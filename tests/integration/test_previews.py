@@ -39,9 +39,9 @@ def previewed(bridge: RunningBridge, **asked: Any) -> tuple[str, dict[str, Any]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_sealed", [False, True], ids=["plain", "sealed"])
-def test_a_study_is_previewed_over_http_and_its_pictures_are_fetched(tmp_path: Path, *, is_sealed: bool) -> None:
-    environment = {"CASEBRIDGE_SPOOL_KEY_FILE": str(key_file(tmp_path, new_spool_key()))} if is_sealed else {}
+def test_a_study_is_previewed_over_http_and_its_pictures_are_fetched(tmp_path: Path) -> None:
+    """On a sealed spool; ``test_privacy`` has a plain one."""
+    environment = {"CASEBRIDGE_SPOOL_KEY_FILE": str(key_file(tmp_path, new_spool_key()))}
     data = tmp_path / "data"
     with running_bridge(data, environment=environment) as bridge:
         deliver(bridge, tmp_path / "named", [burned_in(1)], calling="NAMED")
@@ -67,8 +67,7 @@ def test_a_study_is_previewed_over_http_and_its_pictures_are_fetched(tmp_path: P
         assert handed_in(bridge, write_part10(ct_instance()))["outcome"] == "delivered"
         beside = list(bridge.data_dir.rglob("*.preview-*"))
         assert {path.suffix for path in beside} == {".json", ".png"}
-        if is_sealed:
-            assert canaries_on_disk(data) == set()
+        assert canaries_on_disk(data) == set()
     assert not found_in(bridge.log_file.read_bytes())
 
     with running_bridge(data, environment=environment | {"CASEBRIDGE_RETENTION_DAYS": "0"}) as bridge:

@@ -12,6 +12,8 @@ def test_a_decoder_that_fails_says_nothing_whatever_logger_it_has(caplog: pytest
     caplog.set_level(logging.DEBUG)
     names = ("pydicom", "pydicom.pixels.decoders.base", "pylibjpeg.utils")
 
+    before = [logging.getLogger(name).getEffectiveLevel() for name in names]
+
     def fail() -> None:
         for name in names:
             logging.getLogger(name).critical("DOE^JANE")
@@ -22,6 +24,4 @@ def test_a_decoder_that_fails_says_nothing_whatever_logger_it_has(caplog: pytest
     with pytest.raises(PixelDecodeError, match=r"^It cannot be decoded\.$"), decoding("It cannot be decoded."):
         fail()
     assert "DOE" not in caplog.text
-    for name in names:
-        logging.getLogger(name).warning("heard again")
-    assert caplog.text.count("heard again") == len(names)
+    assert [logging.getLogger(name).getEffectiveLevel() for name in names] == before
