@@ -17,7 +17,7 @@ from bridge.profile_book import lay_out
 from bridge.retention import delete_condemned
 from bridge.study import killed_processed
 from cases.blobs import BlobStore
-from cases.errands import Errand, ErrandState
+from cases.errands import AT_WORK, Errand, ErrandState
 from cases.errors import BlobNotFoundError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance
 from cases.reruns import CurrentImage, StagedInstance
@@ -103,7 +103,7 @@ class RerunRunner:
                 ended = Reruns(session).conclude(errand.id)
                 if ended is not None:
                     audit_rerun(Audit(session), ended, errand.requested_by)
-            log.info("a case was made anew", extra={"case": errand.case_id})
+            log.info("a re-run was worked through", extra={"case": errand.case_id})
         else:
             with self.database.write() as session:
                 Reruns(session).sweep(errand)
@@ -113,11 +113,11 @@ class RerunRunner:
     def _begin(self, errand: Errand) -> tuple[list[AgainTask], _Instances, _Images] | None:
         """Return what is to be made, the instances and the images by arrival; None where the errand is over."""
         with self.database.write() as session:
-            if errand.case_id is None or not Errands(session).begin(errand.id, errand.total):
-                return None
-            reruns = Reruns(session)
+            reruns, errands = Reruns(session), Errands(session)
+            if errand.case_id is None or errands.locked(errand.id).state not in AT_WORK:
+                return None  # its case may be gone with it
             plan = reruns.plan(errand.case_id)
-            Errands(session).begin(errand.id, len(plan.instances))
+            errands.begin(errand.id, len(plan.instances))
             done = reruns.staged_arrivals(errand.id)
             images = reruns.images(errand.case_id)
             used = Profiles(session).revision(errand.revision)

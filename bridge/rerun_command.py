@@ -19,7 +19,7 @@ from bridge.app import open_database
 from bridge.engine import EngineClient
 from bridge.profile_command import show_table
 from bridge.rerun_desk import RerunDesk
-from cases.errands import Errand, ErrandState
+from cases.errands import AT_WORK, Errand, ErrandState
 from cases.errors import CaseError
 from cases.reruns import RerunCandidate
 from config import ConfigError
@@ -28,7 +28,6 @@ from deidentify.errors import ProfileError
 
 EXIT_OK, EXIT_FAULT = 0, 1
 POLL_S = 0.5
-AT_WORK = frozenset({ErrandState.QUEUED, ErrandState.RUNNING})
 _MOST_ELEMENTS = 40
 
 

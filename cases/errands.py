@@ -34,7 +34,8 @@ class ErrandState(StrEnum):
     FAILED = "failed"
 
 
-UNFINISHED = frozenset({ErrandState.QUEUED, ErrandState.RUNNING, ErrandState.IN_REVIEW})
+AT_WORK = frozenset({ErrandState.QUEUED, ErrandState.RUNNING})
+UNFINISHED = AT_WORK | {ErrandState.IN_REVIEW}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from cases.errands import UNFINISHED, Errand, ErrandKind, ErrandState, NewErrand
+from cases.errands import AT_WORK, UNFINISHED, Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import CaseNotFoundError
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
@@ -112,7 +112,7 @@ class Errands:
     def begin(self, errand_id: str, total: int) -> bool:
         """Say that work on an errand begins, or begins again; return whether there is anything to do."""
         row = self.locked(errand_id)
-        if row.state not in {ErrandState.QUEUED, ErrandState.RUNNING}:
+        if row.state not in AT_WORK:
             return False
         row.state, row.total = ErrandState.RUNNING, total
         row.done = min(row.done, total)
