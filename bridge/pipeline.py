@@ -38,6 +38,7 @@ from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, IdentifierHashes, ScreenReport
+from deidentify.review import NO_REVIEW, PixelReview
 from deidentify.screen_tokens import IdentifierHasher
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.sealing import SpoolKeys
@@ -89,6 +90,8 @@ class Task:
     """Of the case; none where there is no case yet."""
     errand_id: str = ""
     """Of the re-run that it is made for; none where it is made for the first time."""
+    review: PixelReview = NO_REVIEW
+    """What a person decided on its pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ POLICIES: dict[str, dict[str, str | None]] = {
 """Key → its values, and the option that each of them is. The first is the default."""
 AGES = ("band", "remove")
 BASIC = "basic"
-DROPPABLE = tuple(reason.value for reason in DropReason if reason is not DropReason.PROFILE)
+DROPPABLE = tuple(reason.value for reason in DropReason if reason not in {DropReason.PROFILE, DropReason.REVIEW})
 _LINE = re.compile(r"line (\d+)")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 MOST_WORDS = 2000

@@ -31,6 +31,16 @@ class TextClass(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class RegionFate(StrEnum):
+    """What becomes of a piece of text found in pixels."""
+
+    HELD = "held"
+    """A person has to look."""
+    REDACTED = "redacted"
+    KEPT = "kept"
+    """It is harmless, or a reviewer said so."""
+
+
 class HoldReason(StrEnum):
     """Why an instance waits for a person."""
 
@@ -74,6 +84,8 @@ class DropReason(StrEnum):
     TEACHING_FILE_MANIFEST = "teaching-file-manifest"
     """A selection or text that made the draft what it is; its content is identified, so it is no image of a case."""
     PROFILE = "profile"
+    REVIEW = "review"
+    """A person left it out after looking at it."""
 
 
 class DelayReason(StrEnum):
@@ -172,6 +184,9 @@ class PixelFinding:
     height: int
     text_class: TextClass
     score: float
+    layer: str = ""
+    """What it was found in: empty for the pixel data, else for example "overlay 6000" or "icon"."""
+    fate: RegionFate = RegionFate.HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from cases.store.clock import now as clock_now
 from cases.store.intake import HOLD_RETENTION_DAYS
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow
-from deidentify.results import Hold, HoldReason, PixelFinding, TextClass
+from deidentify.results import Hold, HoldReason, PixelFinding, RegionFate, TextClass
 
 REMIND_AFTER_DAYS = 14.0
 
@@ -162,4 +162,8 @@ def _behind(at: datetime, row_id: str) -> ColumnElement[bool]:
 
 
 def _finding(found: dict[str, object]) -> PixelFinding:
-    return PixelFinding(**{**found, "text_class": TextClass(found["text_class"])})  # type: ignore[arg-type]
+    known = {
+        "text_class": TextClass(str(found["text_class"])),
+        "fate": RegionFate(str(found.get("fate", RegionFate.HELD))),
+    }
+    return PixelFinding(**{**found, **known})  # type: ignore[arg-type]

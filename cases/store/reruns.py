@@ -51,7 +51,7 @@ from deidentify.results import DeidentifiedInstance, DropReason
 
 KEEPS_TEXT = "keeps_text"
 _DECIDED = frozenset({HoldState.RELEASED, HoldState.DISCARDED})
-_DROPPED_BY_PROFILE = frozenset(reason.value for reason in DropReason)
+_DROPPED_BY_PROFILE = frozenset(reason.value for reason in DropReason if reason is not DropReason.REVIEW)
 
 
 class Reruns(Filing):

@@ -105,6 +105,7 @@ DROPS = {
     DropReason.MEDIA_DIRECTORY: "DICOMDIR",
     DropReason.TEACHING_FILE_MANIFEST: "selections and texts of the IHE TCE profile, after they have done their work",
     DropReason.PROFILE: "voice recordings, and what belongs to no study by its definition",
+    DropReason.REVIEW: "what a person left out after looking at it",
 }
 
 HOLDS = {
@@ -296,11 +297,15 @@ def fate(sop_class_uid: str, under: Profile) -> str:
     return f"{'dropped' if isinstance(found, Dropped) else 'held'}: {found.detail}"
 
 
+_WHATEVER = {DropReason.PROFILE, DropReason.REVIEW}
+"""No choice of a profile."""
+
+
 def drops() -> str:
     rows = []
     for reason in DropReason:
         dropped = [
-            "dropped" if reason in profile(name).drop or reason is DropReason.PROFILE else "held"
+            "dropped" if reason in profile(name).drop or reason in _WHATEVER else "held"
             for name in ("teaching", "strict")
         ]
         rows.append(f"| `{reason.value}` | {DROPS[reason]} | {' | '.join(dropped)} |")
