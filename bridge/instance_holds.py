@@ -3,8 +3,8 @@
 import errno
 import logging
 
-from deidentify.errors import DeidentificationError
-from deidentify.results import Hold, HoldReason, ScreenReport
+from deidentify.errors import DeidentificationError, TextRemainsError
+from deidentify.results import Hold, HoldReason, RegionFate, ScreenReport
 
 log = logging.getLogger("casebridge.pipeline")
 
@@ -18,12 +18,18 @@ def hold_by_screen(screen: ScreenReport) -> Hold | None:
     return Hold(reason=screen.hold, detail=_sentence(screen), findings=screen.findings)
 
 
+def hold_by_remains(error: TextRemainsError, screen: ScreenReport) -> Hold:
+    """Return the hold of an instance in which text can be read after boxes were made black, with all that was found."""
+    return Hold(reason=error.reason, detail=str(error), findings=(*screen.findings, *error.findings))
+
+
 def _sentence(screen: ScreenReport) -> str:
-    regions = len(screen.findings)
+    held = [finding for finding in screen.findings if finding.fate is RegionFate.HELD]
+    regions = len(held)
     if screen.hold is HoldReason.PIXELS_MISSING:
         return "an image by its class or attributes, but without pixel data"
     if regions and screen.hold in TEXT_HOLDS:
-        frames = len({finding.frame for finding in screen.findings})
+        frames = len({finding.frame for finding in held})
         return f"{regions} region(s) of text in {frames} of {screen.frames} frame(s)"
     return f"{screen.frames_read} of {screen.frames} frame(s) could be read"
 

@@ -24,6 +24,7 @@ from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key
+from deidentify.release import released
 from deidentify.results import DeidentifiedInstance, Dropped, Hold
 
 __all__ = [
@@ -203,21 +204,33 @@ def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Droppe
     screen = None
     if _have().has_screen:
         identified_file.seek(0)
-        screen = _screener().screen(identified_file, plan.identified_tokens)
+        screen = _screener().screen(identified_file, plan.identified_tokens, policy=deidentifier.pixel_policy)
         hold = hold_by_screen(screen)
         if hold is not None:
             return hold
     with _unfinished(Path(task.target)) as (target, finish):
-        instance = deidentifier.write(plan, screen, identified_file, target)
-        target.seek(0)
-        deidentifier.verify(plan, target)
+        if screen is None:
+            instance = deidentifier.write(plan, None, identified_file, target)
+            target.seek(0)
+            deidentifier.verify(plan, target)
+        else:
+            instance = released(
+                deidentifier,
+                _screener(),
+                plan,
+                screen,
+                identified_file=identified_file,
+                target=target,
+                scratch=lambda: _nameless(Path(task.target).parent),
+            )
         finish()
     uids = plan.identified_tokens.uids if task.with_uids else ()
-    is_replaced = instance.description.sop_instance_uid != header.text(0x00080018)
-    return Written(
-        instance=instance,
-        identified_uids=tuple((uid, scope.uid(uid) if is_replaced else uid) for uid in sorted(uids)),
-    )
+    original_uid = header.text(0x00080018)
+    is_replaced = (instance.uid_of_original or instance.description.sop_instance_uid) != original_uid
+    made = {uid: scope.uid(uid) if is_replaced else uid for uid in sorted(uids)}
+    if original_uid in made:
+        made[original_uid] = instance.description.sop_instance_uid
+    return Written(instance=instance, identified_uids=tuple(made.items()))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What happens to one instance, as the visible list of steps it is; runs in a child process of the worker.
 
-read → disposition → plan → screen → write → verify → keep the blob
+read → disposition → plan → screen → write → verify → read again where boxes were made black → keep the blob
 
 Everything that crosses to the parent process is a key or a result type of ``deidentify``: no path, pixel or value.
 """
@@ -14,13 +14,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from bridge.crosswalk import CrosswalkKey, SealedEntry, entry_of
-from bridge.instance_holds import hold_by_error, hold_by_screen
+from bridge.instance_holds import hold_by_error, hold_by_remains, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
@@ -32,12 +33,21 @@ from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, Re
 from cases.reruns import ERRAND_DIGITS, rerun_blob_key
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import DeidentificationError
+from deidentify.errors import DeidentificationError, TextRemainsError
 from deidentify.parser import read_instance
 from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
-from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, IdentifierHashes, ScreenReport
+from deidentify.release import released
+from deidentify.results import (
+    DeidentifiedInstance,
+    Dropped,
+    Hold,
+    HoldReason,
+    IdentifierHashes,
+    RegionFate,
+    ScreenReport,
+)
 from deidentify.review import NO_REVIEW, PixelReview
 from deidentify.screen_tokens import IdentifierHasher
 from scp.errors import SealBrokenError, SpoolKeyMissingError
@@ -302,16 +312,31 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     key = _generation(task.secret_generation).subkey(Purpose.PSEUDONYMS)
     plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
     identified_file.seek(0)
-    screen = screener().screen(identified_file, plan.identified_tokens, _report_frames)
+    screen = screener().screen(
+        identified_file, plan.identified_tokens, _report_frames, policy=deidentifier.pixel_policy, review=task.review
+    )
     hold = hold_by_screen(screen)
     if hold is not None:
         _keep_findings(task, screen)
         return hold
     with _output() as target:
-        instance = deidentifier.write(plan, screen, identified_file, target)
-        target.seek(0)
-        deidentifier.verify(plan, target)
-        target.seek(0)
+        try:
+            instance = released(
+                deidentifier,
+                screener(),
+                plan,
+                screen,
+                identified_file=identified_file,
+                target=target,
+                scratch=_output,
+                review=task.review,
+            )
+        except TextRemainsError as error:
+            hold = hold_by_remains(error, screen)
+            _keep_findings(task, replace(screen, findings=hold.findings))
+            return hold
+        if any(finding.fate is not RegionFate.KEPT for finding in screen.findings):
+            _keep_findings(task, screen)
         blob_key = _blob_key(task, instance)
         blobs().put(blob_key, target)
     identifiers = _hasher(task.case_id, task.secret_generation).of(header)
@@ -333,10 +358,9 @@ def _report_frames(done: int, frames: int) -> None:
 
 def _keep_findings(task: Task, screen: ScreenReport) -> None:
     """Keep what the recogniser read beside the original: it is identified, and goes when the original goes."""
-    found = [
-        {**asdict(finding), "text": text}
-        for finding, text in zip(screen.findings, screen.identified_texts, strict=True)
-    ]
+    # What was read in the written instance comes last, without its text.
+    texts = chain(screen.identified_texts, repeat(""))
+    found = [{**asdict(finding), "text": text} for finding, text in zip(screen.findings, texts, strict=False)]
     identified_content = json.dumps({"detector": screen.detector, "findings": found}).encode()
     # What a re-run reads may never come into effect: the boxes of a hold stay those of its own reading.
     name = f"findings-{task.errand_id[:ERRAND_DIGITS]}.json" if task.errand_id else "findings.json"

@@ -20,11 +20,12 @@ from bridge.instance_holds import hold_by_error, hold_by_screen
 from bridge.pictures import boxed
 from bridge.preview_names import picture_suffix, preview_suffix
 from deidentify.deidentifier import Deidentifier
+from deidentify.errors import TextRemainsError
 from deidentify.parser import read_instance
 from deidentify.pixels.screen import PixelScreener
 from deidentify.preview import Change, Preview, PreviewRow
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.results import DeidentifiedInstance, Dropped, Hold, ScreenReport
+from deidentify.results import DeidentifiedInstance, Dropped, Hold, PixelVerdict, ScreenReport
 
 MOST_KEPT = 24
 """Pictures of one instance that are kept beside its original: a cine may have a name in each of its frames."""
@@ -127,12 +128,18 @@ class Previewer:
         screen = None
         if self._screener is not None:
             source.seek(0)
-            screen = self._screener.screen(source, plan.identified_tokens)
+            screen = self._screener.screen(source, plan.identified_tokens, policy=self._engine.pixel_policy)
         hold = hold_by_screen(screen) if screen is not None else None
         # What the screen holds is shown as its header would be written: the reviewer wants to see both.
         instance = self._engine.write(plan, screen if hold is None else None, source, target)
         try:
             self._engine.verify(plan, target)
+            if self._screener is not None and instance.screen.verdict is PixelVerdict.REDACT:
+                remains = self._screener.still_there(
+                    target, plan.identified_tokens, instance.screen, policy=self._engine.pixel_policy
+                )
+                if remains:
+                    raise TextRemainsError(remains)  # noqa: TRY301 - an outcome like the others
         except Exception as error:  # noqa: BLE001
             hold = hold or hold_by_error(error)
         target.seek(0)

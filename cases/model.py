@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from cases.errands import Errand
 from cases.peers import RejectedPeer
 from deidentify.results import AgeBand, DelayReason, HoldReason, PixelFinding, PixelVerdict
+from deidentify.review import MarkedBox
 
 Item = TypeVar("Item")
 
@@ -574,6 +575,8 @@ class CaseImage:
     size_bytes: int
     profile_revision: str = ""
     """That it was made under."""
+    redacted: tuple[MarkedBox, ...] = ()
+    """What was made black in its pixels."""
     is_selected: bool = True
     """Whether it belongs to what its sender chose; true where nobody chose."""
     is_key: bool = False

@@ -240,11 +240,11 @@ def _encode_element(element: Element, encoding: Encoding, parts: list[Part]) -> 
             item_length = encode(item, encoding, parts)
             parts[item_place] = TAG_AND_LENGTH[encoding.little].pack(0xFFFE, 0xE000, item_length)
             length += 8 + item_length
-        header = _header(element.tag, "SQ", length, encoding)
+        header = header_of(element.tag, "SQ", length, encoding)
         parts[place] = header
         return len(header) + length
     if span is not None:
-        header = _header(element.tag, element.vr, UNDEFINED if element.encapsulated else span[1], encoding)
+        header = header_of(element.tag, element.vr, UNDEFINED if element.encapsulated else span[1], encoding)
         parts.append(header)
         parts.append(span)
         if span[1] & 1:
@@ -255,12 +255,13 @@ def _encode_element(element: Element, encoding: Encoding, parts: list[Part]) -> 
         value += b"\0" if vr in {"UI", "OB", "UN"} else b" "
     if vr not in LONG_FORM_VRS and len(value) > 0xFFFE:  # noqa: PLR2004 - PS3.5 §6.2.2 note: too long for 16 bits
         vr = "UN"
-    header = _header(element.tag, vr, len(value), encoding)
+    header = header_of(element.tag, vr, len(value), encoding)
     parts.append(header + value)
     return len(header) + len(value)
 
 
-def _header(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
+def header_of(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
+    """Return the encoded tag, VR and length of an element."""
     group, element, little = tag >> 16, tag & 0xFFFF, encoding.little
     if not encoding.explicit:
         return TAG_AND_LENGTH[little].pack(group, element, length)

@@ -1,8 +1,9 @@
 """One instance from identified to de-identified: read, decide, plan, write once; then verify what was written."""
 
-import hashlib
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from io import BytesIO
 from typing import BinaryIO
 
 from deidentify.dataset import (
@@ -24,8 +25,11 @@ from deidentify.identity import IdentifiedTokens, identified_tokens
 from deidentify.markers import CLEAN_VISUAL_FEATURES, PrivateBlock, executed_options, markers
 from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
+from deidentify.pixel_policy import PixelPolicy
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
+from deidentify.redaction import RedactedInstance, redacted, with_redaction
+from deidentify.references import with_uids
 from deidentify.results import (
     DeidentifiedInstance,
     Description,
@@ -39,13 +43,12 @@ from deidentify.results import (
 from deidentify.tables import iod_types, method_codes
 from deidentify.verify import verify_written
 from deidentify.walk import CONTENT_SEQUENCE, Walk
+from deidentify.writing import Writer
 
 IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
 IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
 _BY_REFERENCE = 0x0040DB73
 _GRAPHIC_ANNOTATIONS = 0x00700001
-_JOINED = 1 << 15
-"""Bytes of a piece of the source that is written together with its neighbours."""
 _MOST_KINDS = 500
 """Kinds of instances, by SOP Class and the rules that are about them, whose decisions are remembered."""
 _NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
@@ -73,6 +76,8 @@ class HeaderPlan:
     stated_burned_in: bytes
     """What the original says of burned-in annotation: YES, NO or nothing."""
     deflated_at: int | None
+    masked_uid: Callable[[str], str] = field(repr=False)
+    """Gives the SOP Instance UID under a change of the pixels, by the name of the change."""
 
 
 class Deidentifier:
@@ -85,6 +90,11 @@ class Deidentifier:
         self._profile = profile
         self._decisions: dict[tuple[str, tuple[bool, ...]], Decisions] = {}
         self._memory: CaseMemory | None = None
+
+    @property
+    def pixel_policy(self) -> PixelPolicy:
+        """How the profile wants pixels to be treated."""
+        return self._profile.pixel_policy
 
     def _memory_of(self, scope: PseudonymScope) -> CaseMemory:
         if self._memory is None or self._memory.scope != scope:
@@ -169,34 +179,42 @@ class Deidentifier:
             private_blocks=tuple(sorted(walk.private_blocks)),
             stated_burned_in=_stated_burned_in(received),
             deflated_at=received.deflated_at,
+            masked_uid=partial(scope.uid, received.text(0x00080018)),
         )
 
     def write(
-        self, plan: HeaderPlan, screen: ScreenReport | None, identified_file: BinaryIO, target: BinaryIO
+        self,
+        plan: HeaderPlan,
+        screen: ScreenReport | None,
+        identified_file: BinaryIO,
+        target: BinaryIO,
+        *,
+        scratch: Callable[[], BinaryIO] = BytesIO,
     ) -> DeidentifiedInstance:
-        """Write the instance; pixel bytes are copied from the original as they are.
+        """Write the instance; pixel bytes are copied from the original but for the boxes that have to become black.
 
         Without a ``screen`` nobody looked at the pixels. The header is clean all the same, but the instance says that
-        the identity was not removed where it has pixels: Patient Identity Removed (0012,0062) speaks of both.
+        the identity was not removed where it has pixels: Patient Identity Removed (0012,0062) speaks of both. What is
+        written with boxes made black has to be read again before it counts: ``PixelScreener.still_there``.
+
+        Parameters
+        ----------
+        scratch
+            Gives a file for pixel data that are made anew, which is closed here. In memory by default.
 
         Raises
         ------
         PixelScreenError
-            Unless the screen read every frame and found nothing, or there are no pixels by the instance's definition.
+            Unless the screen read every frame and said what becomes of what it found, or there are no pixels by the
+            instance's definition.
+        PixelDecodeError, RedactionError
+            Boxes cannot be made black.
         """
         if screen is None:
             screen = _not_screened(plan)
         else:
             _check_screen(plan, screen, self._profile)
         options = executed_options(self._profile, screen, dict(plan.option_matter))
-        report = Report(
-            profile=self._profile.name,
-            profile_revision=self._profile.revision,
-            actions=plan.actions,
-            options=tuple(method_codes()[option][0] for option in options),
-            notes=plan.notes,
-            removed_text=plan.removed_text,
-        )
         done = markers(self._profile, screen, options, plan.private_blocks, plan.encoding)
         if screen.verdict is PixelVerdict.NOT_EVALUATED and plan.stated_burned_in:
             # Some IODs require an answer; this one is the device's, not ours.
@@ -205,15 +223,41 @@ class Deidentifier:
         tags = {element.tag for element in done}
         elements = [element for element in plan.elements if element.tag not in tags]
         elements = sorted([*elements, *done], key=lambda element: element.tag)
-        parts: list[Part] = [_file_meta(plan)]
-        encode(elements, plan.encoding, parts)
+        writer = Writer(target, plan.encoding)
+        description, unchanged_uid = plan.description, ""
         source = Source(identified_file, deflated_at=plan.deflated_at)
         try:
-            digest, size = _write_parts(parts, source, target)
+            if screen.verdict is PixelVerdict.REDACT:
+                unchanged_uid = description.sop_instance_uid
+                with scratch() as pixels:
+                    made = redacted(identified_file, screen.boxes, pixels)
+                    description = _described_anew(plan, made)
+                    uids = {unchanged_uid.encode(): description.sop_instance_uid.encode()}
+                    elements = with_uids(with_redaction(elements, made, plan.encoding), uids)
+                    writer.raw(_file_meta(description))
+                    _write_redacted(writer, elements, source, made, pixels)
+                screen = replace(screen, boxes=made.boxes)
+            else:
+                writer.raw(_file_meta(description))
+                writer.elements(elements, source)
         finally:
             source.close()
+        digest, size = writer.finish()
+        report = Report(
+            profile=self._profile.name,
+            profile_revision=self._profile.revision,
+            actions=plan.actions,
+            options=tuple(method_codes()[option][0] for option in options),
+            notes=plan.notes,
+            removed_text=plan.removed_text,
+        )
         return DeidentifiedInstance(
-            description=plan.description, report=report, screen=screen, sha256=digest, size_bytes=size
+            description=description,
+            report=report,
+            screen=screen,
+            sha256=digest,
+            size_bytes=size,
+            uid_of_original=unchanged_uid,
         )
 
     def verify(self, plan: HeaderPlan, target: BinaryIO) -> None:
@@ -245,10 +289,12 @@ def _is_absent(element: Element) -> bool:
 
 def _check_screen(plan: HeaderPlan, screen: ScreenReport, profile: Profile) -> None:
     if plan.has_pixels:
-        if screen.verdict is not PixelVerdict.CLEAR:
+        if screen.verdict not in {PixelVerdict.CLEAR, PixelVerdict.REDACT}:
             raise PixelScreenError("the pixel screen did not clear this instance")
         if screen.frames < 1 or screen.frames_read != screen.frames:
             raise PixelScreenError("the pixel screen did not read every frame")
+        if (screen.verdict is PixelVerdict.REDACT) != bool(screen.boxes):
+            raise PixelScreenError("the pixel screen does not say where the pixels have to become black")
         if CLEAN_VISUAL_FEATURES in profile.options and not screen.visual_features_cleaned:
             raise PixelScreenError("the profile asks that faces be made unrecognizable, and the screen did not do that")
     elif screen.verdict is not PixelVerdict.NO_PIXELS:
@@ -268,12 +314,26 @@ def _stated_burned_in(received: ReceivedInstance) -> bytes:
     return stated.encode() if stated in {"YES", "NO"} else b""
 
 
-def _file_meta(plan: HeaderPlan) -> bytes:
+def _described_anew(plan: HeaderPlan, made: RedactedInstance) -> Description:
+    syntax = made.pixels.transfer_syntax or plan.transfer_syntax_uid
+    return replace(plan.description, sop_instance_uid=plan.masked_uid(made.mask), transfer_syntax_uid=str(syntax))
+
+
+def _write_redacted(
+    writer: Writer, elements: list[Element], source: Source, made: RedactedInstance, pixels: BinaryIO
+) -> None:
+    writer.elements([element for element in elements if element.tag < made.tag], source)
+    pixels.seek(0)
+    writer.pixel_data(made.tag, made.pixels, pixels)
+    writer.elements([element for element in elements if element.tag > made.tag], source)
+
+
+def _file_meta(description: Description) -> bytes:
     elements = [
         Element(0x00020001, "OB", b"\0\1"),
-        Element(0x00020002, "UI", plan.description.sop_class_uid.encode()),
-        Element(0x00020003, "UI", plan.description.sop_instance_uid.encode()),
-        Element(0x00020010, "UI", plan.transfer_syntax_uid.encode()),
+        Element(0x00020002, "UI", description.sop_class_uid.encode()),
+        Element(0x00020003, "UI", description.sop_instance_uid.encode()),
+        Element(0x00020010, "UI", description.transfer_syntax_uid.encode()),
         Element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
         Element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
     ]
@@ -282,24 +342,3 @@ def _file_meta(plan: HeaderPlan) -> bytes:
     head: list[Part] = []
     encode([Element(0x00020000, "UL", size.to_bytes(4, "little"))], EXPLICIT_LITTLE, head)
     return bytes(128) + b"DICM" + b"".join(part for part in [*head, *parts] if isinstance(part, bytes))
-
-
-def _write_parts(parts: list[Part], source: Source, target: BinaryIO) -> tuple[str, int]:
-    """Write and hash; short parts are joined so that a header is one write."""
-    digest, size, waiting = hashlib.sha256(), 0, bytearray()
-    for part in parts:
-        if isinstance(part, bytes):
-            waiting += part
-            continue
-        offset, length = part
-        if length <= _JOINED:
-            waiting += source.buffer[slice(offset, offset + length)]
-            continue
-        for chunk in chain((bytes(waiting),), source.chunks(part)):
-            digest.update(chunk)
-            size += target.write(chunk)
-        waiting.clear()
-    digest.update(waiting)
-    size += target.write(waiting)
-    target.flush()
-    return digest.hexdigest(), size

@@ -15,7 +15,7 @@ DeidentificationError            → the instance is held, with the reason in ``
    └─ DetectorUnavailableError
 """
 
-from deidentify.results import HoldReason
+from deidentify.results import HoldReason, PixelFinding
 
 
 class DeidentificationError(Exception):
@@ -86,6 +86,16 @@ class RedactionError(PixelScreenError):
     """Boxes in the pixels cannot be made black, so that what they show is still there."""
 
     reason = HoldReason.BURNED_IN_TEXT
+
+
+class TextRemainsError(PixelScreenError):
+    """Text can still be read where boxes were made black; ``findings`` tell where."""
+
+    reason = HoldReason.BURNED_IN_TEXT
+
+    def __init__(self, findings: tuple[PixelFinding, ...]) -> None:
+        super().__init__(f"{len(findings)} region(s) of text can be read after boxes were made black")
+        self.findings = findings
 
 
 class DetectorUnavailableError(PixelScreenError):

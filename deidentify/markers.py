@@ -8,6 +8,7 @@ from deidentify.tables import EDITION, method_codes
 
 CLEAN_VISUAL_FEATURES = "clean_recognizable_visual_features"
 _OF_THE_SCREEN = frozenset(("clean_pixel_data", CLEAN_VISUAL_FEATURES))
+_READ = frozenset((PixelVerdict.CLEAR, PixelVerdict.REDACT))
 _TEMPORAL = {"shift": b"MODIFIED", "remove": b"REMOVED", "keep": b"UNMODIFIED"}
 
 PrivateBlock = tuple[int, str]
@@ -20,7 +21,7 @@ def executed_options(profile: Profile, screen: ScreenReport, matter: dict[str, b
     ``matter`` tells of options that have something to do in some instances only whether this is one.
     """
     done = {option for option in profile.options if option not in _OF_THE_SCREEN and matter.get(option, True)}
-    if screen.verdict is PixelVerdict.CLEAR:
+    if screen.verdict in _READ:
         done.add("clean_pixel_data")
         if screen.visual_features_cleaned:
             done.add(CLEAN_VISUAL_FEATURES)
@@ -42,7 +43,7 @@ def markers(
         Element(0x00120064, "SQ", items=[_code(value, meaning) for value, meaning in codes]),
         Element(0x00280303, "CS", _TEMPORAL[profile.dates]),
     ]
-    if screen.verdict is PixelVerdict.CLEAR:
+    if screen.verdict in _READ:
         done.append(Element(0x00280301, "CS", b"NO"))
     if CLEAN_VISUAL_FEATURES in options:
         done.append(Element(0x00280302, "CS", b"NO"))

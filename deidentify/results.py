@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from deidentify.review import MarkedBox
+
 AgeBand = NewType("AgeBand", str)
 """Rounded patient age, for example "9 days", "7 months", "12 years", "45 years", "90+ years"; empty when unknown."""
 
@@ -199,6 +201,8 @@ class ScreenReport:
     findings: tuple[PixelFinding, ...] = ()
     hold: HoldReason | None = None
     """Set when the verdict does not let the instance pass."""
+    boxes: tuple[MarkedBox, ...] = ()
+    """What has to become black, or is black, where the verdict is REDACT."""
     detector: str = ""
     """Name and version of the models that read the frames."""
     visual_features_cleaned: bool = False
@@ -296,6 +300,8 @@ class DeidentifiedInstance:
     screen: ScreenReport
     sha256: str
     size_bytes: int
+    uid_of_original: str = ""
+    """The SOP Instance UID that it would have without a change of its pixels; empty where there is none."""
 
 
 Outcome = DeidentifiedInstance | Hold | Dropped

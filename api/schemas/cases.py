@@ -133,6 +133,16 @@ class ImageItem(Answer):
     key_frames: list[int] = Field(examples=[[]], description="The frames that were meant, from 1; empty for all.")
 
 
+class BlackBox(Answer):
+    """A rectangle in pixels of the stored frame, from the top left corner; frames count from 0."""
+
+    frame: int | None = Field(examples=[0], description="None stands for every frame.")
+    x: int = Field(examples=[12])
+    y: int = Field(examples=[8])
+    width: int = Field(examples=[210])
+    height: int = Field(examples=[24])
+
+
 class ImageOut(ImageItem):
     """Everything about an image; the UIDs are those of the case, not of the original."""
 
@@ -142,6 +152,7 @@ class ImageOut(ImageItem):
     position: tuple[float, float, float] | None = Field(description="Image Position (Patient), mm.")
     orientation: tuple[float, float, float, float, float, float] | None
     verdict: PixelVerdict
+    redacted: list[BlackBox] = Field(description="What was made black in its pixels, since it could identify somebody.")
     sha256: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     size_bytes: int = Field(examples=[526336])
     profile_revision: str = Field(examples=["9222bfe5bf2270d7"], description="Of the profile that it was made under.")

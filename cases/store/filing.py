@@ -271,6 +271,8 @@ def image_columns(instance: DeidentifiedInstance) -> dict[str, Any]:
             "options": list(report.options),
             "notes": list(report.notes),
             "removed_text": [[one.place, one.word, one.reason] for one in report.removed_text],
+            "redacted": [[box.frame, box.x, box.y, box.width, box.height] for box in instance.screen.boxes],
+            "uid_of_original": instance.uid_of_original,
         },
         "sha256": instance.sha256,
         "size_bytes": instance.size_bytes,

@@ -13,7 +13,8 @@ from cases.store.clock import now as clock_now
 from cases.store.intake import HOLD_RETENTION_DAYS
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow
-from deidentify.results import Hold, HoldReason, PixelFinding, RegionFate, TextClass
+from cases.store.staged import finding_of
+from deidentify.results import Hold, HoldReason
 
 REMIND_AFTER_DAYS = 14.0
 
@@ -147,7 +148,7 @@ class Holds:
             sender=instance.calling_ae,
             reason=HoldReason(row.reason),
             detail=row.detail,
-            findings=tuple(_finding(found) for found in row.findings),
+            findings=tuple(finding_of(found) for found in row.findings),
             state=row.state,
             arrived_at=instance.received_at,
             held_at=row.held_at,
@@ -159,11 +160,3 @@ class Holds:
 
 def _behind(at: datetime, row_id: str) -> ColumnElement[bool]:
     return or_(HoldRow.held_at > at, (HoldRow.held_at == at) & (HoldRow.id > row_id))
-
-
-def _finding(found: dict[str, object]) -> PixelFinding:
-    known = {
-        "text_class": TextClass(str(found["text_class"])),
-        "fate": RegionFate(str(found.get("fate", RegionFate.HELD))),
-    }
-    return PixelFinding(**{**found, **known})  # type: ignore[arg-type]

@@ -20,11 +20,22 @@ from deidentify.results import (
     IdentifierHashes,
     PixelFinding,
     PixelVerdict,
+    RegionFate,
     RemovedText,
     Report,
     ScreenReport,
     TextClass,
 )
+from deidentify.review import MarkedBox
+
+
+def finding_of(stored: dict[str, Any]) -> PixelFinding:
+    """Return a finding that was stored as JSON, also by a release that knew fewer of its parts."""
+    known = {
+        "text_class": TextClass(stored["text_class"]),
+        "fate": RegionFate(stored.get("fate", RegionFate.HELD)),
+    }
+    return PixelFinding(**{**stored, **known})
 
 
 def staged_values(errand_id: str, one: StagedInstance) -> dict[str, Any]:
@@ -107,6 +118,7 @@ def _written(instance: DeidentifiedInstance) -> dict[str, Any]:
         "screen": screen,
         "sha256": instance.sha256,
         "size_bytes": instance.size_bytes,
+        "uid_of_original": instance.uid_of_original,
     }
 
 
@@ -120,13 +132,13 @@ def _instance(written: dict[str, Any]) -> DeidentifiedInstance:
     report["removed_text"] = tuple(RemovedText(**one) for one in report["removed_text"])
     screen["verdict"] = PixelVerdict(screen["verdict"])
     screen["hold"] = HoldReason(screen["hold"]) if screen["hold"] else None
-    screen["findings"] = tuple(
-        PixelFinding(**{**one, "text_class": TextClass(one["text_class"])}) for one in screen["findings"]
-    )
+    screen["findings"] = tuple(finding_of(one) for one in screen["findings"])
+    screen["boxes"] = tuple(MarkedBox(**one) for one in screen.get("boxes", ()))
     return DeidentifiedInstance(
         description=Description(**described),
         report=Report(**report),
         screen=ScreenReport(**screen),
         sha256=written["sha256"],
         size_bytes=written["size_bytes"],
+        uid_of_original=written.get("uid_of_original", ""),
     )

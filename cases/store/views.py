@@ -34,6 +34,7 @@ from cases.store.rows import (
     UserRow,
 )
 from deidentify.results import AgeBand, DelayReason
+from deidentify.review import MarkedBox
 
 
 def summaries(session: Session, rows: Sequence[CaseRow]) -> tuple[CaseSummary, ...]:
@@ -148,6 +149,10 @@ def image_value(row: CaseImageRow) -> CaseImage:
         sha256=row.sha256,
         size_bytes=row.size_bytes,
         profile_revision=row.profile_revision,
+        redacted=tuple(
+            MarkedBox(frame=frame, x=x, y=y, width=width, height=height)
+            for frame, x, y, width, height in row.report.get("redacted", ())
+        ),
         is_selected=row.is_selected,
         is_key=row.is_key,
         key_position=row.key_position,

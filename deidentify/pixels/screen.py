@@ -1,12 +1,17 @@
-"""The pixel screen: every frame of an instance is read, and anything but safe text holds the instance."""
+"""The pixel screen: every frame of an instance is read; what is not harmless becomes black or holds the instance.
+
+After the boxes were made black the same reader looks at the written frames once more: only what it then finds nothing
+in is passed on.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from deidentify.errors import DetectorUnavailableError, PixelDecodeError
 from deidentify.identity import IdentifiedTokens
+from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_format
 from deidentify.pixels.doubt import second_look
@@ -14,10 +19,11 @@ from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
 from deidentify.pixels.reading import Region, overlap, read_view
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
+from deidentify.pixels.verdict import Judge, Judged, by_frame
 from deidentify.pixels.views import views_of
-from deidentify.results import HoldReason, PixelFinding, PixelVerdict, ScreenReport, TextClass
+from deidentify.results import HoldReason, PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
+from deidentify.review import NO_REVIEW, PixelReview
 
-_BOX_MARGIN = 0.25
 _SAME_TEXT_OVERLAP = 0.5
 _LARGE_PIXELS = 1 << 20
 _SMALL_PIXELS = 320 * 320
@@ -72,7 +78,13 @@ class PixelScreener:
         self._engine_source = engine_source
 
     def screen(
-        self, identified_file: BinaryIO, identified: IdentifiedTokens, on_progress: Progress | None = None
+        self,
+        identified_file: BinaryIO,
+        identified: IdentifiedTokens,
+        on_progress: Progress | None = None,
+        *,
+        policy: PixelPolicy = DEFAULT_POLICY,
+        review: PixelReview = NO_REVIEW,
     ) -> ScreenReport:
         """Read every frame of an original and report what its pixels hold.
 
@@ -84,40 +96,111 @@ class PixelScreener:
             The tokens of its header, to recognise them in the picture.
         on_progress
             Called with (frames read, frames) after each frame.
+        policy
+            How the profile wants pixels to be treated.
+        review
+            What a person decided on the pixels of this instance.
 
         Returns
         -------
         ScreenReport
-            CLEAR when every frame was read and held nothing but safe text; NO_PIXELS when the object has none by its
-            definition; else SUSPECT or NOT_EVALUATED with a hold reason. Faults become reports, not exceptions.
+            CLEAR when every frame was read and held nothing but safe text; REDACT when every frame was read and what
+            else they hold lies in the boxes of the report; NO_PIXELS when the object has none by its definition; else
+            SUSPECT or NOT_EVALUATED with a hold reason. Faults become reports, not exceptions.
         """
-        frames = read = 0
-        name = ""
-        regions: list[tuple[int, Region]] = []
-        form = None
+        seen = _Seen()
         try:
             source = locate(identified_file)
             if source.element is None:
                 return _without_pixels(source)
-            form = read_format(source)
-            frames = form.frames
-            engine = self._engine_source()
-            name = engine.name
-            reader = _Reader(source=source, form=form, engine=engine, header=HeaderWords.of(identified))
+            reader = self._reader(source, identified, seen)
+            judge = Judge(form=reader.form, header=reader.header, policy=policy, review=review, fixed=review.redact)
             for index, found in _by_frame(reader):
-                regions += [(index, region) for region in found]
-                read = index + 1
+                seen.regions[index] = found
+                seen.read = index + 1
                 if on_progress is not None:
-                    on_progress(read, frames)
+                    on_progress(seen.read, seen.frames)
         except (PixelDecodeError, DetectorUnavailableError) as fault:
-            return _report(form=form, frames=frames, read=read, regions=regions, detector=name, fault=fault.reason)
-        return _report(form=form, frames=frames, read=read, regions=regions, detector=name, fault=None)
+            return seen.report(None, fault=fault.reason)
+        return seen.report(judge.judged(seen.regions), fault=None)
+
+    def still_there(
+        self,
+        written: BinaryIO,
+        identified: IdentifiedTokens,
+        report: ScreenReport,
+        *,
+        policy: PixelPolicy = DEFAULT_POLICY,
+        review: PixelReview = NO_REVIEW,
+    ) -> tuple[PixelFinding, ...]:
+        """Read the frames of a written instance in which boxes were made black; return what should not be there.
+
+        Parameters
+        ----------
+        written
+            The instance as it was written, a complete Part 10 file.
+        identified
+            The tokens of the original header.
+        report
+            What the screen said of the original.
+        policy, review
+            Those that the screen was given.
+
+        Raises
+        ------
+        PixelDecodeError
+            A frame cannot be decoded any more.
+        DetectorUnavailableError
+            The models are not there.
+        """
+        seen = _Seen()
+        reader = self._reader(locate(written), identified, seen)
+        blackened = by_frame(report.boxes, seen.frames)
+        judge = Judge(form=reader.form, header=reader.header, policy=policy, review=replace(review, redact=()))
+        seen.regions |= _by_frame(reader, only=blackened.keys())
+        return tuple(one for one in judge.judged(seen.regions).findings if one.fate is not RegionFate.KEPT)
+
+    def _reader(self, source: PixelSource, identified: IdentifiedTokens, seen: "_Seen") -> _Reader:
+        form = read_format(source)
+        seen.frames = form.frames
+        engine = self._engine_source()
+        seen.detector = engine.name
+        return _Reader(source=source, form=form, engine=engine, header=HeaderWords.of(identified))
 
 
-def _by_frame(reader: _Reader) -> Iterable[tuple[int, list[Region]]]:
+@dataclass(slots=True)
+class _Seen:
+    """How far the reading of one instance got."""
+
+    frames: int = 0
+    read: int = 0
+    detector: str = ""
+    regions: dict[int, list[Region]] = field(default_factory=dict, repr=False)
+
+    def report(self, judged: Judged | None, *, fault: HoldReason | None) -> ScreenReport:
+        """Return the report, CLEAR or REDACT only where all was read and decided."""
+        report = ScreenReport(
+            verdict=PixelVerdict.NOT_EVALUATED, frames=self.frames, frames_read=self.read, detector=self.detector
+        )
+        if judged is None or self.read != self.frames:
+            return replace(report, hold=fault or HoldReason.PIXELS_UNDECODABLE)
+        report = replace(report, findings=judged.findings, identified_texts=judged.identified_texts)
+        held = {one.text_class for one in judged.findings if one.fate is RegionFate.HELD}
+        if held:
+            is_legible = TextClass.IDENTIFYING in held
+            reason = HoldReason.BURNED_IN_TEXT if is_legible else HoldReason.UNREADABLE_TEXT
+            return replace(report, verdict=PixelVerdict.SUSPECT, hold=reason)
+        if judged.boxes:
+            return replace(report, verdict=PixelVerdict.REDACT, boxes=judged.boxes)
+        return replace(report, verdict=PixelVerdict.CLEAR)
+
+
+def _by_frame(reader: _Reader, *, only: Collection[int] | None = None) -> Iterator[tuple[int, list[Region]]]:
     """Yield the regions of each frame; a frame equal to an earlier one has the same regions and is not read again."""
     known: dict[bytes, list[Region]] = {}
     for frame in iter_frames(reader.source, reader.form):
+        if only is not None and frame.index not in only:
+            continue
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
             known[digest] = reader.regions(frame)
@@ -138,46 +221,3 @@ def _without_pixels(source: PixelSource) -> ScreenReport:
     if source.is_image:
         return ScreenReport(verdict=PixelVerdict.NOT_EVALUATED, frames=0, frames_read=0, hold=HoldReason.PIXELS_MISSING)
     return ScreenReport(verdict=PixelVerdict.NO_PIXELS, frames=0, frames_read=0)
-
-
-def _report(
-    *,
-    form: FrameFormat | None,
-    frames: int,
-    read: int,
-    regions: list[tuple[int, Region]],
-    detector: str,
-    fault: HoldReason | None,
-) -> ScreenReport:
-    findings, texts = [], []
-    for index, region in regions:
-        assert form is not None
-        left, top, right, bottom = region.box(form.columns, form.rows, margin=_BOX_MARGIN)
-        findings.append(
-            PixelFinding(
-                frame=index,
-                x=left,
-                y=top,
-                width=right - left,
-                height=bottom - top,
-                text_class=region.text_class,
-                score=round(region.score, 3),
-            )
-        )
-        texts.append(region.identified_text)
-    report = ScreenReport(
-        verdict=PixelVerdict.CLEAR,
-        frames=frames,
-        frames_read=read,
-        findings=tuple(findings),
-        detector=detector,
-        identified_texts=tuple(texts),
-    )
-    if fault is not None or read != frames:
-        return replace(report, verdict=PixelVerdict.NOT_EVALUATED, hold=fault or HoldReason.PIXELS_UNDECODABLE)
-    classes = {finding.text_class for finding in findings}
-    if TextClass.IDENTIFYING in classes:
-        return replace(report, verdict=PixelVerdict.SUSPECT, hold=HoldReason.BURNED_IN_TEXT)
-    if TextClass.UNREADABLE in classes:
-        return replace(report, verdict=PixelVerdict.SUSPECT, hold=HoldReason.UNREADABLE_TEXT)
-    return report

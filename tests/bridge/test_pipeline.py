@@ -176,7 +176,7 @@ def test_a_case_waits_for_its_generation_and_never_gets_another_identity(
 def test_whose_a_case_is_is_sealed_only_where_a_crosswalk_is_kept(
     spool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN))
+    monkeypatch.setattr(pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_, **_options: CLEAR_SCREEN))
     (tmp_path / "spool" / "incoming").mkdir()
     spool.write_bytes(write_part10(ct_instance(PatientID="KNR-558211")))
     without = pipeline.process(TASK)
@@ -215,7 +215,7 @@ def test_a_sealed_original_is_worked_on_like_a_plain_one_and_nothing_of_it_reach
     sealed_task: Task, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_: CLEAR_SCREEN), raising=True
+        pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_, **_options: CLEAR_SCREEN), raising=True
     )
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: pytest.fail("unfinished output on the disk"))
 
