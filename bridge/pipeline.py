@@ -319,7 +319,7 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     if hold is not None:
         _keep_findings(task, screen)
         return hold
-    with _output() as target:
+    with unfinished_output() as target:
         try:
             instance = released(
                 deidentifier,
@@ -328,7 +328,7 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
                 screen,
                 identified_file=identified_file,
                 target=target,
-                scratch=_output,
+                scratch=unfinished_output,
                 review=task.review,
             )
         except TextRemainsError as error:
@@ -368,7 +368,7 @@ def _keep_findings(task: Task, screen: ScreenReport) -> None:
         spool().write_beside(task.study_key, task.sop_key, task.arrival_id, name, identified_content)
 
 
-def _output() -> BinaryIO:
+def unfinished_output() -> BinaryIO:
     """Return a file without a name for unfinished output: what is not verified yet may identify somebody.
 
     It lies on the spool's disk; where the spool is sealed it lies in memory, as the opened original does.

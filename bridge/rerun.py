@@ -14,6 +14,7 @@ from bridge import pipeline
 from bridge.children import Children
 from bridge.pipeline import Filed, OriginalGoneError, Processed, Task, task_of
 from bridge.profile_book import lay_out
+from bridge.references import let_references_follow
 from bridge.retention import delete_condemned
 from bridge.study import killed_processed
 from cases.blobs import BlobStore
@@ -108,6 +109,7 @@ class RerunRunner:
             with self.database.write() as session:
                 Reruns(session).sweep(errand)
             log.info("a re-run was over before its end", extra={"case": errand.case_id})
+        let_references_follow(self.database, self.children, errand.received_study, errand.study_key)
         delete_condemned(self.database, self.blobs)
 
     def _begin(self, errand: Errand) -> tuple[list[AgainTask], _Instances, _Images] | None:

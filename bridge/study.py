@@ -16,6 +16,7 @@ from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import Pool
 from bridge.profile_book import ProfileBook, ProfileNotPublishedError
+from bridge.references import let_references_follow
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
@@ -87,6 +88,7 @@ class StudyRunner:
             is_first = Intake(session).is_first(study_key, generation)
         if pending:
             self._work(study, pending, generation, is_first=is_first)
+        let_references_follow(self.database, self._children(), study_key, study.study_key)
         with self.database.write() as session:
             if Intake(session).pending(study_key, generation):
                 raise StudyUnfinishedError
@@ -228,7 +230,10 @@ class StudyRunner:
     def _in_children(
         self, tasks: Sequence[Task], work: Callable[[Task], T], killed: Callable[[Task], T]
     ) -> Iterator[tuple[Task, T]]:
-        return Children(pool=self.pool, threads=self.threads, timeout_s=self.timeout_s).each(tasks, work, killed)
+        return self._children().each(tasks, work, killed)
+
+    def _children(self) -> Children:
+        return Children(pool=self.pool, threads=self.threads, timeout_s=self.timeout_s)
 
     def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
         try:

@@ -7,14 +7,11 @@ from io import BytesIO
 from typing import BinaryIO
 
 from deidentify.dataset import (
-    EXPLICIT_LITTLE,
     PIXEL_TAGS,
     Element,
     Encoding,
-    Part,
     ReceivedInstance,
     Source,
-    encode,
     find,
 )
 from deidentify.decisions import Decisions
@@ -29,7 +26,7 @@ from deidentify.pixel_policy import PixelPolicy
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.redaction import RedactedInstance, redacted, with_redaction
-from deidentify.references import with_uids
+from deidentify.references import referenced_instances, with_uids
 from deidentify.results import (
     DeidentifiedInstance,
     Description,
@@ -43,10 +40,8 @@ from deidentify.results import (
 from deidentify.tables import iod_types, method_codes
 from deidentify.verify import verify_written
 from deidentify.walk import CONTENT_SEQUENCE, Walk
-from deidentify.writing import Writer
+from deidentify.writing import Writer, file_meta
 
-IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
-IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
 _BY_REFERENCE = 0x0040DB73
 _GRAPHIC_ANNOTATIONS = 0x00700001
 _MOST_KINDS = 500
@@ -234,11 +229,15 @@ class Deidentifier:
                     description = _described_anew(plan, made)
                     uids = {unchanged_uid.encode(): description.sop_instance_uid.encode()}
                     elements = with_uids(with_redaction(elements, made, plan.encoding), uids)
-                    writer.raw(_file_meta(description))
+                    writer.raw(
+                        file_meta(
+                            description.sop_class_uid, description.sop_instance_uid, description.transfer_syntax_uid
+                        )
+                    )
                     _write_redacted(writer, elements, source, made, pixels)
                 screen = replace(screen, boxes=made.boxes)
             else:
-                writer.raw(_file_meta(description))
+                writer.raw(_meta_of(description))
                 writer.elements(elements, source)
         finally:
             source.close()
@@ -258,6 +257,7 @@ class Deidentifier:
             sha256=digest,
             size_bytes=size,
             uid_of_original=unchanged_uid,
+            references=referenced_instances(elements),
         )
 
     def verify(self, plan: HeaderPlan, target: BinaryIO) -> None:
@@ -314,6 +314,10 @@ def _stated_burned_in(received: ReceivedInstance) -> bytes:
     return stated.encode() if stated in {"YES", "NO"} else b""
 
 
+def _meta_of(description: Description) -> bytes:
+    return file_meta(description.sop_class_uid, description.sop_instance_uid, description.transfer_syntax_uid)
+
+
 def _described_anew(plan: HeaderPlan, made: RedactedInstance) -> Description:
     syntax = made.pixels.transfer_syntax or plan.transfer_syntax_uid
     return replace(plan.description, sop_instance_uid=plan.masked_uid(made.mask), transfer_syntax_uid=str(syntax))
@@ -326,19 +330,3 @@ def _write_redacted(
     pixels.seek(0)
     writer.pixel_data(made.tag, made.pixels, pixels)
     writer.elements([element for element in elements if element.tag > made.tag], source)
-
-
-def _file_meta(description: Description) -> bytes:
-    elements = [
-        Element(0x00020001, "OB", b"\0\1"),
-        Element(0x00020002, "UI", description.sop_class_uid.encode()),
-        Element(0x00020003, "UI", description.sop_instance_uid.encode()),
-        Element(0x00020010, "UI", description.transfer_syntax_uid.encode()),
-        Element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
-        Element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
-    ]
-    parts: list[Part] = []
-    size = encode(elements, EXPLICIT_LITTLE, parts)
-    head: list[Part] = []
-    encode([Element(0x00020000, "UL", size.to_bytes(4, "little"))], EXPLICIT_LITTLE, head)
-    return bytes(128) + b"DICM" + b"".join(part for part in [*head, *parts] if isinstance(part, bytes))

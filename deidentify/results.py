@@ -302,6 +302,8 @@ class DeidentifiedInstance:
     size_bytes: int
     uid_of_original: str = ""
     """The SOP Instance UID that it would have without a change of its pixels; empty where there is none."""
+    references: tuple[str, ...] = ()
+    """SOP Instances that it refers to, by the UIDs of the case."""
 
 
 Outcome = DeidentifiedInstance | Hold | Dropped

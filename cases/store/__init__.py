@@ -20,6 +20,7 @@ from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
+from cases.store.references import References
 from cases.store.reruns import Reruns
 
 __all__ = [
@@ -43,5 +44,6 @@ __all__ = [
     "Peers",
     "Profiles",
     "Receipts",
+    "References",
     "Reruns",
 ]

@@ -100,8 +100,12 @@ class BringingIn(Filing):
         if series_id != image.series_id:
             self._left.add(image.series_id)
             image.series_id = series_id
+        earlier, before = image.report.get("uids_before", []), image.sop_instance_uid
         for column, value in image_columns(instance).items():
             setattr(image, column, value)
+        if earlier or before != image.sop_instance_uid:
+            uids = dict.fromkeys([*earlier, before])
+            image.report = {**image.report, "uids_before": [uid for uid in uids if uid != image.sop_instance_uid]}
         if one.identifiers is not None and not image.identifiers_kept:
             image.identifiers_kept = HashesOfIdentifiers(self._session).add(self._case.id, one.identifiers)
         if not one.is_same:

@@ -119,6 +119,7 @@ def _written(instance: DeidentifiedInstance) -> dict[str, Any]:
         "sha256": instance.sha256,
         "size_bytes": instance.size_bytes,
         "uid_of_original": instance.uid_of_original,
+        "references": list(instance.references),
     }
 
 
@@ -141,4 +142,5 @@ def _instance(written: dict[str, Any]) -> DeidentifiedInstance:
         sha256=written["sha256"],
         size_bytes=written["size_bytes"],
         uid_of_original=written.get("uid_of_original", ""),
+        references=tuple(written.get("references", ())),
     )
