@@ -620,6 +620,23 @@ class CaseStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesProgress:
+    """How far the work on one received series is, in instances."""
+
+    number: int
+    """From 1, in the order of arrival, as on the receipt of its study."""
+    received: int
+    filed: int
+    held: int
+    dropped: int
+
+    @property
+    def screened(self) -> int:
+        """Return how many have been worked on."""
+        return self.filed + self.held + self.dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDetail:
     """A case with its studies, series and images."""
 
@@ -646,6 +663,7 @@ class CaseDetail:
     """Under which its images are made, late ones too."""
     rerun: Errand | None = None
     """The latest re-run of its images."""
+    series_progress: tuple[SeriesProgress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,6 +191,17 @@ class StudyOut(Answer):
     series: list[SeriesOut]
 
 
+class SeriesProgressOut(Answer):
+    """How far the work on one received series is, in instances."""
+
+    number: int = Field(examples=[1], description="From 1, in the order of arrival, as on the receipt.")
+    received: int = Field(examples=[300])
+    screened: int = Field(examples=[120])
+    filed: int = Field(examples=[118])
+    held: int = Field(examples=[2])
+    dropped: int = Field(examples=[0])
+
+
 class CaseOut(CaseItem):
     """A case with its studies, series and images."""
 
@@ -217,6 +228,7 @@ class CaseOut(CaseItem):
     profile: str = Field(examples=["teaching"], description="Name of the profile that its images are made under.")
     profile_revision: str = Field(examples=["9222bfe5bf2270d7"])
     rerun: CaseRerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
+    series_progress: list[SeriesProgressOut]
     studies: list[StudyOut]
 
     @classmethod
@@ -239,6 +251,7 @@ class CaseOut(CaseItem):
                 "profile": detail.profile,
                 "profile_revision": detail.profile_revision,
                 "rerun": CaseRerunOut.of(detail.rerun) if detail.rerun is not None else None,
+                "series_progress": [SeriesProgressOut.model_validate(one) for one in detail.series_progress],
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

@@ -21,6 +21,7 @@ from cases.model import (
     Counts,
     HoldState,
     InstanceOutcome,
+    SeriesProgress,
 )
 from cases.store.errands import Errands
 from cases.store.rows import (
@@ -114,7 +115,37 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         profile=row.profile,
         profile_revision=row.profile_revision,
         rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, limit=1)), None),
+        series_progress=_series_progress(session, row.id),
     )
+
+
+_WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}
+
+
+def _series_progress(session: Session, case_id: str) -> tuple[SeriesProgress, ...]:
+    """Count the instances of each received series, in the order of arrival; those whose header was not read are one."""
+    query = (
+        select(
+            ReceivedInstanceRow.series_key,
+            ReceivedInstanceRow.outcome,
+            func.count(),
+            func.min(ReceivedInstanceRow.arrival_id),
+        )
+        .where(
+            ReceivedInstanceRow.case_id == case_id,
+            ReceivedInstanceRow.outcome.in_([InstanceOutcome.RECEIVED, *_WORKED_ON]),
+        )
+        .group_by(ReceivedInstanceRow.series_key, ReceivedInstanceRow.outcome)
+    )
+    counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"filed": 0, "held": 0, "dropped": 0, "received": 0})
+    first: dict[str, str] = {}
+    for key, outcome, count, arrival_id in session.execute(query).all():
+        counts[key]["received"] += count
+        if outcome in _WORKED_ON:
+            counts[key][_WORKED_ON[outcome]] += count
+        first[key] = min(first.get(key, arrival_id), arrival_id)
+    ordered = sorted(counts, key=lambda key: first[key])
+    return tuple(SeriesProgress(number=number, **counts[key]) for number, key in enumerate(ordered, 1))
 
 
 def _related(session: Session, row: CaseRow) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ in is passed on.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -14,9 +14,11 @@ from deidentify.identity import IdentifiedTokens
 from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_format
+from deidentify.pixels.detector import Image
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
 from deidentify.pixels.reading import Region, overlap, read_view
+from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
 from deidentify.pixels.verdict import Judge, Judged, by_frame
@@ -43,15 +45,16 @@ class _Reader:
     engine: OcrEngine
     header: HeaderWords
 
-    def regions(self, frame: Frame) -> list[Region]:
-        """Read every view of one frame at every scale it needs; return each text once, in its worst class."""
-        found: list[Region] = []
-        for view in views_of(frame, self.source.attributes):
-            seen: list[Region] = []
-            for scale in self._scales():
-                seen += read_view(self.engine, view, self.header, scale=scale)
-            found += second_look(self.engine, view, self.header, _once(seen))
-        return doubt_spread_letters(_once(found))
+    def views(self, frame: Frame) -> list[Image]:
+        """Return the views of one frame."""
+        return views_of(frame, self.source.attributes)
+
+    def read(self, view: Image) -> list[Region]:
+        """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again."""
+        seen: list[Region] = []
+        for scale in self._scales():
+            seen += read_view(self.engine, view, self.header, scale=scale)
+        return second_look(self.engine, view, self.header, _once(seen))
 
     def _scales(self) -> tuple[float, ...]:
         """Choose by measurement: the native scale loses small text, one larger scale finds as much as three."""
@@ -196,15 +199,27 @@ class _Seen:
 
 
 def _by_frame(reader: _Reader, *, only: Collection[int] | None = None) -> Iterator[tuple[int, list[Region]]]:
-    """Yield the regions of each frame; a frame equal to an earlier one has the same regions and is not read again."""
+    """Yield the regions of each frame, each text once, in its worst class.
+
+    A frame equal to an earlier one has the same regions and is not read again; of others only what differs from the
+    frame that was read before.
+    """
     known: dict[bytes, list[Region]] = {}
+    before: list[tuple[Image, list[Region]]] = []
     for frame in iter_frames(reader.source, reader.form):
         if only is not None and frame.index not in only:
             continue
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
-            known[digest] = reader.regions(frame)
+            before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]
+            known[digest] = doubt_spread_letters(_once([region for _, found in before for region in found]))
         yield frame.index, known[digest]
+
+
+def _read(reader: _Reader, view: Image, number: int, before: Sequence[tuple[Image, list[Region]]]) -> list[Region]:
+    if number < len(before) and before[number][0].shape == view.shape:
+        return read_changes(*before[number], view, reader.read)
+    return reader.read(view)
 
 
 def _once(regions: list[Region]) -> list[Region]:

@@ -22,6 +22,10 @@ def test_a_draft_is_listed_with_what_a_contributor_looks_for(as_user, owner, wor
     assert case["progress"] == {"received": 6, "screened": 4, "filed": 3, "held": 1, "dropped": 0}
     assert case["notes"] == ["1 held", "2 of 6 are still being screened"]
     assert case["sender"] == "PACS1"
+    whole = as_user(owner).get(f"/api/v1/cases/{case_id}").json()
+    assert whole["series_progress"] == [
+        {"number": 1, "received": 6, "screened": 4, "filed": 3, "held": 1, "dropped": 0}
+    ]
 
 
 def test_lists_are_read_on_with_the_cursor(as_user, owner, world):
