@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from deidentify.actions import Action
 from deidentify.dataset import ReceivedInstance
 from deidentify.dictionary import vr_table
+from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
 from deidentify.recipe_beside import Layer, RecipeUse
 from deidentify.results import DropReason
 from deidentify.rules import Condition, Path, Rule, RuleSet
@@ -76,6 +77,7 @@ class Profile:
     text: str = "vocabulary"
     vocabulary: SiteWords = NO_WORDS
     age: str = "remove"
+    pixel_policy: PixelPolicy = DEFAULT_POLICY
     sop_classes: SopClasses = SopClasses()
     doubts: tuple[Doubt, ...] = ()
     layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
