@@ -133,6 +133,8 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
         "{keyword: SliceThickness, action: C, reason: x}",
         '{tag: "(50xx,3000)", action: K, reason: x}',
         '{tag: "(6000,3000)", action: X, reason: x}',
+        "{keyword: IconImageSequence, action: K, reason: x}",
+        "{keyword: IconImageSequence, action: C, reason: x}",
         "{keyword: OriginalAttributesSequence, action: K, reason: x}",
         '{tag: "(0004,1220)", action: X, reason: x}',
         "{keyword: SpecificCharacterSet, action: X, reason: x}",
