@@ -1,6 +1,6 @@
 """What ``casebridge screen`` does with one file; runs in a child process.
 
-read → gather what identifies → screen → draw
+read → gather what identifies → screen the pixels → screen the layers besides them → draw
 """
 
 import io
@@ -20,12 +20,15 @@ from deidentify.dataset import PIXEL_TAGS, ReceivedInstance
 from deidentify.errors import NotDicomError
 from deidentify.identity import identified_tokens
 from deidentify.parser import read_instance
+from deidentify.pixels.layer_screen import LayerCount, LayerReport, screen_layers
 from deidentify.pixels.screen import PixelScreener
-from deidentify.results import Hold, ScreenReport
+from deidentify.results import Hold, HoldReason, PixelVerdict, ScreenReport, TextClass
 
 __all__ = ["Announced", "ScreenTask", "Screened", "announced_frames", "screen", "start_child"]
 
 _MOST_ANNOUNCED = 1 << 20
+_HOLDS = {TextClass.IDENTIFYING: HoldReason.BURNED_IN_TEXT, TextClass.UNREADABLE: HoldReason.UNREADABLE_TEXT}
+"""Class of text → why it holds, the worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Screened:
     """What the screen saw in one file."""
 
     report: ScreenReport
+    """With what was found in the layers; its frames are those of the pixel data."""
+    layers: tuple[LayerCount, ...] = ()
     pictures: tuple[tuple[int, str], ...] = ()
     """(frame, name of the file) of the frames that were drawn."""
     not_drawn: tuple[int, ...] = ()
@@ -108,6 +113,8 @@ def screen(task: ScreenTask) -> Screened | Hold:
             tokens = identified_tokens(read_instance(identified_file))
             identified_file.seek(0)
             report = _screener().screen(identified_file, tokens, lambda *frames: send_progress(frames))
+            layers = screen_layers(identified_file, tokens)
+        report = with_layers(report, layers)
         pictures, not_drawn = _drawn(task, report) if task.pictures else ((), ())
     except (MemoryError, OutputError):
         raise
@@ -115,14 +122,33 @@ def screen(task: ScreenTask) -> Screened | Hold:
         return hold_without_path(error)
     if not task.with_text:
         report = replace(report, identified_texts=())
-    return Screened(report=report, pictures=pictures, not_drawn=not_drawn)
+    return Screened(report=report, layers=layers.layers, pictures=pictures, not_drawn=not_drawn)
+
+
+def with_layers(report: ScreenReport, layers: LayerReport) -> ScreenReport:
+    """Return what was seen in the pixels and in the layers as one; the worse of the two is its verdict."""
+    both = replace(
+        report,
+        findings=(*report.findings, *layers.findings),
+        identified_texts=(*report.identified_texts, *layers.identified_texts),
+        detector=report.detector or layers.detector,
+    )
+    if report.verdict is PixelVerdict.NOT_EVALUATED:
+        return both
+    if layers.fault is not None:
+        return replace(both, verdict=PixelVerdict.NOT_EVALUATED, hold=layers.fault)
+    classes = {finding.text_class for finding in both.findings}
+    for text_class, hold in _HOLDS.items():
+        if text_class in classes:
+            return replace(both, verdict=PixelVerdict.SUSPECT, hold=hold)
+    return both
 
 
 def _drawn(task: ScreenTask, report: ScreenReport) -> tuple[tuple[tuple[int, str], ...], tuple[int, ...]]:
-    """Write a picture of each frame with text."""
+    """Write a picture of each frame with text in its pixels; layers are not drawn."""
     pictures: list[tuple[int, str]] = []
     not_drawn: list[int] = []
-    for frame in sorted({finding.frame for finding in report.findings}):
+    for frame in sorted({finding.frame for finding in report.findings if not finding.layer}):
         path = Path(f"{task.pictures}-{frame + 1:03}.png")
         try:
             with Path(task.identified_source).open("rb") as identified_file:

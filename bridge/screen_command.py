@@ -36,7 +36,7 @@ from deidentify.results import PixelVerdict
 __all__ = ["Choices", "screen_files"]
 
 EXIT_CLEAR, EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON; another one when something in it changes its meaning or goes."""
 _READING = "Reading pixels"
 _COLOURS = {"clear": "green", "suspect": "yellow", "not-evaluated": "red", "not-done": "red"}
@@ -203,7 +203,7 @@ def _say(console: Console, choices: Choices, files: list[ScreenedFile], run: _Ru
         console.print(
             f"{not_drawn} frame(s) with text could not be drawn (picture: null in the JSON file).", style="yellow"
         )
-    if not any(file.verdict in {PixelVerdict.CLEAR, PixelVerdict.SUSPECT} for file in files):
+    if not any(file.is_read_image for file in files):
         console.print("No image was read to its end: nothing was shown to be clear.", style="yellow")
     if choices.json_file is None:
         console.print("What was found in each file, and where: add --json FILE.")

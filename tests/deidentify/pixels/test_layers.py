@@ -25,43 +25,14 @@ from deidentify.results import HoldReason, PixelVerdict
 from tests.builders import ct_instance, sr_instance, write_part10
 from tests.corpus import ROOT, require_corpus
 from tests.deidentify.pixels.files import NATIVE, image, part10
-from tests.deidentify.pixels.planting import phantom, plant
+from tests.deidentify.pixels.layered import COLUMNS, FLAT, ROWS, drawn, icon_of, with_bits, with_overlay
+from tests.deidentify.pixels.planting import phantom
 from tests.deidentify.support import deidentified, shipped_text
-
-ROWS, COLUMNS = 40, 96
-FLAT = np.full((ROWS, COLUMNS), 7, np.uint16)
 
 
 @pytest.fixture
 def random():
     return np.random.default_rng(6)
-
-
-def drawn(random, text="OKONKWO", rows=ROWS, columns=COLUMNS):
-    """Return a plane with a text in it, 0 and 1."""
-    plane = np.zeros((rows, columns), np.uint8)
-    plane[-1, -1] = 1
-    plant(plane, text, random, contrast=1, height=14, at=(8, 4))
-    return plane
-
-
-def with_overlay(content, *planes, group=0x6000, big=False, cut=None, more=b""):
-    """Add a plane of one or more frames to a data set."""
-    bits = np.concatenate([plane.reshape(-1) for plane in planes])
-    packed = np.packbits(bits, bitorder="little").tobytes()
-    packed = (packed + b"\0" * (len(packed) % 2))[:cut] + more
-    if big:
-        packed = np.frombuffer(packed, np.uint16).byteswap().tobytes()
-    content.add_new(group << 16 | 0x0010, "US", planes[0].shape[0])
-    content.add_new(group << 16 | 0x0011, "US", planes[0].shape[1])
-    if len(planes) > 1:
-        content.add_new(group << 16 | 0x0015, "IS", len(planes))
-    content.add_new(group << 16 | 0x0040, "CS", "G")
-    content.add_new(group << 16 | 0x0050, "SS", [1, 1])
-    content.add_new(group << 16 | 0x0100, "US", 1)
-    content.add_new(group << 16 | 0x0102, "US", 0)
-    content.add_new(group << 16 | 0x3000, "OW", packed)
-    return content
 
 
 def layers_of(file):
@@ -134,14 +105,6 @@ def test_a_plane_of_no_or_gigantic_size_is_a_fault(random):
 # -- bits in the words of the pixels -----------------------------------------------------------------------------------
 
 
-def with_bits(content, position, allocated=16, group=0x6002):
-    content.add_new(group << 16 | 0x0010, "US", ROWS)
-    content.add_new(group << 16 | 0x0011, "US", COLUMNS)
-    content.add_new(group << 16 | 0x0100, "US", allocated)
-    content.add_new(group << 16 | 0x0102, "US", position)
-    return content
-
-
 @pytest.mark.parametrize("position", [12, 15, 3])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_bits_inside_the_words_are_a_picture_wherever_they_lie(random, position, syntax):
@@ -163,13 +126,6 @@ def test_a_group_without_data_and_bits_is_nothing():
 
 
 # -- icons -------------------------------------------------------------------------------------------------------------
-
-
-def icon_of(picture, **attributes):
-    item = image(picture, **attributes)
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"):
-        del item[keyword]
-    return item
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
