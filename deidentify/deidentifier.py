@@ -25,7 +25,7 @@ from deidentify.parser import read_instance
 from deidentify.pixel_policy import PixelPolicy
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.redaction import RedactedInstance, redacted, with_redaction
+from deidentify.redaction import RedactedInstance, redacted, with_redaction, write_around
 from deidentify.references import referenced_instances, with_uids
 from deidentify.results import (
     DeidentifiedInstance,
@@ -234,7 +234,7 @@ class Deidentifier:
                             description.sop_class_uid, description.sop_instance_uid, description.transfer_syntax_uid
                         )
                     )
-                    _write_redacted(writer, elements, source, made, pixels)
+                    write_around(writer, elements, source, made, pixels)
                 screen = replace(screen, boxes=made.boxes)
             else:
                 writer.raw(_meta_of(description))
@@ -321,12 +321,3 @@ def _meta_of(description: Description) -> bytes:
 def _described_anew(plan: HeaderPlan, made: RedactedInstance) -> Description:
     syntax = made.pixels.transfer_syntax or plan.transfer_syntax_uid
     return replace(plan.description, sop_instance_uid=plan.masked_uid(made.mask), transfer_syntax_uid=str(syntax))
-
-
-def _write_redacted(
-    writer: Writer, elements: list[Element], source: Source, made: RedactedInstance, pixels: BinaryIO
-) -> None:
-    writer.elements([element for element in elements if element.tag < made.tag], source)
-    pixels.seek(0)
-    writer.pixel_data(made.tag, made.pixels, pixels)
-    writer.elements([element for element in elements if element.tag > made.tag], source)

@@ -21,7 +21,7 @@ _MARGIN = 0.25
 """Share of a line's height that its box is grown by on every side."""
 _COVERED = 0.9
 """Share of a region that boxes have to cover to speak for it."""
-_LARGEST_SHARE = 0.15
+_LARGEST_SHARE = 0.25
 """Share of the frame beyond which one box is not made black without a person."""
 _LARGEST_SUM = 0.4
 """The same of all boxes of one frame."""

@@ -53,7 +53,7 @@ dates: remove
 text: vocabulary
 vocabulary: [kneifenberg, Protokoll Zwiebel]
 age: band
-pixels: screen
+pixels: {text: hold, outside_ultrasound_regions: read, device_masks: yes, faces: warn, words: [kneifenberg]}
 sop_classes: {drop: [video], hold: [CT Image Storage], keep: [screen-capture, 1.2.840.10008.5.1.4.1.1.4]}
 hold:
   - {name: dental, reason: r, when: [{keyword: Rows, is: [8, 16]}, {tag: "(0008,0070)", present: true, not: true}]}
@@ -82,6 +82,14 @@ WRONG = [
     HEAD + "text: all",
     HEAD + "private: keep",
     HEAD + "pixels: ignore",
+    HEAD + "pixels: [text]",
+    HEAD + "pixels: {text: keep}",
+    HEAD + "pixels: {outside_ultrasound_regions: some}",
+    HEAD + "pixels: {device_masks: 1}",
+    HEAD + "pixels: {faces: show}",
+    HEAD + "pixels: {words: word}",
+    HEAD + "pixels: {words: [a]}",
+    HEAD + "pixels: {look: no}",
     HEAD + "age: exact",
     HEAD + "options: retain-uids",
     HEAD + "options: [fly]",
