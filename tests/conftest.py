@@ -1,5 +1,6 @@
 """Databases for tests: SQLite always, PostgreSQL where it is installed; each test gets a fresh, migrated one."""
 
+import gc
 import logging
 import os
 import shutil
@@ -18,6 +19,17 @@ from tests.postgres import PostgresCluster, temporary_postgres
 # The tests start hundreds of programs; where Python may not keep what it compiled, each compiles everything anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the cycle collector rest meanwhile: thousands of tests are collected, and stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
