@@ -12,6 +12,7 @@ from typing import BinaryIO
 from deidentify.errors import DetectorUnavailableError, PixelDecodeError
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
+from deidentify.pixels.areas import Areas
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_format
 from deidentify.pixels.detector import Image
@@ -117,14 +118,22 @@ class PixelScreener:
             if source.element is None:
                 return _without_pixels(source)
             reader = self._reader(source, identified, seen)
-            judge = Judge(form=reader.form, header=reader.header, policy=policy, review=review, fixed=review.redact)
-            for index, found in _by_frame(reader):
+            areas = Areas.of(source.attributes, reader.form, policy)
+            for index, found in _by_frame(reader, areas.look):
                 seen.regions[index] = found
                 seen.read = index + 1
                 if on_progress is not None:
                     on_progress(seen.read, seen.frames)
         except (PixelDecodeError, DetectorUnavailableError) as fault:
             return seen.report(None, fault=fault.reason)
+        judge = Judge(
+            form=reader.form,
+            header=reader.header,
+            policy=policy,
+            review=review,
+            fixed=(*review.redact, *areas.of_device()),
+            outside=areas.outside(),
+        )
         return seen.report(judge.judged(seen.regions), fault=None)
 
     def still_there(
@@ -198,7 +207,9 @@ class _Seen:
         return replace(report, verdict=PixelVerdict.CLEAR)
 
 
-def _by_frame(reader: _Reader, *, only: Collection[int] | None = None) -> Iterator[tuple[int, list[Region]]]:
+def _by_frame(
+    reader: _Reader, look: Callable[[Frame], None] | None = None, *, only: Collection[int] | None = None
+) -> Iterator[tuple[int, list[Region]]]:
     """Yield the regions of each frame, each text once, in its worst class.
 
     A frame equal to an earlier one has the same regions and is not read again; of others only what differs from the
@@ -209,6 +220,8 @@ def _by_frame(reader: _Reader, *, only: Collection[int] | None = None) -> Iterat
     for frame in iter_frames(reader.source, reader.form):
         if only is not None and frame.index not in only:
             continue
+        if look is not None:
+            look(frame)
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
             before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]

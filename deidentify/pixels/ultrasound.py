@@ -1,13 +1,12 @@
 """What lies outside the regions of an ultrasound frame: names, dates and settings, and no echo (PS3.3 §C.8.5.5)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from pydicom import Dataset
 
 from deidentify.errors import PixelDecodeError
-from deidentify.pixels.boxes import Box, clipped_to
+from deidentify.pixels.boxes import Box, clipped_to, outside_of
 from deidentify.pixels.guard import decoding
 
 _SEQUENCE = "SequenceOfUltrasoundRegions"
@@ -72,36 +71,8 @@ def boxes_outside(attributes: Dataset, *, rows: int, columns: int) -> tuple[Box,
     frame is read like any other. What lies inside is read in any case.
     """
     regions = regions_of(attributes, rows=rows, columns=columns).boxes
-    return tuple(_complement(regions, rows, columns)) if regions else ()
+    return tuple(outside_of(regions, rows=rows, columns=columns)) if regions else ()
 
 
 def _outside_pixels(regions: Sequence[Box], rows: int, columns: int) -> int:
-    return sum(box.width * box.height for box in _complement(regions, rows, columns))
-
-
-def _complement(regions: Sequence[Box], rows: int, columns: int) -> Iterator[Box]:
-    """Yield what no region covers: bands between the rows where a region begins or ends, equal neighbours as one."""
-    cuts = sorted({0, rows, *(box.y for box in regions), *(box.y + box.height for box in regions)})
-    begun, gaps_before = 0, list[tuple[int, int]]()
-    for top, bottom in pairwise(cuts):
-        gaps = _gaps([box for box in regions if box.y < bottom and box.y + box.height > top], columns)
-        if gaps != gaps_before:
-            yield from _band(gaps_before, begun, top)
-            begun, gaps_before = top, gaps
-    yield from _band(gaps_before, begun, rows)
-
-
-def _gaps(regions: Sequence[Box], columns: int) -> list[tuple[int, int]]:
-    """Return (first column, column behind the last) of each run that no region covers."""
-    gaps, at = [], 0
-    for box in sorted(regions, key=lambda box: box.x):
-        if box.x > at:
-            gaps.append((at, box.x))
-        at = max(at, box.x + box.width)
-    if at < columns:
-        gaps.append((at, columns))
-    return gaps
-
-
-def _band(gaps: Sequence[tuple[int, int]], top: int, bottom: int) -> Iterator[Box]:
-    return (Box(x=left, y=top, width=right - left, height=bottom - top) for left, right in gaps)
+    return sum(box.width * box.height for box in outside_of(regions, rows=rows, columns=columns))

@@ -324,7 +324,7 @@ def test_texts_have_no_box(tmp_path: Path) -> None:
     assert told["detail"] == "2 piece(s) of text besides the pixel data: report text"
     [layer] = told["layers"]
     regions = [region for frame in layer["frames"] for region in frame["regions"]]
-    assert [set(region) for region in regions] == [{"kind", "text_class"}] * 2
+    assert [set(region) for region in regions] == [{"kind", "text_class", "fate"}] * 2
 
 
 @pytest.mark.slow
