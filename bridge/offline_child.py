@@ -201,6 +201,9 @@ def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Droppe
     disposition = deidentifier.disposition(header)
     if disposition is not None:
         return disposition
+    face = deidentifier.hold_for_face(header)
+    if face is not None:
+        return face
     scope = PseudonymScope(key=_have().pseudonym_key, case_key=task.case_key)
     plan = deidentifier.plan(header, scope)
     screen = None

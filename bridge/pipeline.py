@@ -309,6 +309,9 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     disposition = deidentifier.disposition(header)
     if disposition is not None:
         return disposition
+    face = deidentifier.hold_for_face(header, is_accepted=task.review.accepts_face)
+    if face is not None:
+        return face
     key = _generation(task.secret_generation).subkey(Purpose.PSEUDONYMS)
     plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
     identified_file.seek(0)

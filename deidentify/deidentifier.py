@@ -22,7 +22,8 @@ from deidentify.identity import IdentifiedTokens, identified_tokens
 from deidentify.markers import CLEAN_VISUAL_FEATURES, PrivateBlock, executed_options, markers
 from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
-from deidentify.pixel_policy import PixelPolicy
+from deidentify.pixel_policy import Faces, PixelPolicy
+from deidentify.pixels.faces import FaceRisk, shows_face
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.redaction import RedactedInstance, redacted, with_redaction, write_around
@@ -32,6 +33,7 @@ from deidentify.results import (
     Description,
     Dropped,
     Hold,
+    HoldReason,
     PixelVerdict,
     RemovedText,
     Report,
@@ -44,6 +46,11 @@ from deidentify.writing import Writer, file_meta
 
 _BY_REFERENCE = 0x0040DB73
 _GRAPHIC_ANNOTATIONS = 0x00700001
+_FACES = {
+    FaceRisk.PHOTOGRAPH: "a photograph in which a face may be seen",
+    FaceRisk.VOLUME: "slices of a head from which a face could be rendered",
+    FaceRisk.RENDERING: "a rendered picture in which a face may be seen",
+}
 _MOST_KINDS = 500
 """Kinds of instances, by SOP Class and the rules that are about them, whose decisions are remembered."""
 _NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
@@ -71,6 +78,8 @@ class HeaderPlan:
     stated_burned_in: bytes
     """What the original says of burned-in annotation: YES, NO or nothing."""
     deflated_at: int | None
+    face: str
+    """How a face could be seen; empty where none could."""
     masked_uid: Callable[[str], str] = field(repr=False)
     """Gives the SOP Instance UID under a change of the pixels, by the name of the change."""
 
@@ -124,6 +133,13 @@ class Deidentifier:
         """Return why the profile leaves the instance out or why it waits; None when it goes on."""
         return disposition_of(received, self._profile)
 
+    def hold_for_face(self, received: ReceivedInstance, *, is_accepted: bool = False) -> Hold | None:
+        """Return why an instance waits since a face could be seen in it; None where the profile lets it go on."""
+        risk = shows_face(received)
+        if risk is None or is_accepted or self._profile.pixel_policy.faces is not Faces.HOLD:
+            return None
+        return Hold(reason=HoldReason.RECOGNIZABLE_FACE, detail=_FACES[risk])
+
     def plan(self, received: ReceivedInstance, scope: PseudonymScope) -> HeaderPlan:
         """Decide every element; nothing is written.
 
@@ -174,6 +190,7 @@ class Deidentifier:
             private_blocks=tuple(sorted(walk.private_blocks)),
             stated_burned_in=_stated_burned_in(received),
             deflated_at=received.deflated_at,
+            face=shows_face(received) or "",
             masked_uid=partial(scope.uid, received.text(0x00080018)),
         )
 
@@ -257,6 +274,7 @@ class Deidentifier:
             sha256=digest,
             size_bytes=size,
             uid_of_original=unchanged_uid,
+            face=plan.face,
             references=referenced_instances(elements),
         )
 

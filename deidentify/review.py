@@ -27,6 +27,8 @@ class PixelReview:
     safe_elsewhere: tuple[MarkedBox, ...] = ()
     """Where a reviewer said so of another image of the series or layout: it counts for what the screen cannot read or
     does not know, never for a word of this header, a date or a number."""
+    accepts_face: bool = False
+    """Whether a reviewer says that the image may go on although a face could be seen in it."""
 
 
 NO_REVIEW = PixelReview()

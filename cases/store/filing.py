@@ -283,6 +283,7 @@ def image_columns(instance: DeidentifiedInstance) -> dict[str, Any]:
             "removed_text": [[one.place, one.word, one.reason] for one in report.removed_text],
             "redacted": [[box.frame, box.x, box.y, box.width, box.height] for box in instance.screen.boxes],
             "uid_of_original": instance.uid_of_original,
+            "face": instance.face,
             "references": list(instance.references),
         },
         "sha256": instance.sha256,

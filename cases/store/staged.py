@@ -119,6 +119,7 @@ def _written(instance: DeidentifiedInstance) -> dict[str, Any]:
         "sha256": instance.sha256,
         "size_bytes": instance.size_bytes,
         "uid_of_original": instance.uid_of_original,
+        "face": instance.face,
         "references": list(instance.references),
     }
 
@@ -142,5 +143,6 @@ def _instance(written: dict[str, Any]) -> DeidentifiedInstance:
         sha256=written["sha256"],
         size_bytes=written["size_bytes"],
         uid_of_original=written.get("uid_of_original", ""),
+        face=written.get("face", ""),
         references=tuple(written.get("references", ())),
     )
