@@ -38,7 +38,7 @@ from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
 from deidentify.results import DeidentifiedInstance, Dropped, Hold, HoldReason, IdentifierHashes, ScreenReport
-from deidentify.review import NO_REVIEW, PixelReview
+from deidentify.review import NO_REVIEW, PixelReview, SiteLayout
 from deidentify.screen_tokens import IdentifierHasher
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.sealing import SpoolKeys
@@ -92,6 +92,8 @@ class Task:
     """Of the re-run that it is made for; none where it is made for the first time."""
     review: PixelReview = NO_REVIEW
     """What a person decided on its pixels."""
+    layouts: tuple[SiteLayout, ...] = ()
+    """What reviewers taught of the site's devices; the header tells which of them is its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

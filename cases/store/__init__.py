@@ -21,6 +21,8 @@ from cases.store.peers import Peers
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
 from cases.store.reruns import Reruns
+from cases.store.reviews import Reviews
+from cases.store.site_layouts import SiteLayouts
 
 __all__ = [
     "Accounts",
@@ -44,4 +46,6 @@ __all__ = [
     "Profiles",
     "Receipts",
     "Reruns",
+    "Reviews",
+    "SiteLayouts",
 ]

@@ -60,6 +60,8 @@ class StagedInstanceRow(Base):
     blob_key: Mapped[str] = mapped_column(String(512), default="")
     is_same: Mapped[bool] = mapped_column(default=False)
     """Whether the image was written bit by bit as it is."""
+    review: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """Version of what a person had decided on its pixels; 0 where nobody had."""
     written: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What de-identification says of the image; empty where there is none."""
     known: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -100,12 +100,11 @@ class Errands:
         query = select(ErrandRow).where(ErrandRow.group_id == group_id).order_by(ErrandRow.received_study)
         return [errand_value(row) for row in self._session.scalars(query)]
 
-    def unfinished_of(self, case_id: str) -> Errand | None:
-        """Return the errand of a case that is queued, running or in review."""
-        row = self._session.scalar(
-            select(ErrandRow).where(ErrandRow.case_id == case_id, ErrandRow.state.in_(UNFINISHED))
-        )
-        return errand_value(row) if row is not None else None
+    def unfinished_of(self, case_id: str) -> Sequence[Errand]:
+        """Return the errands of a case that are queued, running or in review, the oldest first."""
+        query = select(ErrandRow).where(ErrandRow.case_id == case_id, ErrandRow.state.in_(UNFINISHED))
+        rows = self._session.scalars(query.order_by(ErrandRow.generation).execution_options(populate_existing=True))
+        return [errand_value(row) for row in rows]
 
     # -- working ------------------------------------------------------------------------------------------------------
 

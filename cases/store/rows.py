@@ -221,6 +221,11 @@ class ReceivedInstanceRow(Base):
     """Number of Series Related Instances (0020,1209)."""
     stated_acquisition: Mapped[int | None] = mapped_column(BigInteger)
     """Images in Acquisition (0020,1002)."""
+    layout_key: Mapped[str] = mapped_column(String(ID), default="", server_default="", index=True)
+    """Keyed digest of device and format; empty where the header names none."""
+    rows: Mapped[int | None] = mapped_column(BigInteger)
+    columns: Mapped[int | None] = mapped_column(BigInteger)
+    frames: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CaseRow(Base):
@@ -371,6 +376,10 @@ class HoldRow(Base):
     held_at: Mapped[datetime]
     reminded_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    """Raised whenever what a person decides on is another: findings, state or what was decided."""
+    errand_id: Mapped[str] = mapped_column(String(ID), default="", server_default="")
+    """Of the re-run whose findings these are; empty where they are of the first time."""
 
 
 class AssociationRow(Base):

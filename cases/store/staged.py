@@ -7,6 +7,7 @@ from typing import Any
 from cases.model import InstanceOutcome
 from cases.reruns import GONE, StagedInstance
 from cases.store.errand_rows import StagedInstanceRow
+from cases.store.holds import findings_of
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,
@@ -18,12 +19,10 @@ from deidentify.results import (
     Hold,
     HoldReason,
     IdentifierHashes,
-    PixelFinding,
     PixelVerdict,
     RemovedText,
     Report,
     ScreenReport,
-    TextClass,
 )
 
 
@@ -38,6 +37,7 @@ def staged_values(errand_id: str, one: StagedInstance) -> dict[str, Any]:
         "detail": "",
         "blob_key": one.blob_key,
         "is_same": one.is_same,
+        "review": one.review,
         "written": {},
         "known": _known(one),
         "findings": [],
@@ -72,6 +72,7 @@ def staged_of(row: StagedInstanceRow) -> StagedInstance:
         changes=tuple(
             ElementChange(place=place, name=name, change=ElementFate(change)) for place, name, change in row.changes
         ),
+        review=row.review,
     )
 
 
@@ -79,8 +80,7 @@ def _outcome(row: StagedInstanceRow) -> DeidentifiedInstance | Hold | Dropped | 
     if row.becomes == InstanceOutcome.FILED:
         return _instance(row.written)
     if row.becomes == InstanceOutcome.HELD:
-        findings = tuple(PixelFinding(**{**one, "text_class": TextClass(one["text_class"])}) for one in row.findings)
-        return Hold(reason=HoldReason(row.reason), detail=row.detail, findings=findings)
+        return Hold(reason=HoldReason(row.reason), detail=row.detail, findings=findings_of(row.findings))
     if row.becomes == InstanceOutcome.DROPPED:
         return Dropped(reason=DropReason(row.reason), detail=row.detail)
     assert row.becomes == GONE
@@ -120,9 +120,7 @@ def _instance(written: dict[str, Any]) -> DeidentifiedInstance:
     report["removed_text"] = tuple(RemovedText(**one) for one in report["removed_text"])
     screen["verdict"] = PixelVerdict(screen["verdict"])
     screen["hold"] = HoldReason(screen["hold"]) if screen["hold"] else None
-    screen["findings"] = tuple(
-        PixelFinding(**{**one, "text_class": TextClass(one["text_class"])}) for one in screen["findings"]
-    )
+    screen["findings"] = findings_of(screen["findings"])
     return DeidentifiedInstance(
         description=Description(**described),
         report=Report(**report),

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from api.authorization import RULES, SEES_ALL, Relation
 from bridge.profile_book import revision_of
-from cases.model import Role
+from cases.model import HoldFilter, Role
 from cases.peers import NewPeerRule
 from cases.store import Accounts, Holds, PeerRules, Profiles
 from tests.api.routes import Call, calls_of
@@ -91,7 +91,7 @@ def matrix(app, world, picture, looks):  # noqa: C901 - one branch for each kind
             with world.database.read() as session:
                 admin = Accounts(session).user(people[Role.ADMIN].id)
                 study = world.detail(case_id).studies[0]
-                [hold] = Holds(session).list(admin, case_id=case_id).items
+                [hold] = Holds(session).list(admin, filters=HoldFilter(case_id=case_id)).items
             image = study.series[0].images[0]
             values = {"case_id": case_id, "study_id": study.id, "image_id": image.id, "hold_id": hold.id}
         if "{code}" in call.path:
