@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cases.errands import ErrandKind, ErrandState
@@ -42,6 +42,8 @@ class ErrandRow(Base):
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str | None] = mapped_column(String(ID))
     asked: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    is_review: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is about single images that a person decided on."""
 
 
 class StagedInstanceRow(Base):

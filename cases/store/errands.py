@@ -53,6 +53,7 @@ class Errands:
             requested_at=clock_now(),
             group_id=new.group_id or None,
             asked=dict(new.asked),
+            is_review=new.is_review,
         )
         self._session.add(row)
         self._session.flush()
@@ -84,10 +85,13 @@ class Errands:
         *,
         case_id: str | None = None,
         state: ErrandState | None = None,
+        is_whole: bool = False,
         limit: int = 100,
     ) -> list[Errand]:
-        """Return errands of a kind, the latest first."""
+        """Return errands of a kind, the latest first; those about a whole case alone where that is asked for."""
         query = select(ErrandRow).where(ErrandRow.kind == kind)
+        if is_whole:
+            query = query.where(ErrandRow.is_review.is_(False))
         if case_id is not None:
             query = query.where(ErrandRow.case_id == case_id)
         if state is not None:
@@ -205,4 +209,5 @@ def errand_value(row: ErrandRow) -> Errand:
         result=dict(row.result),
         group_id=row.group_id or "",
         asked=dict(row.asked),
+        is_review=row.is_review,
     )

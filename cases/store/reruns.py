@@ -309,7 +309,7 @@ class Reruns(Filing):
 
 def _only(errand: ErrandRow) -> frozenset[str] | None:
     """Return the instances that an errand is about; None where it is about all of its case."""
-    return frozenset(errand.asked[ARRIVALS]) if ARRIVALS in errand.asked else None
+    return frozenset(errand.asked[ARRIVALS]) if errand.is_review else None
 
 
 def _check_in_review(errand: ErrandRow) -> None:

@@ -42,7 +42,7 @@ class ReviewErrands:
         errands = Errands(self._session)
         wanted = set(arrivals)
         for before in errands.unfinished_of(case_id):
-            if before.kind is not ErrandKind.RERUN or ARRIVALS not in before.asked:
+            if not before.is_review:
                 continue
             row = errands.locked(before.id)
             if row.state is ErrandState.QUEUED:
@@ -59,6 +59,7 @@ class ReviewErrands:
             case_id=case_id,
             requested_by=actor,
             asked={ARRIVALS: sorted(wanted)},
+            is_review=True,
         )
         return errands.open(case.received_study or "", new), True
 

@@ -112,7 +112,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
         profile=row.profile,
         profile_revision=row.profile_revision,
-        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, limit=1)), None),
+        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, is_whole=True, limit=1)), None),
     )
 
 

@@ -453,3 +453,80 @@ def test_a_layout_is_learned_of_boxes_alone_and_can_be_switched_off(database: Da
         SiteLayouts(session).switch(rita, learned.id, is_active=False)
         assert SiteLayouts(session).active() == ()
         assert [one.is_active for one in SiteLayouts(session).list()] == [False]
+
+
+def test_undoing_in_a_case_that_others_see_waits_for_an_editor(database: Database) -> None:
+    rita = user(database, "rita", Role.REVIEWER)
+    shell, (one,) = held(database)
+    [errand] = decide(database, rita, one, CONFIRM).errands
+    conclude(database, errand, {one.arrival_id: image("1", study="study")})
+    with database.write() as session:
+        session.execute(text("UPDATE teaching_case SET status = 'published' WHERE id = :c"), {"c": shell.case_id})
+    [errand] = undo(database, rita, one).errands
+    assert (hold_of(database, one).state, outcome_of(database, one)[0]) == (HoldState.RELEASED, InstanceOutcome.FILED)
+    conclude(database, errand, {one.arrival_id: HOLD})
+    assert outcome_of(database, one)[0] is InstanceOutcome.FILED
+    with database.write() as session:
+        Reruns(session).apply(errand.id, actor="eve")
+    assert (hold_of(database, one).state, outcome_of(database, one)[0]) == (HoldState.OPEN, InstanceOutcome.HELD)
+
+
+def test_a_decision_takes_along_what_waits_for_an_editor(database: Database) -> None:
+    rita = user(database, "rita", Role.REVIEWER)
+    shell, (one, other) = held(database, count=2)
+    with database.write() as session:
+        session.execute(text("UPDATE teaching_case SET status = 'published' WHERE id = :c"), {"c": shell.case_id})
+    [first] = decide(database, rita, one, CONFIRM).errands
+    conclude(database, first, {one.arrival_id: image("1", study="study")})
+    [second] = decide(database, rita, other, CONFIRM).errands
+    assert second.asked == {"arrivals": sorted([one.arrival_id, other.arrival_id])}
+    with database.read() as session:
+        given_up = Errands(session).get(first.id)
+        assert (given_up.state, "looked at together" in given_up.reason) == (ErrandState.DISCARDED, True)
+    with database.write() as session:
+        condemned = Cases(session).condemned_blobs()
+    assert condemned == [f"blob-{one.arrival_id}-{first.id}"]
+
+
+def test_an_image_is_looked_at_under_the_revision_that_its_case_has_by_then(database: Database) -> None:
+    ann = user(database, "ann")
+    newer = ProfileRevision(name="strict", revision="b" * 16, text="name: strict")
+    shell, (one,) = held(database)
+    [errand] = decide(database, ann, one, CONFIRM).errands
+    with database.write() as session:
+        Profiles(session).keep(newer)
+        session.execute(
+            text("UPDATE teaching_case SET profile = 'strict', profile_revision = :r"), {"r": newer.revision}
+        )
+        found = Reruns(session).begin(errand)
+        assert found is not None
+        assert found[1] == newer.revision
+        assert Errands(session).get(errand.id).profile == "strict"
+    with database.read() as session:
+        assert Cases(session).get(ann, shell.case_id).rerun is None  # it is about one image, not about the case
+
+
+def test_a_case_older_than_revisions_says_what_to_do(database: Database) -> None:
+    ann = user(database, "ann")
+    _, (one,) = held(database)
+    with database.write() as session:
+        session.execute(text("UPDATE teaching_case SET profile_revision = ''"))
+    with pytest.raises(InvalidTransitionError, match="make the case anew under one, then decide"):
+        decide(database, ann, one, CONFIRM)
+    assert review_of(database, one) == NO_REVIEW
+
+
+def test_a_device_that_nobody_named_and_a_series_that_nobody_named_reach_nobody(database: Database) -> None:
+    ann = user(database, "ann")
+    _, (one,) = held(database, facts=InstanceFacts(series_key=""))
+    for scope in (ReviewScope.SERIES, ReviewScope.LAYOUT):
+        with pytest.raises(InvalidChangeError, match="names no"):
+            decide(database, ann, one, replace(CONFIRM, scope=scope))
+
+
+def test_an_image_takes_no_more_boxes_than_a_person_draws(database: Database) -> None:
+    ann = user(database, "ann")
+    _, (one,) = held(database)
+    many = tuple(MarkedBox(x=number % 90, y=number // 90, width=1, height=1) for number in range(501))
+    with pytest.raises(InvalidChangeError, match="more than 500 boxes"):
+        decide(database, ann, one, replace(DRAW, boxes=many))

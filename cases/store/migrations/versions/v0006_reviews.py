@@ -70,12 +70,14 @@ def upgrade() -> None:
     op.create_index("ix_received_instance_layout_key", "received_instance", ["layout_key"])
     op.add_column("hold", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("hold", sa.Column("errand_id", sa.String(32), nullable=False, server_default=""))
+    op.add_column("errand", sa.Column("is_review", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("staged_instance", sa.Column("review", sa.Integer(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
     """Take the tables back."""
     op.drop_column("staged_instance", "review")
+    op.drop_column("errand", "is_review")
     for name in ("errand_id", "version"):
         op.drop_column("hold", name)
     op.drop_index("ix_received_instance_layout_key", "received_instance")
