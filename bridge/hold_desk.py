@@ -107,18 +107,18 @@ class HoldDesk:
         if not hold.findings:
             return nothing
         self._note_look(actor, hold, {"texts": len(hold.findings)})
-        content = self._beside(hold)
-        if content is None:
+        identified_content = self._beside(hold)
+        if identified_content is None:
             return nothing
         try:
-            read: list[Mapping[str, Any]] = json.loads(content)["findings"]
-            places = [tuple(found[name] for name in _PLACE) for found in read]
-            texts = [str(found["text"]) for found in read]
+            identified: list[Mapping[str, Any]] = json.loads(identified_content)["findings"]
+            places = [tuple(found[name] for name in _PLACE) for found in identified]
+            identified_texts = [str(found["text"]) for found in identified]
         except (ValueError, KeyError, TypeError):
             log.warning("what was read in a held image is not what was written", extra={"hold": hold.id})
             return nothing
         own = [tuple(getattr(found, name) for name in _PLACE) for found in hold.findings]
-        return list(texts) if own == places else nothing
+        return list(identified_texts) if own == places else nothing
 
     def identified_frame(
         self, actor: str, hold: HoldSummary, frame: int, *, boxes: PixelReview | None, size: int | None
@@ -146,12 +146,12 @@ class HoldDesk:
         )
         marks = tuple(_marks(hold, boxes)) if boxes is not None else ()
         try:
-            drawn = self.pictures.run(picture, FrameTask(task=whole, frame=frame, size=size, marks=marks))
+            identified_png = self.pictures.run(picture, FrameTask(task=whole, frame=frame, size=size, marks=marks))
         except (ChildDiedError, TaskTimeoutError, MemoryError):
             raise NotRenderableError("This frame cannot be shown: it takes too much memory or time.") from None
         except PoolStartError:
             raise StoreUnavailableError("the process that draws held images does not start") from None
-        match drawn:
+        match identified_png:
             case FrameFault.GONE:
                 raise GoneError("The original is gone.")
             case FrameFault.NO_SUCH_FRAME:
@@ -159,7 +159,7 @@ class HoldDesk:
             case FrameFault.UNDECODABLE:
                 raise NotRenderableError("This frame cannot be decoded.")
             case _:
-                return drawn
+                return identified_png
 
     def _note_look(self, actor: str, hold: HoldSummary, detail: dict[str, str | int | bool | None]) -> None:
         with self.database.write() as session:

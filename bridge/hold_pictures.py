@@ -74,7 +74,7 @@ def picture(wanted: FrameTask) -> bytes | FrameFault:
             form = read_format(source)
             if wanted.frame >= form.frames:
                 return FrameFault.NO_SUCH_FRAME
-            shown = full_range(source, form, wanted.frame)
+            identified_pixels = full_range(source, form, wanted.frame)
     except OriginalGoneError:
         return FrameFault.GONE
     except (PixelDecodeError, SealBrokenError):
@@ -83,11 +83,11 @@ def picture(wanted: FrameTask) -> bytes | FrameFault:
         if error.errno == errno.EIO:
             return FrameFault.UNDECODABLE
         raise StoreUnavailableError("the spool cannot be read") from None
-    return _png(shown, wanted)
+    return _png(identified_pixels, wanted)
 
 
-def _png(shown: NDArray[np.uint8], wanted: FrameTask) -> bytes:
-    image = Image.fromarray(shown)
+def _png(identified_pixels: NDArray[np.uint8], wanted: FrameTask) -> bytes:
+    image = Image.fromarray(identified_pixels)
     if wanted.marks:
         image = image.convert("RGB")
         draw = ImageDraw.Draw(image)

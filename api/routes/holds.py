@@ -15,7 +15,7 @@ from api.paging import Cursor, Limit
 from api.schemas.common import Key
 from api.schemas.holds import HoldItem, HoldList, HoldOut, NewDecision, ReviewedOut
 from cases.model import HoldFilter, HoldOrder, HoldState, HoldSummary
-from cases.reviews import NOBODY_DECIDED, ReviewAction, may_look
+from cases.reviews import NOBODY_DECIDED, ReviewAction, check_may_decide, may_look
 from cases.store import Holds, Reviews
 from cases.store.clock import now as clock_now
 from deidentify.results import HoldReason
@@ -74,7 +74,7 @@ def list_holds(
 def get_hold(call: Call, response: Response, *, hold_id: Key, text: WithText = True) -> HoldOut:
     """Show a hold with the places of what was found; what was read there only to those who may see the image."""
     with call.database.read() as session:
-        hold = _hold(call, session, hold_id)
+        hold = _seen(call, Holds(session, retention_days=call.context.hold_retention_days), hold_id)
         kept = Reviews(session).of([hold.arrival_id]).get(hold.arrival_id, NOBODY_DECIDED)
     identified_texts = (
         call.context.decisions.identified_texts(call.caller.name, hold)
@@ -93,20 +93,20 @@ def get_hold(call: Call, response: Response, *, hold_id: Key, text: WithText = T
 def get_held_frame(call: Call, *, hold_id: Key, frame: Frame, boxes: Boxes = False, size: Size = None) -> Response:
     """Show a frame of the original in its full range. It may identify the patient."""
     with call.database.read() as session:
-        hold = _hold(call, session, hold_id)
+        hold = _seen(call, Holds(session, retention_days=call.context.hold_retention_days), hold_id)
         kept = Reviews(session).of([hold.arrival_id]).get(hold.arrival_id, NOBODY_DECIDED)
     if not may_look(call.caller, hold):
         raise ForbiddenError("The case is no draft any more: only reviewers see what its held images show.")
     drawn = kept.review if boxes else None
-    png = call.context.decisions.identified_frame(call.caller.name, hold, frame, boxes=drawn, size=size)
-    return Response(png, media_type="image/png", headers=_NOT_KEPT)
+    identified_png = call.context.decisions.identified_frame(call.caller.name, hold, frame, boxes=drawn, size=size)
+    return Response(identified_png, media_type="image/png", headers=_NOT_KEPT)
 
 
 @router.post("/{hold_id}/decision", responses=problems(403, 404, 409, 412, 413))
 def decide_hold(call: Call, *, hold_id: Key, body: NewDecision, if_match: IfMatch = None) -> ReviewedOut:
     """Decide on a held image, and on others of its series or layout; all but `drop` is looked at again by a re-run."""
     with call.database.read() as session:
-        _hold(call, session, hold_id)
+        check_may_decide(call.caller, _seen(call, Holds(session), hold_id), body.action)
     version = expected_version(if_match)
     if body.action is ReviewAction.MARK_SAFE and version is None:
         raise InvalidRequestError("Send the ETag of the hold as If-Match: it says which findings you looked at.")
@@ -117,11 +117,12 @@ def decide_hold(call: Call, *, hold_id: Key, body: NewDecision, if_match: IfMatc
 def undo_decision(call: Call, *, hold_id: Key) -> ReviewedOut:
     """Take the last decision on this image back, while its original is there; what it reached beside stays decided."""
     with call.database.read() as session:
-        _hold(call, session, hold_id)
+        _seen(call, Holds(session), hold_id)
     return ReviewedOut.of(call.context.decisions.undo(call.caller, hold_id))
 
 
-def _hold(call: AuthorizedCall, session: Any, hold_id: str) -> HoldSummary:
-    hold = Holds(session, retention_days=call.context.hold_retention_days).get(call.caller, hold_id)
+def _seen(call: AuthorizedCall, holds: Holds, hold_id: str) -> HoldSummary:
+    """Return a hold that the caller may make this call about."""
+    hold = holds.get(call.caller, hold_id)
     call.permit(hold.owner)
     return hold

@@ -174,6 +174,7 @@ def test_marking_safe_needs_a_reviewer_who_says_what_was_looked_at(as_user, owne
     hold = held()
     url, safe = f"/api/v1/holds/{hold.id}", {"action": "mark-safe", "findings": [0]}
     tag = as_user(owner).get(url).headers["ETag"]
+    assert as_user(owner).post(f"{url}/decision", json=safe).status_code == 403
     refused = as_user(owner).post(f"{url}/decision", json=safe, headers={"If-Match": tag})
     assert (refused.status_code, "only a reviewer" in refused.json()["detail"].lower()) == (403, True)
     assert as_user(reviewer).post(f"{url}/decision", json=safe).status_code == 422
