@@ -32,3 +32,12 @@ class PixelReview:
 
 
 NO_REVIEW = PixelReview()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteLayout:
+    """Where a kind of image of one device has text that identifies, as a reviewer taught it."""
+
+    layout_key: str
+    """Keyed digest of what the header says of device and format; see ``bridge.layouts``."""
+    boxes: tuple[MarkedBox, ...]

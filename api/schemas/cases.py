@@ -229,6 +229,13 @@ class CaseOut(CaseItem):
     profile_revision: str = Field(examples=["9222bfe5bf2270d7"])
     rerun: CaseRerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
     series_progress: list[SeriesProgressOut]
+    faces: dict[str, int] = Field(
+        examples=[{"volume": 300}],
+        description="How a face could be seen (photograph, volume, rendering), and in how many images.",
+    )
+    faces_acknowledged: bool = Field(
+        description="Whether its owner has thought of all of them, as somebody has to before others may see the case."
+    )
     studies: list[StudyOut]
 
     @classmethod
@@ -252,6 +259,8 @@ class CaseOut(CaseItem):
                 "profile_revision": detail.profile_revision,
                 "rerun": CaseRerunOut.of(detail.rerun) if detail.rerun is not None else None,
                 "series_progress": [SeriesProgressOut.model_validate(one) for one in detail.series_progress],
+                "faces": dict(detail.faces),
+                "faces_acknowledged": detail.has_faces_acknowledged,
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )
@@ -283,7 +292,7 @@ class StudyEdit(StudyTexts):
     id: Key = Field(examples=[ID_EXAMPLE])
 
 
-CASE_FIELDS = ("title", "presentation", "discussion", "tags", "systems", "level", "hold_reason")
+CASE_FIELDS = ("title", "presentation", "discussion", "tags", "systems", "level", "hold_reason", "faces_acknowledged")
 """What an edit may change of the case itself."""
 
 
@@ -298,6 +307,9 @@ class CaseEdit(Body):
     level: CaseLevel | Literal[""] | None = Field(None, examples=["intermediate"])
     hold_reason: Literal[""] | None = Field(
         None, examples=[""], description="Empty: what the sender wanted to wait for has happened."
+    )
+    faces_acknowledged: Literal[True] | None = Field(
+        None, description="True: you have thought of the faces that could be seen in its images as it is now."
     )
     studies: list[StudyEdit] = Field(default_factory=list, max_length=100)
 
@@ -319,6 +331,7 @@ class CaseEdit(Body):
             level=self.level or None,
             clears_level=self.level == "",
             clears_hold=self.hold_reason == "",
+            acknowledges_faces=bool(self.faces_acknowledged),
             studies=studies,
         )
 

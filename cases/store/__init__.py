@@ -22,6 +22,8 @@ from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
 from cases.store.references import References
 from cases.store.reruns import Reruns
+from cases.store.reviews import Reviews
+from cases.store.site_layouts import SiteLayouts
 
 __all__ = [
     "Accounts",
@@ -46,4 +48,6 @@ __all__ = [
     "Receipts",
     "References",
     "Reruns",
+    "Reviews",
+    "SiteLayouts",
 ]

@@ -1,6 +1,6 @@
 """Rows of cases to the values that people see."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select
@@ -94,6 +94,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         .group_by(HoldRow.reason)
         .order_by(HoldRow.reason)
     )
+    shown = faces(session, row.id)
     return CaseDetail(
         summary=summary,
         presentation=row.presentation,
@@ -114,9 +115,18 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
         profile=row.profile,
         profile_revision=row.profile_revision,
-        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, limit=1)), None),
+        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, is_whole=True, limit=1)), None),
         series_progress=_series_progress(session, row.id),
+        faces=shown,
+        has_faces_acknowledged=sum(shown.values()) <= row.faces_acknowledged,
     )
+
+
+def faces(session: Session, case_id: str) -> dict[str, int]:
+    """Return how a face could be seen in the images of a case, and in how many of them."""
+    reports = session.scalars(select(CaseImageRow.report).where(CaseImageRow.case_id == case_id))
+    counts = Counter(report.get("face", "") for report in reports)
+    return {face: count for face, count in sorted(counts.items()) if face}
 
 
 _WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}

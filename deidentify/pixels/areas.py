@@ -28,10 +28,10 @@ class Areas:
         """Return the areas of an instance under a policy; the attributes are those that ``locate`` reads."""
         size = {"rows": form.rows, "columns": form.columns}
         is_read = policy.outside_regions is OutsideRegions.READ
-        return cls(
-            outside=() if is_read else boxes_outside(attributes, **size),
-            of_device=masks_of(attributes, **size) if policy.device_masks else (),
-        )
+        outside = () if is_read else boxes_outside(attributes, **size)
+        # Where the header says itself where the echo is, a mask adds nothing but what it takes from the echo.
+        has_masks = policy.device_masks and not outside
+        return cls(outside=outside, of_device=masks_of(attributes, **size) if has_masks else ())
 
     def look(self, frame: Frame) -> None:
         """Find out in which areas a frame has something."""
