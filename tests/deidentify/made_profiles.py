@@ -34,7 +34,6 @@ CONDITIONS = (
     "{keyword: ReferencedImageSequence, present: true}", "{keyword: KVP, is: '120'}",
     "{keyword: ImageType, is: AXIAL}", "{keyword: PixelData, present: true}",
 )  # fmt: skip
-PIXELS = ("screen", "{text: hold, faces: hold}", "{outside_ultrasound_regions: blank, words: [kneifenberg, c52]}")
 TIGHTENING = ("X", "Z", "D", "Z/D", "X/Z", "X/D", "X/Z/D")
 
 
@@ -98,7 +97,6 @@ def profiles(draw: st.DrawFn, *, most: int = 20, last: tuple[str, ...] = ()) -> 
         f"text: {draw(st.sampled_from(['vocabulary', 'remove']))}",
         f"private: {draw(st.sampled_from(['safe', 'remove']))}",
         f"age: {age}",
-        f"pixels: {draw(st.sampled_from(PIXELS))}",
     )
     rules = (*draw(st.lists(rule_texts(), min_size=most // 3, max_size=most)), *last)
     try:

@@ -70,6 +70,21 @@ def test_a_profile_with_every_key_is_accepted_by_both():
     assert Profile.from_yaml(GOOD).name == "mine"
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        "screen",
+        "{}",
+        "{text: hold, faces: hold}",
+        "{outside_ultrasound_regions: blank, device_masks: no, words: [kneifenberg, c52]}",
+    ],
+)
+def test_every_way_of_saying_what_becomes_of_pixels_is_accepted_by_both(pixels):
+    text = f"{HEAD}pixels: {pixels}\n"
+    assert is_valid(text)
+    assert Profile.from_yaml(text).name == "mine"
+
+
 RULE = "rules:\n  - "
 WRONG = [
     "",
