@@ -10,7 +10,19 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import combinations
 
-from deidentify.pixels.vocabulary import BODY, MARKERS, NAME_LIKE, POSITIONS, PROJECTIONS, UNITS, VOCABULARY
+from rapidfuzz import fuzz
+
+from deidentify.pixels.vocabulary import (
+    BODY,
+    MARKERS,
+    NAME_LIKE,
+    POSITIONS,
+    PROJECTIONS,
+    SEQUENCES,
+    SETTINGS,
+    UNITS,
+    VOCABULARY,
+)
 
 _CHUNK = re.compile(r"[^\W_]+(?:[.,][^\W_]*\d[^\W_]*)*")
 _RUN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)?")
@@ -18,19 +30,22 @@ _LONGEST_NUMBER = 4
 _LETTERS_OF = {"0": "o", "1": "il", "2": "z", "5": "s", "6": "g", "8": "b"}
 _DIGITS_OF = {"o": "0", "q": "0", "d": "0", "i": "1", "l": "1", "s": "5", "b": "8", "z": "2", "g": "6"}
 _MOST_MISREAD = 2
-_LONGEST_CHUNK = 24
+_SHORT_CHUNK, _LONGEST_CHUNK = 6, 24
 _FEWEST_SURE_DIGITS = 3
-_LOOK_LIKE_LETTERS = frozenset("0158")
-_SINGLE = frozenset("wlcsifphatm")
+_LOOK_LIKE_LETTERS = frozenset("012568")
+_SINGLE = frozenset("wlrcsifphatm")
 """Letters that stand alone or beside a number: keys, directions and units."""
+_NEVER_GLUED = frozenset(("lm", "ml"))
+_BEHIND = frozenset("smtwlc")
 _BETWEEN = frozenset("wlc")
 """Those of them that stand between two numbers ("w400l40")."""
 _ALIKE = frozenset(
     frozenset(pair) for pair in ("nh", "mn", "it", "tl", "il", "ec", "ef", "co", "od", "uv", "hb", "pr", "oq")
 )
 _SHORTEST_ALIKE, _SHORTEST_ALIKE_TWICE = 5, 7
-_SHORTEST_GLUED = 4
+_SHORTEST_GLUED, _SHORTEST_GLUED_RUN = 4, 6
 _SHORTEST_REPAIRED = 3
+_NEARLY_PERCENT = 75
 
 Terms = tuple[str, ...]
 """Words and numbers of a text in order, as they were meant."""
@@ -51,6 +66,16 @@ def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | Non
             return None
         found += terms
     return tuple(found)
+
+
+def is_nearly_technical(text: str) -> bool:
+    """Say whether half of an unknown text is known, or all of it resembles a long marker: one to read once more."""
+    chunks = _CHUNK.findall(text)
+    known = sum(len(chunk) for chunk in chunks if _terms_of_chunk(chunk, frozenset()) is not None)
+    if 0 < known >= sum(map(len, chunks)) / 2:
+        return True
+    joined = "".join(chunks)
+    return any(fuzz.ratio(joined, word) >= _NEARLY_PERCENT for word in _long_markers())
 
 
 def is_number(term: str) -> bool:
@@ -96,7 +121,7 @@ def _is_alike(run: str, word: str) -> bool:
 def _is_glued(run: str) -> bool:
     """Say whether a run is markers without spaces: a side and one marker ("rmlo"), or several with a long one."""
     for rest in (run, *_without_side(run)):
-        if rest != run and rest in PROJECTIONS | POSITIONS | BODY:
+        if rest != run and rest in (PROJECTIONS | POSITIONS | BODY) - _NEVER_GLUED:
             return True
         if any(len(part) >= _SHORTEST_GLUED for part in _parts(rest)):
             return True
@@ -128,7 +153,8 @@ def _variants(chunk: str) -> Iterator[str]:
     """Yield a chunk as it was read, then with one and two of its characters as what they look like."""
     yield chunk
     places = [place for place, character in enumerate(chunk) if character in _LETTERS_OF or character in _DIGITS_OF]
-    for count in range(1, _MOST_MISREAD + 1):
+    most = _MOST_MISREAD if len(chunk) > _SHORT_CHUNK else 1
+    for count in range(1, most + 1):
         for chosen in combinations(places, count):
             yield from _replaced(chunk, chosen)
 
@@ -172,7 +198,7 @@ def _with_numbered_words(chunk: str) -> Iterator[Terms]:
     yield (chunk,)
     for cut in range(1, len(chunk)):
         first, second = chunk[:cut], chunk[cut:]
-        if any(part in VOCABULARY and not part.isalpha() for part in (first, second)):
+        if any(part in SEQUENCES and not part.isalpha() for part in (first, second)):
             yield (first, second)
 
 
@@ -187,7 +213,8 @@ def _is_sure_of_digits(runs: list[str]) -> bool:
         if is_number(run):
             before = runs[place - 1] if place else ""
             after = runs[place + 1] if place + 1 < len(runs) else ""
-            has_key, has_unit = len(before) > 1 and before not in NAME_LIKE, len(after) > 1 and after in UNITS
+            has_key = len(before) > 1 and before in SETTINGS - NAME_LIKE
+            has_unit = len(after) > 1 and after in (UNITS if len(after) == len("mm") else SETTINGS) - NAME_LIKE
             if (has_key and (has_unit or len(run) > 1)) or (not before and has_unit):
                 return True
     return False
@@ -202,24 +229,28 @@ def _terms_of_runs(runs: list[str]) -> Terms | None:
     found: list[str] = []
     for place, run in enumerate(runs):
         if is_number(run):
-            if len(re.split(r"[.,]", run)[0]) > _LONGEST_NUMBER:
+            whole = re.split(r"[.,]", run)[0]
+            if len(whole) > _LONGEST_NUMBER or (len(whole) > 1 and whole[0] == "0" and len(runs) > 1):
                 return None
             found.append(run)
             continue
         words = _words_of_run(run, is_behind_number=place > 0 and is_number(runs[place - 1]))
-        is_between = 0 < place < len(runs) - 1
-        if words is None or (is_between and len(run) == 1 and run not in _BETWEEN):
+        if words is None or (len(run) == 1 and not _has_place(run, place, len(runs))):
             return None
         found += words
     return tuple(found)
 
 
+def _has_place(letter: str, place: int, count: int) -> bool:
+    """Say whether a single letter may stand where it does among runs."""
+    return place == 0 or letter in (_BETWEEN if place < count - 1 else _BEHIND)
+
+
 def _words_of_run(run: str, *, is_behind_number: bool) -> Terms | None:
-    word = run if len(run) == 1 and run in _SINGLE | VOCABULARY else None if len(run) == 1 else _word_of(run)
-    if word is not None:
-        return (word,)
+    if run in (_SINGLE if len(run) == 1 else VOCABULARY) or (len(run) >= _SHORTEST_GLUED_RUN and _is_glued(run)):
+        return (run,)
     if is_behind_number:
-        for cut in range(1, len(run)):
+        for cut in range(2, len(run) - 1):
             unit, key = run[:cut], run[cut:]
             if unit in UNITS and key in VOCABULARY:
                 return (unit, key)

@@ -24,14 +24,14 @@ _PLANES = frozenset(
     """.split()
 )
 
-_SEQUENCES = frozenset(
+SEQUENCES = frozenset(
     "t1 t2 t1w t2w pd pdw flair stir dwi adc tof mra gre tse fse fs swi pre contrast gd scout localizer image".split()
 )
 
-MARKERS = SIDES | PROJECTIONS | POSITIONS | BODY | _PLANES | _SEQUENCES
+MARKERS = SIDES | PROJECTIONS | POSITIONS | BODY | _PLANES | SEQUENCES
 
 UNITS = frozenset(
-    "mm cm m hz khz mhz s sec ms t kv kvp ma mas mgy msv gy db dlp bpm fps fov thk hu deg min kg ml uh usv".split()
+    "mm cm m hz khz mhz s sec ms t kv kvp ma mas mgy msv gy db dlp bpm fps fov thk hu deg min kg ml".split()
 )
 """What may stand directly behind a number."""
 
@@ -40,7 +40,7 @@ SETTINGS = UNITS | frozenset(
     w l ww wl wc c mi ti tis tib tic fr frame gn gain sl tr te hr dr pwr map persist res thi gen pen comp ctdi ctdivol
     slice thickness st sp loc pos te1 te2 ti1 nex etl dfov sfov rot pitch tilt recon
     zoom mag prf wf svd sv angle edge p i f h a sax lax rvot lvot ef lv rv la ra av pv mv tv vel pg vmax max mean
-    area dist circ vol depth focus freq frq dyn range low med high opt reject gray color
+    area dist circ vol depth focus freq frq dyn range low med high reject gray color
     flow doppler cine loop std dev 2d 3d
     """.split()
 )
