@@ -31,9 +31,13 @@ class Region:
     identified_text: str = field(repr=False)
 
     def box(self, columns: int, rows: int, *, margin: float = 0.0) -> tuple[int, int, int, int]:
-        """Return the upright box (left, top, right, bottom) inside the frame; the margin is a share of the height."""
+        """Return the upright box (left, top, right, bottom) inside the frame.
+
+        The margin is a share of the height, less for slanted lines: the box around one has more room already.
+        """
         corners = self.outline.corners()
-        grown = margin * min(self.outline.width, self.outline.height)
+        level = abs(float(np.cos(2 * np.deg2rad(self.outline.angle))))
+        grown = margin * level * min(self.outline.width, self.outline.height)
         left, top = np.floor(corners.min(axis=0) - grown)
         right, bottom = np.ceil(corners.max(axis=0) + grown)
         clipped_left, clipped_top = min(max(0, int(left)), columns - 1), min(max(0, int(top)), rows - 1)
