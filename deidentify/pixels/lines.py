@@ -4,7 +4,9 @@ A detector may see one word of a line, most often of faint or slanted ones. The 
 as high as the models read best, and as far as the frame goes; whatever continues it is added.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,8 +27,8 @@ _LEAST_SCALE, _LARGEST_SCALE = 0.5, 4.0
 _LONGEST_STRIP_PX = 1920
 _STRIP_HEIGHTS = 3
 _OFF_LINE, _THINNEST, _THICKEST = 0.35, 0.4, 1.8
-_GAP, _GROWN = 1.2, 0.25
-"""In heights of the line: what may lie between two words, and what counts as longer."""
+_GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
+"""In heights of the line: what may lie between two words, or between two that were read, and what counts as longer."""
 _PIECE_CHARACTERS = 2
 _CONTRAST_PERCENT = (1, 99)
 
@@ -46,7 +48,19 @@ def whole_lines(engine: OcrEngine, view: Image, header: HeaderWords, regions: li
             found.append(_read_whole(engine, view, header, region, line))
         else:
             found.append(replace(region, outline=line))
-    return found
+    return [region if region.text_class is TextClass.SAFE else _joined(region, found) for region in found]
+
+
+def _joined(region: Region, found: list[Region]) -> Region:
+    """Return a region that reaches as far as what was read on the same line near by, and covers what lies between."""
+    upright = _along(region.outline)
+    if upright is None:
+        return region
+    turned = np.deg2rad(upright.angle)
+    axes = np.array([[np.cos(turned), -np.sin(turned)], [np.sin(turned), np.cos(turned)]])
+    boxes = [(one.outline.corners() - (upright.x, upright.y)) @ axes for one in found if _may_be_part(one)]
+    first, last = _chained(_spans(boxes, upright.height), upright, _GAP_TO_TEXT)
+    return replace(region, outline=_stretched(upright, first, last)) if last - first > upright.width else region
 
 
 def _may_be_part(region: Region) -> bool:
@@ -76,9 +90,16 @@ def _line_of(engine: OcrEngine, view: Image, region: Region) -> Candidate | None
     before, behind = _room(view.shape[:2], upright)
     scale = float(np.clip(_HEIGHT_PX / upright.height, _LEAST_SCALE, _LARGEST_SCALE))
     scale = min(scale, _LONGEST_STRIP_PX / (before + behind))
-    first, last = _grown(engine.detector.find(_strip(view, upright, before, behind, scale)), upright, before, scale)
+    middle = (before * scale, _STRIP_HEIGHTS * upright.height * scale / 2)
+    candidates = engine.detector.find(_strip(view, upright, before, behind, scale))
+    boxes = [(candidate.corners() - middle) / scale for candidate in candidates]
+    first, last = _chained(_spans(boxes, upright.height), upright, _GAP)
     if last - first < upright.width + _GROWN * upright.height:
         return None
+    return _stretched(upright, first, last)
+
+
+def _stretched(upright: Candidate, first: float, last: float) -> Candidate:
     step = (first + last) / 2
     turned = np.deg2rad(upright.angle)
     return replace(
@@ -134,22 +155,25 @@ def _strip(view: Image, one: Candidate, before: float, behind: float, scale: flo
     return np.asarray(np.clip((strip - low) * (255 / max(1.0, high - low)), 0, 255), dtype=np.uint8)
 
 
-def _grown(candidates: list[Candidate], one: Candidate, before: float, scale: float) -> tuple[float, float]:
-    """Return from where to where the line goes, along it and counted from the region's middle."""
+def _spans(boxes: Sequence[NDArray[Any]], height: float) -> list[tuple[float, float]]:
+    """Return from where to where boxes go along a line through the origin, of those that lie on it and are as high."""
     spans = []
-    for candidate in candidates:
-        corners = candidate.corners()
+    for corners in boxes:
         (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-        thick, off = (bottom - top) / scale, abs((top + bottom) / 2 / scale - _STRIP_HEIGHTS * one.height / 2)
-        if off <= _OFF_LINE * one.height and _THINNEST * one.height <= thick <= _THICKEST * one.height:
-            spans.append((float(left) / scale - before, float(right) / scale - before))
+        is_on_line = abs(top + bottom) / 2 <= _OFF_LINE * height
+        if is_on_line and _THINNEST * height <= bottom - top <= _THICKEST * height:
+            spans.append((float(left), float(right)))
+    return spans
+
+
+def _chained(spans: list[tuple[float, float]], one: Candidate, gap: float) -> tuple[float, float]:
+    """Return from where to where a line goes, counted from its middle, with what continues it; the gap in heights."""
     first, last = -one.width / 2, one.width / 2
-    gap = _GAP * one.height
     has_grown = True
     while has_grown:
         has_grown = False
         for left, right in spans:
-            touches = left <= last + gap and right >= first - gap
+            touches = left <= last + gap * one.height and right >= first - gap * one.height
             if touches and (left < first or right > last):
                 first, last, has_grown = min(first, left), max(last, right), True
     return first, last

@@ -94,3 +94,12 @@ def test_markers_without_a_number_are_not_looked_at():
     marker = at(100, 160, "ERECT", TextClass.SAFE)
     assert eyes.lines(marker) is marker
     assert eyes.shown == 0
+
+
+@pytest.mark.parametrize(("gap", "is_joined"), [(100, True), (140, False)])
+def test_what_lies_between_two_pieces_of_one_line_is_covered(gap, is_joined):
+    date, clock = at(20, 100, "2023/0"), at(100 + gap, 160 + gap, ":34", TextClass.SAFE)
+    engine = OcrEngine(name="eyes", detector=Eyes(), recognizer=Eyes())
+    found = whole_lines(engine, np.zeros((200, 400), np.uint8), HEADER, [date, clock])
+    assert found[0].outline.width == (140 + gap if is_joined else 80)
+    assert found[1] == clock
