@@ -9,8 +9,8 @@ _LEGIBLE_FROM = 0.5
 _THINNEST_LINE_PX, _TALLEST_LINE_PX = 5.0, 40.0
 """In stored pixels, with the margin that the detector gives a line: letters need more than the first to be legible."""
 _LINE_ASPECT = 2.5
-_SURE_OF_A_LINE = 0.75
-"""Of drawn lines that could not be read none was without any letter; a detector that is this sure is believed still."""
+_NO_LETTERS_BELOW, _SURE_OF_A_LINE = 0.1, 0.75
+"""Drawn lines that could not be read still had letters; below, only a detector that is this sure is believed."""
 _LONG_FOR_A_LETTER = 3.0
 
 
@@ -27,7 +27,7 @@ def judge(candidate: Candidate, reading: Reading, header: HeaderWords, *, scale:
             # A whole line in a script that the recogniser does not know comes out as one letter.
             return TextClass.UNREADABLE
         return classify(reading.identified_text, header)
-    if not reading.identified_text and candidate.score < _SURE_OF_A_LINE:
+    if reading.score < _NO_LETTERS_BELOW and candidate.score < _SURE_OF_A_LINE:
         return None
     if short > _TALLEST_LINE_PX or long < _LINE_ASPECT * short:
         return None

@@ -73,6 +73,7 @@ def test_an_unknown_word_alone_is_no_evidence(text):
         ("MELRL", 0.73, 0.9, 4, None),
         ("MELRL", 0.73, 0.9, 20, TextClass.IDENTIFYING),
         ("", 0.0, 0.65, 20, None),
+        ("搬", 0.05, 0.6, 20, None),
         ("", 0.0, 0.8, 20, TextClass.UNREADABLE),
         ("CIL", 0.3, 0.65, 20, TextClass.UNREADABLE),
     ],
