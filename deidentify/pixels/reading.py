@@ -64,9 +64,12 @@ def overlap(other: Region, region: Region) -> float:
 
 def read_view(engine: OcrEngine, view: Image, header: HeaderWords, *, scale: float) -> list[Region]:
     """Return the regions of one view in pixels of the stored frame; where it is enlarged, small views are more so."""
-    if scale > 1:
-        scale = max(scale, min(_LARGEST_SCALE, _ENLARGED_PX / max(view.shape[:2])))
-    return read_at(engine, view, header, scale=scale)
+    return read_at(engine, view, header, scale=enlarged(scale, *view.shape[:2]))
+
+
+def enlarged(scale: float, rows: int, columns: int) -> float:
+    """Return the scale that a view of this size is read at where this one is wanted."""
+    return max(scale, min(_LARGEST_SCALE, _ENLARGED_PX / max(rows, columns))) if scale > 1 else scale
 
 
 def read_at(engine: OcrEngine, view: Image, header: HeaderWords, *, scale: float) -> list[Region]:

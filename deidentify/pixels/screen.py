@@ -18,7 +18,7 @@ from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_forma
 from deidentify.pixels.detector import Image
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
-from deidentify.pixels.reading import Region, overlap, read_view
+from deidentify.pixels.reading import Region, enlarged, overlap, read_at
 from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
@@ -54,7 +54,9 @@ class _Reader:
         """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again."""
         seen: list[Region] = []
         for scale in self._scales():
-            seen += read_view(self.engine, view, self.header, scale=scale)
+            # By the size of the frame, not of a part of it: what is equal is read equally.
+            whole = enlarged(scale, self.form.rows, self.form.columns)
+            seen += read_at(self.engine, view, self.header, scale=whole)
         return second_look(self.engine, view, self.header, _once(seen))
 
     def _scales(self) -> tuple[float, ...]:
@@ -117,7 +119,7 @@ class PixelScreener:
             source = locate(identified_file)
             if source.element is None:
                 return _without_pixels(source)
-            reader = self._reader(source, identified, seen)
+            reader = self._reader(source, identified, policy, seen)
             areas = Areas.of(source.attributes, reader.form, policy)
             for index, found in _by_frame(reader, areas.look):
                 seen.regions[index] = found
@@ -166,18 +168,18 @@ class PixelScreener:
             The models are not there.
         """
         seen = _Seen()
-        reader = self._reader(locate(written), identified, seen)
+        reader = self._reader(locate(written), identified, policy, seen)
         blackened = by_frame(report.boxes, seen.frames)
         judge = Judge(form=reader.form, header=reader.header, policy=policy, review=replace(review, redact=()))
         seen.regions |= _by_frame(reader, only=blackened.keys())
         return tuple(one for one in judge.judged(seen.regions).findings if one.fate is not RegionFate.KEPT)
 
-    def _reader(self, source: PixelSource, identified: IdentifiedTokens, seen: "_Seen") -> _Reader:
+    def _reader(self, source: PixelSource, identified: IdentifiedTokens, policy: PixelPolicy, seen: "_Seen") -> _Reader:
         form = read_format(source)
         seen.frames = form.frames
         engine = self._engine_source()
         seen.detector = engine.name
-        return _Reader(source=source, form=form, engine=engine, header=HeaderWords.of(identified))
+        return _Reader(source=source, form=form, engine=engine, header=HeaderWords.of(identified, policy.words))
 
 
 @dataclass(slots=True)
