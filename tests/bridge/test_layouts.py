@@ -44,7 +44,7 @@ def test_images_of_one_device_and_format_have_one_key_whoever_they_show_and_howe
     ids=lambda other: next(iter(other)),
 )
 def test_another_device_or_size_has_another_key(other):
-    assert layout_key(header(**dict([other])), KEY) not in {"", layout_key(header(), KEY)}
+    assert layout_key(header(**other), KEY) not in {"", layout_key(header(), KEY)}
 
 
 def test_a_header_without_a_device_is_of_no_layout():
