@@ -136,7 +136,8 @@ def rules(name: str) -> str:
 
 
 def objects(name: str) -> str:
-    rows = [f"| `{reason.value}` | {DROPS[reason]} | {becomes(name, reason)} |" for reason in DropReason]
+    kinds = [reason for reason in DropReason if reason is not DropReason.REVIEW]  # no kind, but what a person says
+    rows = [f"| `{reason.value}` | {DROPS[reason]} | {becomes(name, reason)} |" for reason in kinds]
     return table("Kind | What it is | What becomes of it", [*rows, f"| | structured reports | {report(name)} |"])
 
 
