@@ -128,11 +128,16 @@ def canary(make: Any, study: int, **attributes: Any) -> Dataset:
     return instance
 
 
-def burned_in(study: int) -> Dataset:
-    """Return a capture with the patient's name in its pixels."""
-    picture = Image.new("L", (320, 160), 20)
-    ImageDraw.Draw(picture).text((20, 60), "Zwitschervogel", fill=235, font=ImageFont.load_default(28))
-    return canary(secondary_capture_instance, study, rows=160, columns=320, PixelData=np.asarray(picture).tobytes())
+def burned_in(study: int, rows: int = 72) -> Dataset:
+    """Return a capture with the patient's name in its pixels, over so much of it that a person has to look."""
+    picture = Image.new("L", (320, rows), 20)
+    ImageDraw.Draw(picture).text((20, 20), "Zwitschervogel", fill=235, font=ImageFont.load_default(28))
+    return canary(secondary_capture_instance, study, rows=rows, columns=320, PixelData=np.asarray(picture).tobytes())
+
+
+def blackened(study: int) -> Dataset:
+    """Return a capture with the patient's name in a corner of its pixels, which becomes black by itself."""
+    return burned_in(study, rows=320)
 
 
 def misfits(study: int) -> list[bytes]:
@@ -203,6 +208,7 @@ def planted() -> list[Dataset | bytes]:
             preamble=b"PREAMBELSPATZ".ljust(128, b"\0"),
             SourceApplicationEntityTitle="METASPATZ",
         ),
+        blackened(16),
         *misfits(15),
     ]
 

@@ -67,7 +67,6 @@ def test_a_held_image_is_looked_at_left_out_and_taken_back(bridge: RunningBridge
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the pipeline does not redact what was decided yet")
 def test_a_confirmed_image_is_released_with_its_boxes_black_and_held_again_when_that_is_undone(
     bridge: RunningBridge,
 ) -> None:
