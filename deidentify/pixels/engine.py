@@ -11,10 +11,18 @@ import cv2
 import onnxruntime
 
 from deidentify.errors import DetectorUnavailableError
-from deidentify.pixels.detector import Detector, TextDetector
+from deidentify.pixels.detector import Detector, Image, TextDetector
 from deidentify.pixels.recognizer import Recognizer, TextRecognizer
+from deidentify.pixels.small_screen import load_small_screen
 
 _SILENT = 4  # ONNX Runtime's severity "fatal": its warnings go to stderr, past our logs
+
+
+class Glance(Protocol):
+    """Tells views that hold no text from those that may."""
+
+    def may_hold_text(self, view: Image) -> bool:
+        """Say whether a view has to be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +32,8 @@ class OcrEngine:
     name: str
     detector: Detector
     recognizer: Recognizer
+    glance: Glance | None = None
+    """Looks at a view before the others do; None where there is nothing that does."""
 
 
 class EngineSource(Protocol):
@@ -59,6 +69,7 @@ def load_engine() -> OcrEngine:
         name=origin["name"],
         detector=TextDetector(sessions["detector"]),
         recognizer=TextRecognizer(sessions["recognizer"], characters),
+        glance=load_small_screen(),
     )
 
 

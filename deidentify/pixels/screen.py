@@ -31,6 +31,8 @@ _SAME_TEXT_OVERLAP = 0.5
 _LARGE_PIXELS = 1 << 20
 _SMALL_PIXELS = 320 * 320
 _SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM", "SEG", "RTDOSE"})
+_GLANCED_AT = frozenset({"CT", "MR", "PT"})
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _ULTRASOUND_MODALITIES = frozenset({"US", "IVUS"})
 _SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 
@@ -45,6 +47,8 @@ class _Reader:
     form: FrameFormat
     engine: OcrEngine
     header: HeaderWords
+    may_glance: bool
+    """Whether views of slices that the small screen sees nothing in are left at that."""
 
     def views(self, frame: Frame) -> list[Image]:
         """Return the views of one frame."""
@@ -52,12 +56,24 @@ class _Reader:
 
     def read(self, view: Image) -> list[Region]:
         """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again."""
+        if self.is_glanced_at and self.engine.glance is not None and not self.engine.glance.may_hold_text(view):
+            return []
         seen: list[Region] = []
         for scale in self._scales():
             # By the size of the frame, not of a part of it: what is equal is read equally.
             whole = enlarged(scale, self.form.rows, self.form.columns)
             seen += read_at(self.engine, view, self.header, scale=whole)
         return second_look(self.engine, view, self.header, _once(seen))
+
+    @property
+    def is_glanced_at(self) -> bool:
+        """Tell whether the small screen comes first: for slices, of which there are hundreds without a letter.
+
+        On captures, single pictures and ultrasounds text is the rule, single letters among it, which it does not know.
+        """
+        is_slice = str(self.source.attributes.get("Modality", "")) in _GLANCED_AT
+        is_capture = any(sop_class.startswith(_SECONDARY_CAPTURE) for sop_class in self.source.sop_classes)
+        return self.may_glance and is_slice and not is_capture
 
     def _scales(self) -> tuple[float, ...]:
         """Choose by measurement: the native scale loses small text, one larger scale finds as much as three."""
@@ -119,7 +135,7 @@ class PixelScreener:
             source = locate(identified_file)
             if source.element is None:
                 return _without_pixels(source)
-            reader = self._reader(source, identified, policy, seen)
+            reader = self._reader(source, identified, policy, seen, may_glance=True)
             areas = Areas.of(source.attributes, reader.form, policy)
             for index, found in _by_frame(reader, areas.look):
                 seen.regions[index] = found
@@ -168,18 +184,29 @@ class PixelScreener:
             The models are not there.
         """
         seen = _Seen()
-        reader = self._reader(locate(written), identified, policy, seen)
+        reader = self._reader(locate(written), identified, policy, seen, may_glance=False)
         blackened = by_frame(report.boxes, seen.frames)
         judge = Judge(form=reader.form, header=reader.header, policy=policy, review=replace(review, redact=()))
         seen.regions |= _by_frame(reader, only=blackened.keys())
         return tuple(one for one in judge.judged(seen.regions).findings if one.fate is not RegionFate.KEPT)
 
-    def _reader(self, source: PixelSource, identified: IdentifiedTokens, policy: PixelPolicy, seen: "_Seen") -> _Reader:
+    def _reader(
+        self,
+        source: PixelSource,
+        identified: IdentifiedTokens,
+        policy: PixelPolicy,
+        seen: "_Seen",
+        *,
+        may_glance: bool,
+    ) -> _Reader:
         form = read_format(source)
         seen.frames = form.frames
         engine = self._engine_source()
-        seen.detector = engine.name
-        return _Reader(source=source, form=form, engine=engine, header=HeaderWords.of(identified, policy.words))
+        header = HeaderWords.of(identified, policy.words)
+        reader = _Reader(source=source, form=form, engine=engine, header=header, may_glance=may_glance)
+        is_behind = engine.glance is not None and reader.is_glanced_at
+        seen.detector = f"{engine.name}, behind the small screen" if is_behind else engine.name
+        return reader
 
 
 @dataclass(slots=True)
