@@ -309,3 +309,47 @@ def test_real_slices_are_clear(screener, name):
     file = next(file for file in require_corpus() if name in file.facts["file"])
     with file.path.open("rb") as identified_file:
         assert screener.screen(identified_file, NOBODY).verdict is PixelVerdict.CLEAR
+
+
+class Blind:
+    """A small screen that sees nothing."""
+
+    def may_hold_text(self, _view):
+        return False
+
+
+def eyes_behind(glance, text="OKONKWO"):
+    eyes = FakeEyes(text)
+    return eyes, PixelScreener(
+        engine_source=lambda: OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=glance)
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "is_left"),
+    [
+        ({"modality": "CT"}, True),
+        ({"modality": "MR"}, True),
+        ({"modality": "US"}, False),
+        ({"modality": "OT"}, False),
+        ({"modality": "OT", "Modality": "CT"}, False),
+    ],
+    ids=["CT", "MR", "ultrasound", "capture", "capture of a CT"],
+)
+def test_slices_alone_are_left_at_what_the_small_screen_sees(random, more, is_left):
+    eyes, screener = eyes_behind(Blind())
+    report = screened(screener, image(phantom(random, 128, 192), bits_stored=12, **more))
+    assert (eyes.shown == 0) is is_left
+    assert (report.verdict is PixelVerdict.CLEAR) is is_left
+    assert ("behind the small screen" in report.detector) is is_left
+
+
+def test_what_became_black_is_read_again_without_the_small_screen(random):
+    content = part10(image(phantom(random, 128, 192), bits_stored=12))
+    _, seeing = eyes_behind(None)
+    report = seeing.screen(content, NOBODY)
+    assert report.verdict is PixelVerdict.REDACT
+    eyes, screener = eyes_behind(Blind())
+    [left] = screener.still_there(content, NOBODY, report)
+    assert eyes.shown > 0
+    assert left.fate is RegionFate.REDACTED
