@@ -1,12 +1,12 @@
 """Letting references follow where the pixels of an image changed, and with them its SOP Instance UID."""
 
+import hashlib
 import logging
-import secrets
 from dataclasses import dataclass
 
 from bridge import pipeline
 from bridge.children import Children
-from cases.errors import BlobNotFoundError
+from cases.errors import BlobNotFoundError, StoreUnavailableError
 from cases.references import Stale
 from cases.store import Database, References
 from deidentify.references import follow
@@ -33,18 +33,27 @@ class Followed:
 
 def follow_in_child(task: FollowTask) -> Followed | None:
     """Write an image anew with its references exchanged; None where its blob is gone; in a child process."""
-    stale = task.stale
     try:
-        source = pipeline.blobs().open(stale.blob_key)
-    except BlobNotFoundError:
+        with pipeline.blobs().open(task.stale.blob_key) as source, pipeline.unfinished_output() as target:
+            sha256, size = follow(source, task.stale.uids, target)
+            target.seek(0)
+            blob_key = _blob_key(task.stale)
+            pipeline.blobs().put(blob_key, target)
+    except (MemoryError, StoreUnavailableError):
+        raise
+    except Exception as error:
+        # One reference that leads nowhere must not stop the study that it is of.
+        if not isinstance(error, BlobNotFoundError):
+            log.exception("references of an image could not follow after an error of ours")
         return None
-    with source, pipeline.unfinished_output() as target:
-        sha256, size = follow(source, stale.uids, target)
-        target.seek(0)
-        # A place that nothing else ever used: a blob that was condemned there would take this one with it.
-        blob_key = f"cases/{stale.case_id}/{stale.arrival_id}-{secrets.token_hex(8)}.dcm"
-        pipeline.blobs().put(blob_key, target)
     return Followed(blob_key=blob_key, sha256=sha256, size_bytes=size)
+
+
+def _blob_key(stale: Stale) -> str:
+    """Return a place that nothing else ever uses, and that a second try after a crash finds again."""
+    changes = ",".join(f"{old}={new}" for old, new in sorted(stale.uids.items()))
+    digest = hashlib.sha256(f"{stale.blob_key}\0{changes}".encode()).hexdigest()
+    return f"cases/{stale.case_id}/{stale.arrival_id}-{digest[:24]}.dcm"
 
 
 def let_references_follow(database: Database, children: Children, received_study: str, study_key: str) -> None:

@@ -226,15 +226,18 @@ def chosen_boxes(hold: HoldSummary, decision: Decision) -> tuple[MarkedBox, ...]
             if not chosen:
                 raise InvalidChangeError("nothing was drawn: give at least one box")
         case _:
-            chosen = tuple(_box_of(found) for found in _chosen_findings(hold, decision.findings))
+            chosen = tuple(_box_of(found) for found in _chosen_findings(hold, decision))
     for box in chosen:
         _check_inside(box, hold)
     return chosen
 
 
-def _chosen_findings(hold: HoldSummary, numbers: Sequence[int] | None) -> list[PixelFinding]:
+def _chosen_findings(hold: HoldSummary, decision: Decision) -> list[PixelFinding]:
+    numbers = decision.findings
     if numbers is None:
-        chosen = [found for found in hold.findings if _waits(found) and not found.layer]
+        # What becomes black by itself is never called harmless unseen: it has to be named.
+        waits = _is_held if decision.action is ReviewAction.MARK_SAFE else _waits
+        chosen = [found for found in hold.findings if waits(found) and not found.layer]
         if not chosen:
             raise InvalidChangeError(
                 "nothing that was found in the pixels waits for anybody: draw boxes, or drop the image"
@@ -250,6 +253,10 @@ def _chosen_findings(hold: HoldSummary, numbers: Sequence[int] | None) -> list[P
 
 def _waits(found: PixelFinding) -> bool:
     return found.text_class is not TextClass.SAFE and found.fate is not RegionFate.KEPT
+
+
+def _is_held(found: PixelFinding) -> bool:
+    return _waits(found) and found.fate is RegionFate.HELD
 
 
 def _box_of(found: PixelFinding) -> MarkedBox:

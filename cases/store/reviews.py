@@ -101,7 +101,12 @@ class Reviews(Filing):
         boxes = chosen_boxes(hold, decision)
         took = [
             hold,
-            *(one for one, row in reached.values() if one.id != hold_id and self._joins(one, row, hold, decision)),
+            *(
+                one
+                for one, row in reached.values()
+                # One whose case left the draft before it was locked is the reviewers' by now.
+                if one.id != hold_id and may_look(viewer, one) and self._joins(one, row, hold, decision)
+            ),
         ]
         group = new_id()
         for one in took:

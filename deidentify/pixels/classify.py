@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,10 +22,17 @@ _PATTERNS = re.compile(
     r"\d\s*/\s*\d"  # any date or fraction with a slash
     r"|\d{5,}"
     r"|\d{1,2}\s*:\s*\d{2}"  # time
-    r"|\d{1,4}\s*[.\-年]\s*\d{1,2}\s*[.\-月]\s*\d{1,4}"  # date
+    r"|\d{1,4}\s*[.,;'\-年]\s*\d{1,2}\s*[.,;'\-月]\s*\d{1,4}"  # date; a comma is a full stop that was misread
     r"|\d{1,2}\W{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)"
     r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)[a-z]*\W{0,2}\d"
 )
+_MISREAD = str.maketrans("oqilzsb", "0011258")
+"""Letters in the place of digits."""
+_WITH_DIGITS = re.compile(r"[\w.,;:'/\-]*\d[\w.,;:'/\-]*")
+_DIGITS_AND_SIGNS = re.compile(r"[\d.,;:'/\-]+")
+_NUMBER = re.compile(r"\d+")
+_DATE_DIGITS = 8
+_SHORT_NAME = 2
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _KEYS_OF_LARGE_NUMBERS = frozenset(("tr", "te", "ti", "w", "ww", "wl", "wc"))
 """Settings whose value may look like a year."""
@@ -42,6 +49,8 @@ class HeaderWords:
     identified_exact: frozenset[str] = field(repr=False)
     identified_fuzzy: tuple[str, ...] = field(repr=False)
     identified_short: frozenset[str] = field(default=frozenset(), repr=False)
+    identified_dates: frozenset[tuple[int, int, int]] = field(default=frozenset(), repr=False)
+    """Day, month and year in each order, the year with two digits and with four."""
     site_words: frozenset[str] = frozenset()
     """Words that are harmless at this site, normalised and without spaces; a word of the header never is."""
 
@@ -53,6 +62,7 @@ class HeaderWords:
             identified_exact=frozenset(token for token in tokens if len(token) >= _SHORTEST_EXACT),
             identified_fuzzy=tuple(sorted(token for token in tokens if len(token) >= _SHORTEST_FUZZY)),
             identified_short=frozenset(token for token in tokens if len(token) < _SHORTEST_EXACT),
+            identified_dates=frozenset(numbers for date in identified.dates for numbers in _spelled(date)),
             site_words=frozenset(_compact(normalised(word)) for word in site_words),
         )
 
@@ -78,8 +88,40 @@ def is_evident(identified_text: str, header: HeaderWords) -> bool:
     """Say whether a text identifies by what it is, a date or a number or a word of the header, not by being unknown."""
     text = normalised(identified_text)
     compact = _compact(text)
-    words = [*text.split(), *_PIECE.findall(text), compact]
-    return bool(_PATTERNS.search(text)) or any(header.has(_compact(word)) for word in words)
+    words = [_compact(word) for word in (*text.split(), *_PIECE.findall(text), compact)]
+    if any(header.has(word) or _is_short_name_of(word, header) for word in words):
+        return True
+    repaired = _with_digits_repaired(text)
+    return any(_PATTERNS.search(one) for one in (text, repaired)) or _has_date_of(repaired, header)
+
+
+def _spelled(date: str) -> Iterator[tuple[int, int, int]]:
+    if len(date) != _DATE_DIGITS or not date.isdecimal():
+        return
+    whole, month, day = int(date[:4]), int(date[4:6]), int(date[6:])
+    for year in (whole, whole % 100):
+        yield from ((day, month, year), (month, day, year), (year, month, day))
+
+
+def _with_digits_repaired(text: str) -> str:
+    """Return the text with letters as the digits that they look like, where nothing but a number or date comes out."""
+
+    def repaired(found: re.Match[str]) -> str:
+        meant = found.group().translate(_MISREAD)
+        return meant if _DIGITS_AND_SIGNS.fullmatch(meant) else found.group()
+
+    return _WITH_DIGITS.sub(repaired, text)
+
+
+def _has_date_of(text: str, header: HeaderWords) -> bool:
+    """Say whether three numbers in a row are a date of the header, whatever stands between them."""
+    numbers = [int(number) for number in _NUMBER.findall(text)]
+    return any(three in header.identified_dates for three in zip(numbers, numbers[1:], numbers[2:], strict=False))
+
+
+def _is_short_name_of(word: str, header: HeaderWords) -> bool:
+    """Say whether a word of two letters is a name of the header ("Li", "Wu"); markers of positions are none."""
+    return len(word) == _SHORT_NAME and word.isalpha() and word in header.identified_short and word not in MARKERS
 
 
 def is_one_letter(identified_text: str) -> bool:

@@ -37,6 +37,12 @@ class Candidate:
         """Return the four corners, shape (4, 2), in order around the rectangle."""
         return np.asarray(cv2.boxPoints(((self.x, self.y), (self.width, self.height), self.angle)), dtype=np.float32)
 
+    def around(self, other: "Candidate") -> "Candidate":
+        """Return the least rectangle around this one and another, with this one's score."""
+        both = np.vstack([self.corners(), other.corners()])
+        (x, y), (width, height), angle = cv2.minAreaRect(both)
+        return Candidate(x=x, y=y, width=width, height=height, angle=angle, score=self.score)
+
     def moved(self, *, scale: float, dx: float, dy: float) -> "Candidate":
         """Return the rectangle divided by a scale and then shifted."""
         return Candidate(

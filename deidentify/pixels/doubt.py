@@ -11,6 +11,7 @@ line is followed to its ends, since all of it has to be blacked out.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,7 @@ _MOST_LOOKS = 40
 _SAME_PLACE = 0.3
 _ENLARGED_BELOW_PIXELS = 1 << 20
 _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
+_NEARLY_ALL = 0.8
 
 
 def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
@@ -90,7 +92,9 @@ def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, doubt: Regio
         return _surest(doubt, looks)
     legible = [region for region in seen if region.text_class is TextClass.IDENTIFYING]
     if legible:
-        return legible
+        # What could not be read beside it is of the same line: all of it becomes black.
+        longest = max(legible, key=lambda region: len(region.identified_text))
+        return [*legible, replace(longest, outline=doubt.outline)]
     if any(region.text_class is TextClass.UNREADABLE for region in seen):
         return [doubt]
     return seen
@@ -100,7 +104,12 @@ def _surest(doubt: Region, looks: list[list[Region]]) -> list[Region]:
     """Return what the surest look saw where that is safe text and nearly all of it, else the doubtful region itself."""
     best = max(looks, key=lambda look: min((region.score for region in look), default=0.0))
     is_safe = all(region.text_class is TextClass.SAFE and region.score >= _SURELY_SAFE_FROM for region in best)
-    if best and is_safe and sum(overlap(region, doubt) for region in best) >= _MOST_OF_IT:
+    reads_more = any(
+        region.text_class is TextClass.IDENTIFYING and all(overlap(one, region) < _NEARLY_ALL for one in best)
+        for look in looks
+        for region in look
+    )
+    if best and is_safe and not reads_more and sum(overlap(region, doubt) for region in best) >= _MOST_OF_IT:
         return best
     return [doubt]
 

@@ -27,12 +27,14 @@ from deidentify.pixels.views import views_of
 from deidentify.results import HoldReason, PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
 from deidentify.review import NO_REVIEW, PixelReview
 
-_SAME_TEXT_OVERLAP = 0.5
+_SAME_TEXT_OVERLAP, _ALL_OF_IT = 0.5, 0.9
 _LARGE_PIXELS = 1 << 20
 _SMALL_PIXELS = 320 * 320
 _SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM", "SEG", "RTDOSE"})
-_GLANCED_AT = frozenset({"CT", "MR", "PT"})
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_GLANCED_AT = frozenset(
+    f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("2", "2.1", "2.2", "4", "4.1", "4.4", "128", "128.1", "130")
+)
+"""Image storage of CT, MR and PET, plain, enhanced and legacy converted."""
 _ULTRASOUND_MODALITIES = frozenset({"US", "IVUS"})
 _SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 
@@ -69,11 +71,20 @@ class _Reader:
     def is_glanced_at(self) -> bool:
         """Tell whether the small screen comes first: for slices, of which there are hundreds without a letter.
 
-        On captures, single pictures and ultrasounds text is the rule, single letters among it, which it does not know.
+        On captures, single pictures and ultrasounds text is the rule, single letters among it, which it does not know;
+        so it is on what says that something is burned in, in colour, or made from other images.
         """
-        is_slice = str(self.source.attributes.get("Modality", "")) in _GLANCED_AT
-        is_capture = any(sop_class.startswith(_SECONDARY_CAPTURE) for sop_class in self.source.sop_classes)
-        return self.may_glance and is_slice and not is_capture
+        attributes = self.source.attributes
+        stated = attributes.get("ImageType") or ()
+        image_type = (stated,) if isinstance(stated, str) else tuple(stated)
+        return (
+            self.may_glance
+            and self.source.sop_classes[0] in _GLANCED_AT
+            and self.form.samples == 1
+            and not self.form.is_palette
+            and "SECONDARY" not in image_type
+            and attributes.get("BurnedInAnnotation", "") != "YES"
+        )
 
     def _scales(self) -> tuple[float, ...]:
         """Choose by measurement: the native scale loses small text, one larger scale finds as much as three."""
@@ -265,12 +276,18 @@ def _read(reader: _Reader, view: Image, number: int, before: Sequence[tuple[Imag
 
 
 def _once(regions: list[Region]) -> list[Region]:
-    """Drop what another region covers that is at least as bad: the same text seen in another view."""
+    """Drop what another region covers that is at least as bad: the same text seen in another view.
+
+    Where identifying text reaches further than the other, that one grows: all of it has to become black.
+    """
     ordered = sorted(regions, key=lambda region: (_SEVERITY[region.text_class], region.score), reverse=True)
     kept: list[Region] = []
     for region in ordered:
-        if not any(overlap(other, region) >= _SAME_TEXT_OVERLAP for other in kept):
+        place = next((n for n, other in enumerate(kept) if overlap(other, region) >= _SAME_TEXT_OVERLAP), None)
+        if place is None:
             kept.append(region)
+        elif region.text_class is TextClass.IDENTIFYING and overlap(kept[place], region) < _ALL_OF_IT:
+            kept[place] = replace(kept[place], outline=kept[place].outline.around(region.outline))
     return kept
 
 

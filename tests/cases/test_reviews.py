@@ -530,3 +530,26 @@ def test_an_image_takes_no_more_boxes_than_a_person_draws(database: Database) ->
     many = tuple(MarkedBox(x=number % 90, y=number // 90, width=1, height=1) for number in range(501))
     with pytest.raises(InvalidChangeError, match="more than 500 boxes"):
         decide(database, ann, one, replace(DRAW, boxes=many))
+
+
+def test_marking_safe_says_nothing_of_what_becomes_black_by_itself(database: Database) -> None:
+    unread, name = HOLD.findings[0], replace(HOLD.findings[0], x=30, fate=RegionFate.REDACTED)
+    hold = replace(HOLD, findings=(replace(unread, fate=RegionFate.HELD), name))
+    _, [arrived] = held(database, hold=hold)
+    reviewer = user(database, "rita", Role.REVIEWER)
+    decide(database, reviewer, arrived, SAFE)
+    assert [box.x for box in review_of(database, arrived).safe] == [unread.x]
+    decide(database, reviewer, arrived, replace(SAFE, findings=(1,)))
+    assert [box.x for box in review_of(database, arrived).safe] == [unread.x, 30]
+
+
+def test_a_face_is_let_go_on_by_a_reviewer_alone(database: Database) -> None:
+    face = Hold(reason=HoldReason.RECOGNIZABLE_FACE, detail="slices of a head from which a face could be rendered")
+    _, [arrived, other] = held(database, count=2, hold=face)
+    with pytest.raises(NotAllowedError):
+        decide(database, user(database, "ann"), arrived, SAFE)
+    with pytest.raises(InvalidTransitionError, match="no box answers"):
+        decide(database, user(database, "ann"), arrived, DRAW)
+    reached = decide(database, user(database, "rita", Role.REVIEWER), arrived, replace(SAFE, scope=ReviewScope.SERIES))
+    assert len(reached.holds) == 2
+    assert [review_of(database, one) for one in (arrived, other)] == [PixelReview(accepts_face=True)] * 2

@@ -114,8 +114,10 @@ HOLDS = {
     HoldReason.TRANSFER_SYNTAX: "its transfer syntax is not known",
     HoldReason.INVALID_AFTER_CHANGE: "our change would empty what its IOD requires, or the result cannot be parsed",
     HoldReason.RESIDUAL_IDENTIFIER: "the last search found an identifier, or text in a frame that no encoder writes",
-    HoldReason.BURNED_IN_TEXT: "a frame has legible text that is not known to be harmless, and it was not made black: it would take much of the picture away, "
-    "the profile has a person decide, black is not known there, or text could be read afterwards",
+    HoldReason.BURNED_IN_TEXT: (
+        "a frame has legible text that is not known to be harmless, and it was not made black: it would take much of "
+        "the picture away, the profile has a person decide, black is not known there, or text could be read afterwards"
+    ),
     HoldReason.UNREADABLE_TEXT: "a frame has what looks like a line of text and cannot be read",
     HoldReason.PIXELS_MISSING: "it is an image by its class, without pixels",
     HoldReason.PIXELS_UNDECODABLE: "a frame cannot be decoded, so nobody knows what it shows",

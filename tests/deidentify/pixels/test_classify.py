@@ -99,3 +99,26 @@ def test_one_letter_as_long_as_a_line_is_a_line_that_was_not_read(text: str, wid
     reading = Reading(identified_text=text, score=0.9)
     header = HeaderWords(identified_exact=frozenset(), identified_fuzzy=())
     assert judge(candidate, reading, header, scale=1) is expected
+
+
+BORN = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"li", "wu", "l", "kowalczyk"}), dates=frozenset({"19621203"})))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["3,12,62", "3.12,62", "3.I2.62", "3.1Z.62", "12'03'1962", "1962 12 03", "3 12 62", "O3.12.62", "62,12,3"],
+)
+def test_a_date_is_known_however_its_signs_and_digits_were_read(text):
+    assert classify(text, BORN) is TextClass.IDENTIFYING
+    assert is_evident(text, BORN)
+
+
+@pytest.mark.parametrize("text", ["LI", "LI M 62", "WU 35", "LI WU"])
+def test_short_names_of_the_header_are_evident(text):
+    assert classify(text, BORN) is TextClass.IDENTIFYING
+    assert is_evident(text, BORN)
+
+
+@pytest.mark.parametrize("text", ["W 400 L 40", "L", "1,5 2,0 2,5", "TE 12.5", "MI 0,8", "FOV 24 cm", "10 20 30 40"])
+def test_settings_are_none_the_worse_for_it(text):
+    assert classify(text, BORN) is TextClass.SAFE

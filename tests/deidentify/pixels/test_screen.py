@@ -2,6 +2,7 @@
 
 import io
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -353,3 +354,46 @@ def test_what_became_black_is_read_again_without_the_small_screen(random):
     [left] = screener.still_there(content, NOBODY, report)
     assert eyes.shown > 0
     assert left.fate is RegionFate.REDACTED
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"BurnedInAnnotation": "YES"},
+        {"ImageType": ["DERIVED", "SECONDARY", "PROTOCOL"]},
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.12.1"},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_may_be_a_capture_is_read_by_the_detector(random, more):
+    eyes, screener = eyes_behind(Blind())
+    assert screened(screener, image(phantom(random, 128, 192), bits_stored=12, **more)).verdict is PixelVerdict.REDACT
+    assert eyes.shown > 0
+
+
+def test_colour_is_read_by_the_detector_whatever_it_calls_itself(random):
+    eyes, screener = eyes_behind(Blind())
+    picture = np.stack([phantom(random, 128, 192).astype(np.uint8)] * 3, axis=2)
+    screened(screener, image(picture, modality="CT"))
+    assert eyes.shown > 0
+
+
+class TwoReadings(FakeEyes):
+    """Reads the end of a line surely and the whole of it less so."""
+
+    def find(self, view):
+        scale = view.shape[1] / 192
+        short = Candidate(x=50 * scale, y=20 * scale, width=60 * scale, height=12 * scale, angle=0, score=0.9)
+        return [short, replace(short, x=80 * scale, width=120 * scale)]
+
+    def read(self, _view, candidates):
+        return [
+            Reading(identified_text="OKONKWO", score=score) for score, _ in zip((0.99, 0.9), candidates, strict=True)
+        ]
+
+
+def test_text_that_reaches_further_than_what_was_read_surely_becomes_black_too(random):
+    report = screened(PixelScreener(engine_source=TwoReadings()), image(phantom(random, 128, 192), bits_stored=12))
+    assert report.verdict is PixelVerdict.REDACT
+    assert min(box.x for box in report.boxes) <= 20
+    assert max(box.x + box.width for box in report.boxes) >= 140

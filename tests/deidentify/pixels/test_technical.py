@@ -103,6 +103,7 @@ def test_words_of_the_site_are_safe_and_the_header_wins_over_them():
 def test_two_letters_of_the_header_identify_among_words_alone():
     header = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"ma", "pa", "王"})))
     assert classify("MA", header) is not TextClass.SAFE
-    assert classify("250 mA", header) is TextClass.SAFE
+    # The header has the last word: for this patient a current of the tube becomes black too.
+    assert classify("250 mA", header) is TextClass.IDENTIFYING
     assert classify("PA", header) is TextClass.SAFE
     assert classify("王", header) is TextClass.IDENTIFYING
