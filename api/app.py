@@ -8,6 +8,7 @@ from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
 from api.ports import (
+    HoldDecisions,
     MetricsSource,
     PeerPolicy,
     ProfileDesk,
@@ -19,7 +20,19 @@ from api.ports import (
 )
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
-from api.routes import accounts, cases, health, holds, images, inbox, profile_routes, receipts, status, tokens
+from api.routes import (
+    accounts,
+    cases,
+    health,
+    holds,
+    images,
+    inbox,
+    profile_routes,
+    receipts,
+    site_layouts,
+    status,
+    tokens,
+)
 from api.routes import peers as peers_routes
 from api.routes import previews as previews_routes
 from api.routes import profiles as profiles_routes
@@ -53,6 +66,7 @@ def create_app(
     marks: StudyMarks,
     previews: ProfilePreview,
     impacts: ProfileImpact,
+    decisions: HoldDecisions,
     text_screen: TextScreen,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
@@ -82,6 +96,8 @@ def create_app(
         What a profile makes of originals and files.
     impacts
         What another revision would change.
+    decisions
+        What held images show, and what is decided on them.
     text_screen
         Looks through what people type into cases.
     version
@@ -118,6 +134,7 @@ def create_app(
         marks=marks,
         previews=previews,
         impacts=impacts,
+        decisions=decisions,
         text_screen=text_screen,
         renderer=RendererOnDemand(),
         version=version,
@@ -133,6 +150,7 @@ def create_app(
         images,
         inbox,
         holds,
+        site_layouts,
         receipts,
         status,
         peers_routes,

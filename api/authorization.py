@@ -7,6 +7,7 @@ from enum import StrEnum
 from api.errors import ForbiddenError
 from cases.errors import CaseNotFoundError
 from cases.model import Role, User
+from cases.reviews import REVIEWERS, TEACHERS
 
 
 class Relation(StrEnum):
@@ -56,6 +57,8 @@ _EDIT = Rule(own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL)
 _ADMINISTER = Rule(none=ADMINISTERS)
 _DECIDE = Rule(none=EDITS_ALL)
 """What is done with cases that others may see."""
+_REVIEW = Rule(own=REVIEWERS | {Role.CONTRIBUTOR}, unowned=REVIEWERS, foreign=REVIEWERS)
+"""What held images show and what is decided on them; owners only while the case is a draft."""
 
 RULES: Mapping[str, Rule] = {
     "get_health": _OPEN,
@@ -79,6 +82,12 @@ RULES: Mapping[str, Rule] = {
     "claim_case": Rule(unowned=WRITES),
     "list_holds": Rule(none=EVERYONE),
     "get_hold": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "get_held_frame": _REVIEW,
+    "decide_hold": _REVIEW,
+    "undo_decision": _REVIEW,
+    "list_site_layouts": Rule(none=REVIEWERS),
+    "learn_site_layout": Rule(none=TEACHERS),
+    "switch_site_layout": Rule(none=TEACHERS),
     "list_receipts": Rule(none=EVERYONE),
     "get_receipt": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,

@@ -10,7 +10,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.authorization import permit, relation_to, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
-from api.ports import PeerPolicy, ProfileDesk, ProfileImpact, ProfilePreview, Readiness, Rerun, StudyMarks
+from api.ports import (
+    HoldDecisions,
+    PeerPolicy,
+    ProfileDesk,
+    ProfileImpact,
+    ProfilePreview,
+    Readiness,
+    Rerun,
+    StudyMarks,
+)
 from api.rendering import Renderer
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
@@ -36,6 +45,7 @@ class Context:
     marks: StudyMarks
     previews: ProfilePreview
     impacts: ProfileImpact
+    decisions: HoldDecisions
     text_screen: TextScreen
     renderer: Renderer
     version: str

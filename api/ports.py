@@ -6,10 +6,13 @@ from typing import Any, Protocol
 
 from cases.errands import Errand, ErrandState
 from cases.looks import RevisionImpact, StudyPreview
+from cases.model import HoldSummary, User
 from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
 from cases.profiles import Meaning, NamedProfile, ProfileSource, ShownProfile, ShownRoute
 from cases.reruns import RerunCandidate
+from cases.reviews import Decision, Reviewed
 from deidentify.profile_facts import AttributeFacts, Question
+from deidentify.review import PixelReview
 from deidentify.translation import Translation
 
 
@@ -74,6 +77,28 @@ class Rerun(Protocol):
 
     def decide(self, actor: str, errand_id: str, *, applies: bool) -> Errand:
         """Bring into its case what waits for an editor, or leave the case as it is."""
+        ...
+
+
+class HoldDecisions(Protocol):
+    """Held images: what they show, and what is decided on them; who looked is in the audit log before it is read."""
+
+    def identified_texts(self, actor: str, hold: HoldSummary) -> Sequence[str | None]:
+        """Return what was read at each finding of a hold, from beside its original; None where that is gone."""
+        ...
+
+    def identified_frame(
+        self, actor: str, hold: HoldSummary, frame: int, *, boxes: PixelReview | None, size: int | None
+    ) -> bytes:
+        """Return a frame of the original as PNG, with what was found and decided drawn in where that is given."""
+        ...
+
+    def decide(self, viewer: User, hold_id: str, decision: Decision, *, version: int | None) -> Reviewed:
+        """Decide on a held image, and on others of its series or layout."""
+        ...
+
+    def undo(self, viewer: User, hold_id: str) -> Reviewed:
+        """Take the last decision on an image back."""
         ...
 
 

@@ -368,12 +368,16 @@ def deidentify_files(
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="New file: every frame with its regions.")
 @click.option("--with-text", is_flag=True, help="Put what was read into the JSON file; it identifies patients.")
 @click.option("--images", "image_folder", type=click.Path(path_type=Path), help="New folder: frames with text, boxed.")
+@click.option(
+    "--redact", "redacted_folder", type=click.Path(path_type=Path), help="New folder: copies with boxes made black."
+)
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes; as many as processors, if not given.")
 def screen_pixels(config_file: Path | None, **choice: Any) -> None:
     """Read every frame of the files and folders PATH and say where text is burned in; nothing is changed or sent.
 
-    Each image is read against its own header. Exit status: 0 when all images are clear, 1 when something was found,
-    could not be read, or no image was there, 2 when nothing was begun.
+    Each image is read against its own header. Copies with boxes made black keep their header, and identify by it.
+    Exit status: 0 when all images are clear, 1 when something was found, could not be read, or no image was there,
+    2 when nothing was begun.
     """
     from bridge.screen_command import Choices, screen_files  # noqa: PLC0415
 

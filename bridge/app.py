@@ -317,6 +317,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.file_preview import Previews  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
+    from bridge.hold_desk import HoldDesk, PicturesOnDemand  # noqa: PLC0415
     from bridge.impact_desk import ImpactDesk  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
     from bridge.profile_desk import BridgeProfiles  # noqa: PLC0415
@@ -347,6 +348,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         marks=SpoolMarks(spool=spool),
         previews=Previews(database=database, spool=spool, client=client, settings=settings),
         impacts=ImpactDesk(database=database, client=client, settings=settings),
+        decisions=HoldDesk(database=database, spool=spool, client=client, pictures=PicturesOnDemand(settings)),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,

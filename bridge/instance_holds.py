@@ -24,14 +24,22 @@ def hold_by_remains(error: TextRemainsError, screen: ScreenReport) -> Hold:
 
 
 def _sentence(screen: ScreenReport) -> str:
-    held = [finding for finding in screen.findings if finding.fate is RegionFate.HELD]
-    regions = len(held)
     if screen.hold is HoldReason.PIXELS_MISSING:
         return "an image by its class or attributes, but without pixel data"
-    if regions and screen.hold in TEXT_HOLDS:
-        frames = len({finding.frame for finding in held})
-        return f"{regions} region(s) of text in {frames} of {screen.frames} frame(s)"
+    if screen.findings and screen.hold in TEXT_HOLDS:
+        return _sentence_on_text(screen)
     return f"{screen.frames_read} of {screen.frames} frame(s) could be read"
+
+
+def _sentence_on_text(screen: ScreenReport) -> str:
+    """Say where text is: in the pixel data, or, where all that holds is besides them, in which layers."""
+    holding = [finding for finding in screen.findings if finding.fate is RegionFate.HELD]
+    in_pixels = [finding for finding in holding if not finding.layer]
+    if not in_pixels:
+        names = dict.fromkeys(finding.layer for finding in holding)
+        return f"{len(holding)} piece(s) of text besides the pixel data: {', '.join(names)}"
+    frames = len({finding.frame for finding in in_pixels})
+    return f"{len(in_pixels)} region(s) of text in {frames} of {screen.frames} frame(s)"
 
 
 def hold_by_error(error: Exception) -> Hold:

@@ -36,9 +36,11 @@ __all__ = [
     "Written",
     "decoded_pixels",
     "inspect",
+    "nameless",
     "process",
     "start_child",
     "stored_pixels",
+    "unfinished",
 ]
 
 _NO_SUCH_FILES = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
@@ -199,6 +201,9 @@ def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Droppe
     disposition = deidentifier.disposition(header)
     if disposition is not None:
         return disposition
+    face = deidentifier.hold_for_face(header)
+    if face is not None:
+        return face
     scope = PseudonymScope(key=_have().pseudonym_key, case_key=task.case_key)
     plan = deidentifier.plan(header, scope)
     screen = None
@@ -208,7 +213,7 @@ def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Droppe
         hold = hold_by_screen(screen)
         if hold is not None:
             return hold
-    with _unfinished(Path(task.target)) as (target, finish):
+    with unfinished(Path(task.target)) as (target, finish):
         if screen is None:
             instance = deidentifier.write(plan, None, identified_file, target)
             target.seek(0)
@@ -221,7 +226,7 @@ def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Droppe
                 screen,
                 identified_file=identified_file,
                 target=target,
-                scratch=lambda: _nameless(Path(task.target).parent),
+                scratch=lambda: nameless(Path(task.target).parent),
             )
         finish()
     uids = plan.identified_tokens.uids if task.with_uids else ()
@@ -234,11 +239,11 @@ def _steps(task: FileTask, identified_file: BinaryIO) -> Written | Hold | Droppe
 
 
 @contextmanager
-def _unfinished(target: Path) -> Iterator[tuple[BinaryIO, "_Finish"]]:
+def unfinished(target: Path) -> Iterator[tuple[BinaryIO, "_Finish"]]:
     """Give a file without a name: what is not verified yet may identify somebody, and a kill must leave nothing."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _nameless(target.parent) as file:
+        with nameless(target.parent) as file:
             yield file, _Finish(file, target)
     except OSError as error:
         if error.errno in _NO_ROOM or isinstance(error, PermissionError):
@@ -246,7 +251,7 @@ def _unfinished(target: Path) -> Iterator[tuple[BinaryIO, "_Finish"]]:
         raise
 
 
-def _nameless(folder: Path) -> BinaryIO:
+def nameless(folder: Path) -> BinaryIO:
     """Open a file that has no name, one that can be given one later where the file system has such files."""
     if hasattr(os, "O_TMPFILE"):
         try:

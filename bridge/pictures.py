@@ -20,7 +20,7 @@ def boxed(identified_png: bytes, screen: ScreenReport | None, frame: int) -> Ima
     picture = Image.open(io.BytesIO(identified_png)).convert("RGB")
     draw = ImageDraw.Draw(picture)
     for finding in screen.findings if screen is not None else ():
-        if finding.frame == frame:
+        if finding.frame == frame and not finding.layer:
             right, bottom = finding.x + finding.width - 1, finding.y + finding.height - 1
             draw.rectangle((finding.x, finding.y, right, bottom), outline=_BOX[finding.text_class], width=2)
     picture.thumbnail((MOST_PIXELS, MOST_PIXELS))

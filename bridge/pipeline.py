@@ -23,6 +23,7 @@ from typing import BinaryIO, cast
 from bridge.crosswalk import CrosswalkKey, SealedEntry, entry_of
 from bridge.instance_holds import hold_by_error, hold_by_remains, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
+from bridge.layouts import layout_boxes
 from bridge.logs import configure_logging
 from bridge.pool import send_progress
 from bridge.profile_book import laid_out
@@ -48,7 +49,7 @@ from deidentify.results import (
     RegionFate,
     ScreenReport,
 )
-from deidentify.review import NO_REVIEW, PixelReview
+from deidentify.review import NO_REVIEW, PixelReview, SiteLayout
 from deidentify.screen_tokens import IdentifierHasher
 from scp.errors import SealBrokenError, SpoolKeyMissingError
 from scp.sealing import SpoolKeys
@@ -102,6 +103,8 @@ class Task:
     """Of the re-run that it is made for; none where it is made for the first time."""
     review: PixelReview = NO_REVIEW
     """What a person decided on its pixels."""
+    layouts: tuple[SiteLayout, ...] = ()
+    """What reviewers taught of the site's devices; the header tells which of them is its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,17 +312,24 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     disposition = deidentifier.disposition(header)
     if disposition is not None:
         return disposition
+    review = task.review
+    layout = layout_boxes(header, _have().keys.name_key, task.layouts)
+    if layout:
+        review = replace(review, redact=(*review.redact, *layout))
+    face = deidentifier.hold_for_face(header, is_accepted=review.accepts_face)
+    if face is not None:
+        return face
     key = _generation(task.secret_generation).subkey(Purpose.PSEUDONYMS)
     plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
     identified_file.seek(0)
     screen = screener().screen(
-        identified_file, plan.identified_tokens, _report_frames, policy=deidentifier.pixel_policy, review=task.review
+        identified_file, plan.identified_tokens, _report_frames, policy=deidentifier.pixel_policy, review=review
     )
     hold = hold_by_screen(screen)
     if hold is not None:
         _keep_findings(task, screen)
         return hold
-    with _output() as target:
+    with unfinished_output() as target:
         try:
             instance = released(
                 deidentifier,
@@ -328,8 +338,8 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
                 screen,
                 identified_file=identified_file,
                 target=target,
-                scratch=_output,
-                review=task.review,
+                scratch=unfinished_output,
+                review=review,
             )
         except TextRemainsError as error:
             hold = hold_by_remains(error, screen)
@@ -368,7 +378,7 @@ def _keep_findings(task: Task, screen: ScreenReport) -> None:
         spool().write_beside(task.study_key, task.sop_key, task.arrival_id, name, identified_content)
 
 
-def _output() -> BinaryIO:
+def unfinished_output() -> BinaryIO:
     """Return a file without a name for unfinished output: what is not verified yet may identify somebody.
 
     It lies on the spool's disk; where the spool is sealed it lies in memory, as the opened original does.

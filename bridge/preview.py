@@ -120,7 +120,7 @@ class Previewer:
     def _steps(self, identified: bytes) -> FilePreview:
         source, target = io.BytesIO(identified), io.BytesIO()
         received = self._engine.read(source)
-        left_out = self._engine.disposition(received)
+        left_out = self._engine.disposition(received) or self._engine.hold_for_face(received)
         if isinstance(left_out, Dropped | Hold):
             outcome = "dropped" if isinstance(left_out, Dropped) else "held"
             return FilePreview(outcome=outcome, reason=left_out.reason.value, detail=left_out.detail)

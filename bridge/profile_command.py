@@ -216,7 +216,7 @@ def _show_facts(facts: ProfileFacts, console: Console) -> None:
     if facts.description:
         console.print(Text(facts.description))
     table = Table(box=None, show_header=False, pad_edge=False)
-    for key in ("base", "options", "dates", "text", "vocabulary", "age", "dropped", "held", "kept"):
+    for key in ("base", "options", "dates", "text", "vocabulary", "age", "pixels", "dropped", "held", "kept"):
         value = getattr(facts, key)
         table.add_row(key, Text(", ".join(value) if isinstance(value, tuple) else str(value)))
     console.print(table)

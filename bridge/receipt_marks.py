@@ -10,6 +10,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bridge.layouts import layout_key, unsigned
 from cases.model import InstanceFacts
 from deidentify.charsets import DEFAULT, charset_of
 from deidentify.dataset import ReceivedInstance, find
@@ -36,6 +37,10 @@ def instance_facts(received: ReceivedInstance, name_key: bytes) -> InstanceFacts
         stated_study=_count(received.text(0x00201208)),
         stated_series=_count(received.text(0x00201209)),
         stated_acquisition=_count(received.text(0x00201002)),
+        layout_key=layout_key(received, name_key),
+        rows=unsigned(received, 0x00280010),
+        columns=unsigned(received, 0x00280011),
+        frames=_count(received.text(0x00280008)),
     )
 
 

@@ -14,14 +14,16 @@ from bridge import pipeline
 from bridge.children import Children
 from bridge.pipeline import Filed, OriginalGoneError, Processed, Task, task_of
 from bridge.profile_book import lay_out
+from bridge.references import let_references_follow
 from bridge.retention import delete_condemned
 from bridge.study import killed_processed
 from cases.blobs import BlobStore
-from cases.errands import AT_WORK, Errand, ErrandState
+from cases.errands import Errand, ErrandState
 from cases.errors import BlobNotFoundError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance
 from cases.reruns import CurrentImage, StagedInstance
-from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
+from cases.reviews import NOBODY_DECIDED
+from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns, Reviews, SiteLayouts
 from deidentify.changes import element_changes
 from deidentify.errors import DeidentificationError
 from deidentify.results import ElementChange, ElementFate
@@ -42,6 +44,8 @@ class AgainTask:
     task: Task
     current_blob: str = ""
     """None where the case has no image of it."""
+    review_version: int = 0
+    """Of what a person decided on its pixels."""
 
     @property
     def study_key(self) -> str:
@@ -108,21 +112,24 @@ class RerunRunner:
             with self.database.write() as session:
                 Reruns(session).sweep(errand)
             log.info("a re-run was over before its end", extra={"case": errand.case_id})
+        let_references_follow(self.database, self.children, errand.received_study, errand.study_key)
         delete_condemned(self.database, self.blobs)
 
     def _begin(self, errand: Errand) -> tuple[list[AgainTask], _Instances, _Images] | None:
         """Return what is to be made, the instances and the images by arrival; None where the errand is over."""
         with self.database.write() as session:
-            reruns, errands = Reruns(session), Errands(session)
-            if errand.case_id is None or errands.locked(errand.id).state not in AT_WORK:
-                return None  # its case may be gone with it
-            plan = reruns.plan(errand.case_id)
-            errands.begin(errand.id, len(plan.instances))
+            reruns = Reruns(session)
+            begun = reruns.begin(errand)
+            if begun is None:
+                return None
+            plan, revision = begun
             done = reruns.staged_arrivals(errand.id)
-            images = reruns.images(errand.case_id)
-            used = Profiles(session).revision(errand.revision)
+            images = reruns.images(plan.case_id)
+            used = Profiles(session).revision(revision)
             study = Intake(session).study(errand.received_study)
-            generation = reruns.secret_generation(errand.case_id)
+            generation = reruns.secret_generation(plan.case_id)
+            reviews = Reviews(session).of(one.arrival_id for one in plan.instances)
+            layouts = SiteLayouts(session).active()
         lay_out(self.profile_folder, used)
         shell = CaseShell(
             case_id=plan.case_id,
@@ -131,16 +138,15 @@ class RerunRunner:
             previous_case_id=None,
             is_new=False,
             secret_generation=generation,
-            profile_revision=errand.revision,
+            profile_revision=revision,
         )
         todo = {one.arrival_id: one for one in plan.instances if one.arrival_id not in done}
-        tasks = [
-            AgainTask(
-                task=replace(task_of(study, one, shell), errand_id=errand.id),
-                current_blob=images[key].blob_key if key in images else "",
-            )
-            for key, one in todo.items()
-        ]
+        tasks = []
+        for key, one in todo.items():
+            kept = reviews.get(key, NOBODY_DECIDED)
+            task = replace(task_of(study, one, shell), errand_id=errand.id, review=kept.review, layouts=layouts)
+            blob = images[key].blob_key if key in images else ""
+            tasks.append(AgainTask(task=task, current_blob=blob, review_version=kept.version))
         return tasks, todo, images
 
     def give_up(self, errand: Errand, reason: str) -> None:
@@ -166,7 +172,8 @@ class RerunRunner:
         try:
             for again, found in results:
                 arrival_id = again.task.arrival_id
-                one = _staged(instances[arrival_id], found, images.get(arrival_id))
+                made = _staged(instances[arrival_id], found, images.get(arrival_id))
+                one = replace(made, review=again.review_version)
                 with self.database.write() as session:
                     if not Reruns(session).stage(errand.id, one):
                         return False

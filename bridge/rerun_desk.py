@@ -143,7 +143,7 @@ class RerunDesk:
             except EngineError as error:
                 raise StoreUnavailableError(f"{error}; start one, then ask again") from None
             detail: dict[str, str | int | bool | None] = {"revision": one.revision, "before": plan.revision}
-            if displaced is not None:
-                audit_rerun(Audit(session), displaced, actor)
+            for given_up in displaced:
+                audit_rerun(Audit(session), given_up, actor)
             Audit(session).append(actor, "case.rerun-requested", f"case {case_id}", detail)
             return errand

@@ -1,31 +1,36 @@
 """What ``casebridge screen`` does with one file; runs in a child process.
 
-read → gather what identifies → screen → draw
+read → gather what identifies → screen the pixels → screen the layers besides them → write a copy → draw
 """
 
 import io
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer
 from api.rendering import Rendering
 from bridge.instance_holds import hold_without_path
 from bridge.logs import configure_logging
-from bridge.offline_child import NotDicom, OutputError
+from bridge.offline_child import NotDicom, OutputError, nameless, unfinished
 from bridge.pictures import boxed, write_identified
 from bridge.pool_child import send_progress
 from deidentify.dataset import PIXEL_TAGS, ReceivedInstance
 from deidentify.errors import NotDicomError
-from deidentify.identity import identified_tokens
+from deidentify.identity import IdentifiedTokens, identified_tokens
 from deidentify.parser import read_instance
+from deidentify.pixels.layer_screen import LayerCount, LayerReport, screen_layers
 from deidentify.pixels.screen import PixelScreener
-from deidentify.results import Hold, ScreenReport
+from deidentify.redacted_copy import redacted_copy
+from deidentify.results import Hold, HoldReason, PixelVerdict, RegionFate, ScreenReport, TextClass
 
 __all__ = ["Announced", "ScreenTask", "Screened", "announced_frames", "screen", "start_child"]
 
 _MOST_ANNOUNCED = 1 << 20
+_HOLDS = {TextClass.IDENTIFYING: HoldReason.BURNED_IN_TEXT, TextClass.UNREADABLE: HoldReason.UNREADABLE_TEXT}
+"""Class of text → why it holds, the worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,8 @@ class ScreenTask:
     """Whether the result has what was read; without it the text stays in the child."""
     pictures: str = ""
     """Where pictures go, up to the number of the frame; none are made where it is empty."""
+    redacted: str = ""
+    """Where a copy goes in which boxes are black; none is made where it is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +58,14 @@ class Screened:
     """What the screen saw in one file."""
 
     report: ScreenReport
+    """With what was found in the layers; its frames are those of the pixel data."""
+    layers: tuple[LayerCount, ...] = ()
     pictures: tuple[tuple[int, str], ...] = ()
     """(frame, name of the file) of the frames that were drawn."""
     not_drawn: tuple[int, ...] = ()
     """Frames with text that no picture could be made of."""
+    redacted: str = ""
+    """Name of the copy in which boxes are black; empty where there is none."""
 
 
 def start_child(log_level: str) -> None:
@@ -101,13 +112,18 @@ def screen(task: ScreenTask) -> Screened | Hold:
     Raises
     ------
     OutputError
-        When a picture cannot be written.
+        When a picture or a copy cannot be written.
     """
     try:
         with Path(task.identified_source).open("rb") as identified_file:
             tokens = identified_tokens(read_instance(identified_file))
             identified_file.seek(0)
             report = _screener().screen(identified_file, tokens, lambda *frames: send_progress(frames))
+            layers = screen_layers(identified_file, tokens)
+            report = with_layers(report, layers)
+            copy = ""
+            if task.redacted and report.verdict is PixelVerdict.REDACT:
+                report, copy = _redacted(task, identified_file, tokens, report)
         pictures, not_drawn = _drawn(task, report) if task.pictures else ((), ())
     except (MemoryError, OutputError):
         raise
@@ -115,14 +131,52 @@ def screen(task: ScreenTask) -> Screened | Hold:
         return hold_without_path(error)
     if not task.with_text:
         report = replace(report, identified_texts=())
-    return Screened(report=report, pictures=pictures, not_drawn=not_drawn)
+    return Screened(report=report, layers=layers.layers, pictures=pictures, not_drawn=not_drawn, redacted=copy)
+
+
+def _redacted(
+    task: ScreenTask, identified_file: BinaryIO, tokens: IdentifiedTokens, report: ScreenReport
+) -> tuple[ScreenReport, str]:
+    """Write the copy and read it again; where text is left in it, it gets no name and the image is suspect."""
+    target = Path(task.redacted)
+    with unfinished(target) as (file, finish):
+        made = redacted_copy(identified_file, report.boxes, file, scratch=lambda: nameless(target.parent))
+        report = replace(report, boxes=made.boxes)
+        file.seek(0)
+        remains = _screener().still_there(file, tokens, report)
+        if remains:
+            findings = (*report.findings, *remains)
+            texts = (*report.identified_texts, *[""] * len(remains))
+            held = replace(report, verdict=PixelVerdict.SUSPECT, hold=HoldReason.BURNED_IN_TEXT)
+            return replace(held, findings=findings, identified_texts=texts), ""
+        finish()
+    return report, target.name
+
+
+def with_layers(report: ScreenReport, layers: LayerReport) -> ScreenReport:
+    """Return what was seen in the pixels and in the layers as one; the worse of the two is its verdict."""
+    both = replace(
+        report,
+        findings=(*report.findings, *layers.findings),
+        identified_texts=(*report.identified_texts, *layers.identified_texts),
+        detector=report.detector or layers.detector,
+    )
+    if report.verdict is PixelVerdict.NOT_EVALUATED:
+        return both
+    if layers.fault is not None:
+        return replace(both, verdict=PixelVerdict.NOT_EVALUATED, hold=layers.fault)
+    classes = {finding.text_class for finding in both.findings if finding.fate is RegionFate.HELD}
+    for text_class, hold in _HOLDS.items():
+        if text_class in classes:
+            return replace(both, verdict=PixelVerdict.SUSPECT, hold=hold)
+    return both
 
 
 def _drawn(task: ScreenTask, report: ScreenReport) -> tuple[tuple[tuple[int, str], ...], tuple[int, ...]]:
-    """Write a picture of each frame with text."""
+    """Write a picture of each frame with text in its pixels; layers are not drawn."""
     pictures: list[tuple[int, str]] = []
     not_drawn: list[int] = []
-    for frame in sorted({finding.frame for finding in report.findings}):
+    for frame in sorted({finding.frame for finding in report.findings if not finding.layer}):
         path = Path(f"{task.pictures}-{frame + 1:03}.png")
         try:
             with Path(task.identified_source).open("rb") as identified_file:

@@ -36,10 +36,10 @@ from deidentify.results import PixelVerdict
 __all__ = ["Choices", "screen_files"]
 
 EXIT_CLEAR, EXIT_FOUND, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-FORMAT = 1
+FORMAT = 3
 """Version of the JSON; another one when something in it changes its meaning or goes."""
 _READING = "Reading pixels"
-_COLOURS = {"clear": "green", "suspect": "yellow", "not-evaluated": "red", "not-done": "red"}
+_COLOURS = {"clear": "green", "redact": "cyan", "suspect": "yellow", "not-evaluated": "red", "not-done": "red"}
 
 
 class UsageError(Exception):
@@ -54,6 +54,8 @@ class Choices:
     json_file: Path | None = field(default=None, repr=False)
     with_text: bool = False
     image_folder: Path | None = field(default=None, repr=False)
+    redacted_folder: Path | None = field(default=None, repr=False)
+    """Where copies go in which boxes are black."""
     jobs: int | None = None
 
 
@@ -78,8 +80,9 @@ def screen_files(choices: Choices, settings: Settings) -> int:
     try:
         _check(choices)
         files = find_files(choices.identified_paths)
-        if choices.image_folder is not None:
-            choices.image_folder.mkdir(mode=0o700, parents=True)
+        for folder in (choices.image_folder, choices.redacted_folder):
+            if folder is not None:
+                folder.mkdir(mode=0o700, parents=True)
     except (UsageError, OSError) as error:
         # The text of a system's error has the path, which is the user's own.
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -102,7 +105,7 @@ def screen_files(choices: Choices, settings: Settings) -> int:
 def _check(choices: Choices) -> None:
     if choices.with_text and choices.json_file is None:
         raise UsageError("--with-text is for the JSON file; add --json FILE")
-    for target in (choices.json_file, choices.image_folder):
+    for target in (choices.json_file, choices.image_folder, choices.redacted_folder):
         if target is not None and os.path.lexists(target):
             raise UsageError(f"{target} is there already; name a new one")
     if choices.json_file is not None and not os.access(choices.json_file.absolute().parent, os.W_OK | os.X_OK):
@@ -124,11 +127,12 @@ def _screen(choices: Choices, settings: Settings, files: list[ScreenedFile], run
     numbers = {id(file): number for number, file in enumerate(files, 1)}
 
     def task(file: ScreenedFile) -> ScreenTask:
-        folder = choices.image_folder
+        number, pictures, copies = f"{numbers[id(file)]:04}", choices.image_folder, choices.redacted_folder
         return ScreenTask(
             identified_source=str(file.identified_path),
             with_text=choices.with_text,
-            pictures=str(folder / f"{numbers[id(file)]:04}") if folder is not None else "",
+            pictures=str(pictures / number) if pictures is not None else "",
+            redacted=str(copies / f"{number}.dcm") if copies is not None else "",
         )
 
     with (
@@ -203,11 +207,12 @@ def _say(console: Console, choices: Choices, files: list[ScreenedFile], run: _Ru
         console.print(
             f"{not_drawn} frame(s) with text could not be drawn (picture: null in the JSON file).", style="yellow"
         )
-    if not any(file.verdict in {PixelVerdict.CLEAR, PixelVerdict.SUSPECT} for file in files):
+    if not any(file.is_read_image for file in files):
         console.print("No image was read to its end: nothing was shown to be clear.", style="yellow")
     if choices.json_file is None:
         console.print("What was found in each file, and where: add --json FILE.")
-    places = [str(place) for place in (choices.json_file, choices.image_folder) if place is not None and place.exists()]
+    targets = (choices.json_file, choices.image_folder, choices.redacted_folder)
+    places = [str(place) for place in targets if place is not None and place.exists()]
     if places:
         console.print(
             f"{' and '.join(places)}: keep it as you keep the originals, it may identify patients.",
@@ -216,6 +221,9 @@ def _say(console: Console, choices: Choices, files: list[ScreenedFile], run: _Ru
             highlight=False,
             soft_wrap=True,
         )
+    if choices.redacted_folder is not None:
+        copies = sum(bool(file.outcome.redacted) for file in files if isinstance(file.outcome, Screened))
+        console.print(f"{copies} copies with boxes made black; their headers still say whose they are.", style="yellow")
     if run.fault:
         console.print(f"Stopped: {run.fault}", style="red", markup=False)
     if run.is_interrupted:

@@ -9,7 +9,7 @@ from typing import Any
 from bridge.instance_holds import hold_by_screen
 from bridge.offline_sources import Skip, described, find_sources
 from bridge.screen_child import Screened
-from deidentify.results import Hold, HoldReason, PixelFinding, PixelVerdict, TextClass
+from deidentify.results import Hold, HoldReason, PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
 
 __all__ = ["Count", "ScreenedFile", "counts_of", "entry_of", "find_files", "frames_read", "region_counts"]
 
@@ -23,6 +23,7 @@ _SENTENCES = {
     HoldReason.SCREEN_UNAVAILABLE: "the models of the screen cannot be loaded",
 }
 _NO_PIXELS = "of a kind without pixel data"
+_REDACT = "with text that may identify, all of it in boxes that would be made black"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,9 +52,15 @@ class ScreenedFile:
         outcome = self.outcome
         if isinstance(outcome, Screened):
             hold = hold_by_screen(outcome.report)
-            return (hold.reason, hold.detail) if hold is not None else ("", "")
+            return (hold.reason, _unread_layers(outcome) or hold.detail) if hold is not None else ("", "")
         _, reason, sentence = described(outcome)
         return reason, sentence
+
+    @property
+    def is_read_image(self) -> bool:
+        """Tell whether it has pixel data that were read to their end, whatever was found."""
+        is_read = self.verdict in {PixelVerdict.CLEAR, PixelVerdict.REDACT, PixelVerdict.SUSPECT}
+        return is_read and isinstance(self.outcome, Screened) and self.outcome.report.frames > 0
 
     @property
     def findings(self) -> tuple[PixelFinding, ...]:
@@ -90,23 +97,59 @@ def entry_of(file: ScreenedFile) -> dict[str, Any]:
     if reason:
         entry |= {"reason": reason, "detail": sentence}
     if isinstance(file.outcome, Screened):
-        report = file.outcome.report
-        entry |= {"frame_count": report.frames, "frames_read": report.frames_read, "frames": _frames(file.outcome)}
+        report, regions = file.outcome.report, _regions(file.outcome.report)
+        entry |= {"frame_count": report.frames, "frames_read": report.frames_read}
+        if file.outcome.redacted:
+            entry |= {"redacted": file.outcome.redacted}
+        entry |= {"frames": _frames(file.outcome, regions), "layers": _layers(file.outcome, regions)}
     return entry
 
 
-def _frames(screened: Screened) -> list[dict[str, Any]]:
+def _unread_layers(screened: Screened) -> str:
+    """Return which layers could not be read; empty where the pixel data could not be either."""
     report = screened.report
-    regions: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    unread = [layer.name for layer in screened.layers if not layer.is_read]
+    is_by_layers = report.verdict is PixelVerdict.NOT_EVALUATED and report.frames_read == report.frames
+    return f"not read: {', '.join(unread)}" if unread and is_by_layers else ""
+
+
+Regions = dict[tuple[str, int], list[dict[str, Any]]]
+"""(layer, frame) → what was found there."""
+
+
+def _regions(report: ScreenReport) -> Regions:
+    regions: Regions = defaultdict(list)
     for number, finding in enumerate(report.findings):
         text = {"text": report.identified_texts[number]} if report.identified_texts else {}
-        regions[finding.frame].append(_region(finding) | text)
+        regions[finding.layer, finding.frame].append(_region(finding) | text)
+    return regions
+
+
+def _layers(screened: Screened, regions: Regions) -> list[dict[str, Any]]:
+    """Return what JSON has of each layer besides the pixel data; of its frames those alone where something is."""
+    return [
+        {
+            "layer": layer.name,
+            "verdict": _frame_verdict(
+                layer.is_read, [one for (name, _), found in regions.items() if name == layer.name for one in found]
+            ),
+            "frame_count": layer.frames,
+            "frames": [
+                {"frame": frame, "regions": found} for (name, frame), found in regions.items() if name == layer.name
+            ],
+        }
+        for layer in screened.layers
+    ]
+
+
+def _frames(screened: Screened, regions: Regions) -> list[dict[str, Any]]:
+    report = screened.report
     pictures = dict(screened.pictures)
     return [
         {
             "frame": frame,
-            "verdict": _frame_verdict(frame < report.frames_read, regions[frame]),
-            "regions": regions[frame],
+            "verdict": _frame_verdict(frame < report.frames_read, regions["", frame]),
+            "regions": regions["", frame],
         }
         | ({"picture": pictures[frame]} if frame in pictures else {})
         | ({"picture": None} if frame in screened.not_drawn else {})
@@ -115,20 +158,19 @@ def _frames(screened: Screened) -> list[dict[str, Any]]:
 
 
 def _region(finding: PixelFinding) -> dict[str, Any]:
-    return {
-        "kind": KIND,
-        "text_class": finding.text_class.value,
-        "x": finding.x,
-        "y": finding.y,
-        "width": finding.width,
-        "height": finding.height,
-        "score": finding.score,
-    }
+    region: dict[str, Any] = {"kind": KIND, "text_class": finding.text_class.value, "fate": finding.fate.value}
+    if finding.width:
+        region |= {"x": finding.x, "y": finding.y, "width": finding.width, "height": finding.height}
+        region["score"] = finding.score
+    return region
 
 
 def _frame_verdict(is_read: bool, regions: Sequence[dict[str, Any]]) -> str:
-    if any(region["text_class"] != TextClass.SAFE for region in regions):
+    fates = {region["fate"] for region in regions}
+    if RegionFate.HELD in fates:
         return PixelVerdict.SUSPECT
+    if RegionFate.REDACTED in fates:
+        return PixelVerdict.REDACT
     return PixelVerdict.CLEAR if is_read else PixelVerdict.NOT_EVALUATED
 
 
@@ -149,6 +191,8 @@ def _sentence(file: ScreenedFile) -> str:
     reason, sentence = file.why
     if file.verdict == PixelVerdict.NO_PIXELS:
         return _NO_PIXELS
+    if file.verdict == PixelVerdict.REDACT:
+        return _REDACT
     return next((words for known, words in _SENTENCES.items() if known == reason), sentence)
 
 
@@ -160,7 +204,7 @@ def region_counts(files: Iterable[ScreenedFile]) -> dict[str, dict[str, int]]:
             own = [finding for finding in file.findings if finding.text_class is text_class]
             counts = found.setdefault(text_class.value, {"regions": 0, "frames": 0, "files": 0})
             counts["regions"] += len(own)
-            counts["frames"] += len({finding.frame for finding in own})
+            counts["frames"] += len({(finding.layer, finding.frame) for finding in own})
             counts["files"] += bool(own)
     return found
 

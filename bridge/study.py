@@ -16,12 +16,14 @@ from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import Pool
 from bridge.profile_book import ProfileBook, ProfileNotPublishedError
+from bridge.references import let_references_follow
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
 from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
-from cases.store import Cases, Crosswalk, Database, Holds, Intake, Profiles
+from cases.reviews import NOBODY_DECIDED
+from cases.store import Cases, Crosswalk, Database, Holds, Intake, Profiles, Reviews, SiteLayouts
 from deidentify.compare import Fingerprint
 from deidentify.results import Dropped, Hold, HoldReason
 
@@ -87,6 +89,7 @@ class StudyRunner:
             is_first = Intake(session).is_first(study_key, generation)
         if pending:
             self._work(study, pending, generation, is_first=is_first)
+        let_references_follow(self.database, self._children(), study_key, study.study_key)
         with self.database.write() as session:
             if Intake(session).pending(study_key, generation):
                 raise StudyUnfinishedError
@@ -119,7 +122,7 @@ class StudyRunner:
         shell = shell or self._open_shell(study)
         self._hold_conflicts(shell, resends)
         fresh = self._of_one_patient(study, shell, resends, seen)
-        tasks = [task_of(study, instance, shell) for instance in fresh]
+        tasks = self._tasks(study, fresh, shell)
         teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
         text = teaching.read(study, shell, tasks)
         teaching.fill(study, shell, text)
@@ -131,6 +134,20 @@ class StudyRunner:
                 self._record(shell, task, processed, resends)
         # Once more: only now are all images there to be marked, and the study that findings belong to.
         teaching.fill(study, shell, text)
+
+    def _tasks(self, study: ReceivedStudy, fresh: Sequence[ReceivedInstance], shell: CaseShell) -> list[Task]:
+        """Return what is to be done, with what people decided on pixels: on these, and on all of a device."""
+        with self.database.read() as session:
+            reviews = Reviews(session).of(instance.arrival_id for instance in fresh)
+            layouts = SiteLayouts(session).active()
+        return [
+            replace(
+                task_of(study, instance, shell),
+                review=reviews.get(instance.arrival_id, NOBODY_DECIDED).review,
+                layouts=layouts,
+            )
+            for instance in fresh
+        ]
 
     def _open_shell(self, study: ReceivedStudy) -> CaseShell:
         came_by = study.destination
@@ -228,7 +245,10 @@ class StudyRunner:
     def _in_children(
         self, tasks: Sequence[Task], work: Callable[[Task], T], killed: Callable[[Task], T]
     ) -> Iterator[tuple[Task, T]]:
-        return Children(pool=self.pool, threads=self.threads, timeout_s=self.timeout_s).each(tasks, work, killed)
+        return self._children().each(tasks, work, killed)
+
+    def _children(self) -> Children:
+        return Children(pool=self.pool, threads=self.threads, timeout_s=self.timeout_s)
 
     def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
         try:

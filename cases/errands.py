@@ -54,6 +54,8 @@ class NewErrand:
     """Ties errands that were asked for at once; none for one that stands alone."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What is to be done with which originals, by their keys; see ``cases.looks.Asked``."""
+    is_review: bool = False
+    """Whether it is about single images of a case, after a person decided on their pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +88,5 @@ class Errand:
     ``cases.looks``."""
     group_id: str = ""
     asked: Mapping[str, Any] = field(default_factory=dict)
+    is_review: bool = False
+    """Whether it is about single images of a case, after a person decided on their pixels."""

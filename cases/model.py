@@ -279,6 +279,11 @@ class InstanceFacts:
     """Number of Series Related Instances (0020,1209)."""
     stated_acquisition: int | None = None
     """Images in Acquisition (0020,1002)."""
+    layout_key: str = ""
+    """Keyed digest of device and format; empty where the header names none."""
+    rows: int | None = None
+    columns: int | None = None
+    frames: int | None = None
 
 
 NO_FACTS = InstanceFacts(series_key="")
@@ -620,6 +625,23 @@ class CaseStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesProgress:
+    """How far the work on one received series is, in instances."""
+
+    number: int
+    """From 1, in the order of arrival, as on the receipt of its study."""
+    received: int
+    filed: int
+    held: int
+    dropped: int
+
+    @property
+    def screened(self) -> int:
+        """Return how many have been worked on."""
+        return self.filed + self.held + self.dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDetail:
     """A case with its studies, series and images."""
 
@@ -646,6 +668,11 @@ class CaseDetail:
     """Under which its images are made, late ones too."""
     rerun: Errand | None = None
     """The latest re-run of its images."""
+    series_progress: tuple[SeriesProgress, ...] = ()
+    faces: Mapping[str, int] = field(default_factory=dict)
+    """How a face could be seen, and in how many images."""
+    has_faces_acknowledged: bool = True
+    """Whether its owner has thought of all of them; true where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -680,6 +707,8 @@ class CaseChanges:
     clears_level: bool = False
     clears_hold: bool = False
     """Whether what the sender wanted to wait for has happened."""
+    acknowledges_faces: bool = False
+    """Whether the owner has thought of the faces that could be seen in its images."""
     studies: tuple[StudyChange, ...] = ()
 
 
@@ -704,6 +733,48 @@ class HoldSummary:
     decided_at: datetime | None
     expires_at: datetime
     """When the original is deleted unless somebody decides."""
+    owner: str | None = None
+    """Of its case, by name."""
+    case_status: CaseStatus | None = None
+    series_key: str = ""
+    layout_key: str = ""
+    rows: int | None = None
+    columns: int | None = None
+    frames: int | None = None
+    version: int = 1
+    """Raised whenever what a person decides on is another."""
+    reviews: int = 0
+    """Decisions on it that were not taken back."""
+    errand_id: str = ""
+    """Of the re-run whose findings these are; empty where they are of the first time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldQueue:
+    """How many holds wait, and since when."""
+
+    count: int
+    oldest_arrived_at: datetime | None
+
+
+class HoldOrder(StrEnum):
+    """Which holds come first."""
+
+    WORST = "worst"
+    """Text that identifies, then text that nobody could read, then pixels that could not be read, then all others;
+    the oldest of each first."""
+    OLDEST = "oldest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldFilter:
+    """Which holds a list is about; what is None is not looked at."""
+
+    case_id: str | None = None
+    series_key: str | None = None
+    layout_key: str | None = None
+    reason: HoldReason | None = None
+    state: HoldState | None = HoldState.OPEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

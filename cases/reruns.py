@@ -89,6 +89,8 @@ class StagedInstance:
     crosswalk: tuple[str, bytes] | None = field(repr=False, default=None)
     """Id of the key and the sealed entry."""
     changes: tuple[ElementChange, ...] = ()
+    review: int = 0
+    """Version of what a person had decided on its pixels when it was made."""
 
     @property
     def becomes(self) -> str:

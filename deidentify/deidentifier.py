@@ -7,14 +7,11 @@ from io import BytesIO
 from typing import BinaryIO
 
 from deidentify.dataset import (
-    EXPLICIT_LITTLE,
     PIXEL_TAGS,
     Element,
     Encoding,
-    Part,
     ReceivedInstance,
     Source,
-    encode,
     find,
 )
 from deidentify.decisions import Decisions
@@ -25,16 +22,18 @@ from deidentify.identity import IdentifiedTokens, identified_tokens
 from deidentify.markers import CLEAN_VISUAL_FEATURES, PrivateBlock, executed_options, markers
 from deidentify.memory import CaseMemory
 from deidentify.parser import read_instance
-from deidentify.pixel_policy import PixelPolicy
+from deidentify.pixel_policy import Faces, PixelPolicy
+from deidentify.pixels.faces import FaceRisk, shows_face
 from deidentify.profile import Profile
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.redaction import RedactedInstance, redacted, with_redaction
-from deidentify.references import with_uids
+from deidentify.redaction import RedactedInstance, redacted, with_redaction, write_around
+from deidentify.references import referenced_instances, with_uids
 from deidentify.results import (
     DeidentifiedInstance,
     Description,
     Dropped,
     Hold,
+    HoldReason,
     PixelVerdict,
     RemovedText,
     Report,
@@ -43,12 +42,15 @@ from deidentify.results import (
 from deidentify.tables import iod_types, method_codes
 from deidentify.verify import verify_written
 from deidentify.walk import CONTENT_SEQUENCE, Walk
-from deidentify.writing import Writer
+from deidentify.writing import Writer, file_meta
 
-IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
-IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
 _BY_REFERENCE = 0x0040DB73
 _GRAPHIC_ANNOTATIONS = 0x00700001
+_FACES = {
+    FaceRisk.PHOTOGRAPH: "a photograph in which a face may be seen",
+    FaceRisk.VOLUME: "slices of a head from which a face could be rendered",
+    FaceRisk.RENDERING: "a rendered picture in which a face may be seen",
+}
 _MOST_KINDS = 500
 """Kinds of instances, by SOP Class and the rules that are about them, whose decisions are remembered."""
 _NEVER_NEEDS_PIXELS = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
@@ -76,6 +78,8 @@ class HeaderPlan:
     stated_burned_in: bytes
     """What the original says of burned-in annotation: YES, NO or nothing."""
     deflated_at: int | None
+    face: str
+    """How a face could be seen; empty where none could."""
     masked_uid: Callable[[str], str] = field(repr=False)
     """Gives the SOP Instance UID under a change of the pixels, by the name of the change."""
 
@@ -129,6 +133,13 @@ class Deidentifier:
         """Return why the profile leaves the instance out or why it waits; None when it goes on."""
         return disposition_of(received, self._profile)
 
+    def hold_for_face(self, received: ReceivedInstance, *, is_accepted: bool = False) -> Hold | None:
+        """Return why an instance waits since a face could be seen in it; None where the profile lets it go on."""
+        risk = shows_face(received)
+        if risk is None or is_accepted or self._profile.pixel_policy.faces is not Faces.HOLD:
+            return None
+        return Hold(reason=HoldReason.RECOGNIZABLE_FACE, detail=_FACES[risk])
+
     def plan(self, received: ReceivedInstance, scope: PseudonymScope) -> HeaderPlan:
         """Decide every element; nothing is written.
 
@@ -179,6 +190,7 @@ class Deidentifier:
             private_blocks=tuple(sorted(walk.private_blocks)),
             stated_burned_in=_stated_burned_in(received),
             deflated_at=received.deflated_at,
+            face=shows_face(received) or "",
             masked_uid=partial(scope.uid, received.text(0x00080018)),
         )
 
@@ -234,11 +246,15 @@ class Deidentifier:
                     description = _described_anew(plan, made)
                     uids = {unchanged_uid.encode(): description.sop_instance_uid.encode()}
                     elements = with_uids(with_redaction(elements, made, plan.encoding), uids)
-                    writer.raw(_file_meta(description))
-                    _write_redacted(writer, elements, source, made, pixels)
+                    writer.raw(
+                        file_meta(
+                            description.sop_class_uid, description.sop_instance_uid, description.transfer_syntax_uid
+                        )
+                    )
+                    write_around(writer, elements, source, made, pixels)
                 screen = replace(screen, boxes=made.boxes)
             else:
-                writer.raw(_file_meta(description))
+                writer.raw(_meta_of(description))
                 writer.elements(elements, source)
         finally:
             source.close()
@@ -258,6 +274,8 @@ class Deidentifier:
             sha256=digest,
             size_bytes=size,
             uid_of_original=unchanged_uid,
+            face=plan.face,
+            references=referenced_instances(elements),
         )
 
     def verify(self, plan: HeaderPlan, target: BinaryIO) -> None:
@@ -314,31 +332,10 @@ def _stated_burned_in(received: ReceivedInstance) -> bytes:
     return stated.encode() if stated in {"YES", "NO"} else b""
 
 
+def _meta_of(description: Description) -> bytes:
+    return file_meta(description.sop_class_uid, description.sop_instance_uid, description.transfer_syntax_uid)
+
+
 def _described_anew(plan: HeaderPlan, made: RedactedInstance) -> Description:
     syntax = made.pixels.transfer_syntax or plan.transfer_syntax_uid
     return replace(plan.description, sop_instance_uid=plan.masked_uid(made.mask), transfer_syntax_uid=str(syntax))
-
-
-def _write_redacted(
-    writer: Writer, elements: list[Element], source: Source, made: RedactedInstance, pixels: BinaryIO
-) -> None:
-    writer.elements([element for element in elements if element.tag < made.tag], source)
-    pixels.seek(0)
-    writer.pixel_data(made.tag, made.pixels, pixels)
-    writer.elements([element for element in elements if element.tag > made.tag], source)
-
-
-def _file_meta(description: Description) -> bytes:
-    elements = [
-        Element(0x00020001, "OB", b"\0\1"),
-        Element(0x00020002, "UI", description.sop_class_uid.encode()),
-        Element(0x00020003, "UI", description.sop_instance_uid.encode()),
-        Element(0x00020010, "UI", description.transfer_syntax_uid.encode()),
-        Element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
-        Element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
-    ]
-    parts: list[Part] = []
-    size = encode(elements, EXPLICIT_LITTLE, parts)
-    head: list[Part] = []
-    encode([Element(0x00020000, "UL", size.to_bytes(4, "little"))], EXPLICIT_LITTLE, head)
-    return bytes(128) + b"DICM" + b"".join(part for part in [*head, *parts] if isinstance(part, bytes))

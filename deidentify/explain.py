@@ -1,5 +1,6 @@
 """Why an attribute meets its fate under a profile: which line won, and what is kept that the base would not keep."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -7,6 +8,7 @@ from deidentify.actions import Action
 from deidentify.dataset import tag_text
 from deidentify.decisions import MARKERS, Decision, Decisions, is_always_gone, text_rules
 from deidentify.dictionary import TEXT_VRS, keyword_tags, vr_table
+from deidentify.pixel_policy import OutsideRegions, PixelPolicy
 from deidentify.profile import Profile
 from deidentify.rules import Path, PrivateElements, Rule, RuleSet
 from deidentify.tables import IodTypes, attribute_rows, safe_private_rows
@@ -164,7 +166,29 @@ def loosened(profile: Profile) -> tuple[Loosening, ...]:
         Loosening(place="sop_classes: keep", subject=kept, action="go on", instead_of="are left out", reason="")
         for kept in (*sorted(policy.keep), *sorted(policy.keep_uids))
     ]
-    return tuple(found)
+    return (*found, *_loosened_pixels(profile.pixel_policy))
+
+
+def _loosened_pixels(policy: PixelPolicy) -> Iterator[Loosening]:
+    """Tell what stays in pixels that the defaults make black."""
+    if policy.outside_regions is OutsideRegions.READ:
+        yield Loosening(
+            place="pixels: outside_ultrasound_regions",
+            subject="what lies outside the regions of an ultrasound",
+            action="read like the rest",
+            instead_of="blank",
+            reason="",
+        )
+    if not policy.device_masks:
+        what = "rectangles where a device is known to write"
+        yield Loosening(
+            place="pixels: device_masks", subject=what, action="read like the rest", instead_of="blank", reason=""
+        )
+    if policy.words:
+        what = f"{len(policy.words)} word{'s' * (len(policy.words) > 1)} of the site"
+        yield Loosening(
+            place="pixels: words", subject=what, action="stay in pixels", instead_of="are redacted or held", reason=""
+        )
 
 
 def _by_recipe(rule: Rule) -> Loosening | None:

@@ -77,8 +77,8 @@ class Profile:
     text: str = "vocabulary"
     vocabulary: SiteWords = NO_WORDS
     age: str = "remove"
-    sop_classes: SopClasses = SopClasses()
     pixel_policy: PixelPolicy = DEFAULT_POLICY
+    sop_classes: SopClasses = SopClasses()
     doubts: tuple[Doubt, ...] = ()
     layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
     """What each profile that it is built on, and it itself, says by rules and recipe: a recipe tightens what is there,

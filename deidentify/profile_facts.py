@@ -9,6 +9,7 @@ from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags
 from deidentify.errors import ProfileError
 from deidentify.explain import Explanation, Loosening, explained, loosened, name_of
+from deidentify.pixel_text import told
 from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_text import BASIC, DROPPABLE
 from deidentify.recipe_beside import RecipeUse
@@ -45,6 +46,8 @@ class ProfileFacts:
     age: str
     vocabulary: int
     """Words and phrases of the site."""
+    pixels: tuple[str, ...]
+    """Each key of the pixel policy with its value."""
     dropped: tuple[str, ...]
     held: tuple[str, ...]
     kept: tuple[str, ...]
@@ -141,6 +144,7 @@ def facts_of(profile: Profile) -> ProfileFacts:
         text=profile.text,
         age=profile.age,
         vocabulary=len(profile.vocabulary.words) + sum(map(len, profile.vocabulary.phrases.values())),
+        pixels=told(profile.pixel_policy),
         dropped=tuple(sorted((*policy.drop, *policy.drop_uids))),
         held=tuple(sorted((*(set(DROPPABLE) - policy.drop - kept), *policy.hold_uids))),
         kept=tuple(sorted((*kept, *policy.keep_uids))),

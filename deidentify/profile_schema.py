@@ -5,6 +5,15 @@ from typing import Any
 from deidentify.actions import ALL_CODES
 from deidentify.condition_text import CONDITION_KEYS
 from deidentify.dictionary import vr_table
+from deidentify.pixel_policy import Faces, OutsideRegions
+from deidentify.pixel_text import (
+    LONGEST_WORD,
+    MOST_PIXEL_WORDS,
+    PIXEL_KEYS,
+    SCREEN,
+    SHORTEST_WORD,
+    TEXT_FATES,
+)
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, NAME, OPTIONS, POLICIES
 from deidentify.recipe_document import FILE_NAME, MOST_OF_A_REASON, RECIPE_KEYS
 from deidentify.rule_text import MOST_RULES, PRIVATE_VRS, RULE_KEYS, SELECTORS
@@ -60,8 +69,26 @@ def _properties() -> dict[str, Any]:
                 "properties": {"name": _SENTENCE, "reason": _SENTENCE, "when": {"$ref": "#/$defs/conditions"}},
             },
         },
-        **policies,
+        **(policies | {"pixels": _pixels()}),
     }
+
+
+def _pixels() -> dict[str, Any]:
+    word = {"type": "string", "minLength": SHORTEST_WORD, "maxLength": LONGEST_WORD}
+    properties: dict[str, Any] = {
+        "text": {"enum": list(TEXT_FATES)},
+        "outside_ultrasound_regions": {"enum": list(map(str, OutsideRegions))},
+        # An editor takes yes for a word or for a truth value, by the version of YAML that it knows.
+        "device_masks": {"enum": [True, False, "yes", "no"]},
+        "faces": {"enum": list(map(str, Faces))},
+        "words": {"type": "array", "items": word, "maxItems": MOST_PIXEL_WORDS},
+    }
+    mapping = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: properties[key] for key in PIXEL_KEYS},
+    }
+    return {"anyOf": [{"enum": [SCREEN]}, mapping]}
 
 
 def _recipe() -> dict[str, Any]:

@@ -15,6 +15,8 @@ from deidentify.condition_text import ConditionText
 from deidentify.disposition import kind_of_class
 from deidentify.errors import ProfileError
 from deidentify.layers import held_beside, with_layers
+from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
+from deidentify.pixel_text import SCREEN, pixel_policy_of
 from deidentify.profile import FULL_DATES, KEEPABLE, MODIFIED_DATES, Doubt, Profile, SopClasses
 from deidentify.recipe_beside import Layer, RecipeBeside
 from deidentify.recipe_document import ProfileDocument, profile_documents, recipe_beside
@@ -63,7 +65,7 @@ POLICIES: dict[str, dict[str, str | None]] = {
     "dates": {"shift": MODIFIED_DATES, "keep": FULL_DATES, "remove": None},
     "text": {"vocabulary": "clean_descriptors", "remove": None},
     "private": {"remove": None, "safe": "retain_safe_private"},
-    "pixels": {"screen": "clean_pixel_data"},
+    "pixels": {SCREEN: "clean_pixel_data"},
 }
 """Key → its values, and the option that each of them is. The first is the default."""
 AGES = ("band", "remove")
@@ -188,6 +190,7 @@ class ProfileText:
             text=self._policies["text"],
             vocabulary=(base.vocabulary if base else NO_WORDS) | self._try(self._site_words, NO_WORDS),
             age=self._try(lambda: self._age(options), "remove"),
+            pixel_policy=self._pixel_policy(),
             sop_classes=self._try(lambda: self._sop_classes(options), SopClasses()),
             doubts=(
                 *(base.doubts if base else ()),
@@ -261,6 +264,8 @@ class ProfileText:
     def _policy(self, key: str) -> str:
         """Return the value of a key that chooses an option, written as the key or as the option itself."""
         values = POLICIES[key]
+        if key == "pixels":
+            return SCREEN  # read by itself: every profile screens, and may say more
         value = self._one_of(key, tuple(values), self._inherited(key))
         for name, option in values.items():
             if option in self._named and option is not None and name != value:
@@ -280,6 +285,10 @@ class ProfileText:
         return own.get(key) or next(
             (name for name, option in values.items() if option in self._base.options), next(iter(values))
         )
+
+    def _pixel_policy(self) -> PixelPolicy:
+        base = self._base.pixel_policy if self._base else DEFAULT_POLICY
+        return pixel_policy_of(self._fields["pixels"], base, self._faults) if "pixels" in self._fields else base
 
     def _recipe(self, name: str) -> RecipeBeside | None:
         return recipe_beside(self._fields.get("recipe"), self._document.recipe, name if self._before else "")

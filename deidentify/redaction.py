@@ -11,13 +11,14 @@ from typing import BinaryIO
 
 from pydicom.tag import Tag
 
-from deidentify.dataset import PIXEL_TAGS, Element, Encoding, find
+from deidentify.dataset import PIXEL_TAGS, Element, Encoding, Source, find
 from deidentify.pixels.decode import read_format
 from deidentify.pixels.jpeg_areas import jpeg_blanker
 from deidentify.pixels.redact import RedactedPixels, redact
 from deidentify.pixels.source import locate
 from deidentify.pixels.verdict import by_frame
 from deidentify.review import MarkedBox
+from deidentify.writing import Writer
 
 _IMAGE_TYPE, _FRAME_TYPE = 0x00080008, 0x00089007
 _SHARED_GROUPS, _GROUPS_BY_FRAME = 0x52009229, 0x52009230
@@ -115,3 +116,13 @@ def _with_frame_types(group: list[Element]) -> list[Element]:
         else:
             result.append(element)
     return result
+
+
+def write_around(
+    writer: Writer, elements: list[Element], source: Source, made: RedactedInstance, pixels: BinaryIO
+) -> None:
+    """Write elements, in their order, with the pixel data that a file holds from its start."""
+    writer.elements([element for element in elements if element.tag < made.tag], source)
+    pixels.seek(0)
+    writer.pixel_data(made.tag, made.pixels, pixels)
+    writer.elements([element for element in elements if element.tag > made.tag], source)

@@ -66,6 +66,8 @@ class HoldReason(StrEnum):
     SAME_UID_DIFFERENT_PIXELS = "same-uid-different-pixels"
     PROFILE = "profile"
     """The profile asks for a person's decision on this kind of object."""
+    RECOGNIZABLE_FACE = "recognizable-face"
+    """A face could be seen in it or rendered from it, and the profile asks for a person's decision."""
     PROCESS_DIED = "process-died"
     """The process working on it was killed, more than once (for example for memory)."""
     INTERNAL_ERROR = "internal-error"
@@ -302,6 +304,10 @@ class DeidentifiedInstance:
     size_bytes: int
     uid_of_original: str = ""
     """The SOP Instance UID that it would have without a change of its pixels; empty where there is none."""
+    face: str = ""
+    """How a face could be seen in it, by the words of ``deidentify.pixels.faces.FaceRisk``; empty where none could."""
+    references: tuple[str, ...] = ()
+    """SOP Instances that it refers to, by the UIDs of the case."""
 
 
 Outcome = DeidentifiedInstance | Hold | Dropped

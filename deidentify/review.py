@@ -27,6 +27,17 @@ class PixelReview:
     safe_elsewhere: tuple[MarkedBox, ...] = ()
     """Where a reviewer said so of another image of the series or layout: it counts for what the screen cannot read or
     does not know, never for a word of this header, a date or a number."""
+    accepts_face: bool = False
+    """Whether a reviewer says that the image may go on although a face could be seen in it."""
 
 
 NO_REVIEW = PixelReview()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteLayout:
+    """Where a kind of image of one device has text that identifies, as a reviewer taught it."""
+
+    layout_key: str
+    """Keyed digest of what the header says of device and format; see ``bridge.layouts``."""
+    boxes: tuple[MarkedBox, ...]

@@ -27,6 +27,7 @@ _CLEANABLE_VRS = TEXT_VRS | {"DA", "DT", "TM", "CS", "SQ", "AE"}
 _PATIENT_NUMBERS = frozenset((0x00100020, 0x00100021, 0x00101000, 0x00101002, 0x00104000, 0x00380010))
 _REMOVING = frozenset((Action.REMOVE, Action.EMPTY, Action.DUMMY, "Z/D", "X/Z", "X/D", "X/Z/D"))
 _RECOGNIZABLE = 0x00280302
+_ICONS = 0x00880200
 _TAG_FORM = 'a tag is written "(gggg,eeee)" with hexadecimal digits, x for any digit'
 _PRIVATE_ELEMENT = re.compile(r"\(([0-9A-Fa-f]{4}),(?:xx|XX|[0-9A-Fa-f]{2})([0-9A-Fa-f]{2})\)")
 PRIVATE_VRS = ("US", "SS", "UL", "SL", "FL", "FD", "DS", "IS", "CS", "LO", "SH", "ST", "LT", "UT", "UC", "UI", "SQ")
@@ -151,6 +152,8 @@ class RuleText:
         return ""
 
     def _tag_contradiction(self, tag: int, action: str) -> str:
+        if tag == _ICONS and action not in _REMOVING:
+            return "an icon is a picture that nobody screens; its pixels are never written, so that it cannot be kept"
         vr, dates, keeps_uids = vr_table().get(tag), self._dates, self._keeps_uids
         reasons: dict[str, tuple[tuple[bool, str], ...]] = {
             Action.KEEP: (

@@ -4,9 +4,11 @@ import hashlib
 from itertools import chain
 from typing import BinaryIO
 
-from deidentify.dataset import UNDEFINED, Element, Encoding, Part, Source, encode, header_of
+from deidentify.dataset import EXPLICIT_LITTLE, UNDEFINED, Element, Encoding, Part, Source, encode, header_of
 from deidentify.pixels.redact import RedactedPixels
 
+IMPLEMENTATION_CLASS_UID = "2.25.296258440656346208721239395334592776270"
+IMPLEMENTATION_VERSION_NAME = b"CASEBRIDGE_1"
 _JOINED = 1 << 15
 """Bytes of a piece of the source that is written together with its neighbours."""
 _CHUNK = 1 << 20
@@ -65,3 +67,20 @@ class Writer:
     def _write(self, content: bytes) -> None:
         self._digest.update(content)
         self._size += self._target.write(content)
+
+
+def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Return the preamble and the file meta information of an instance (PS3.10 §7.1)."""
+    elements = [
+        Element(0x00020001, "OB", b"\0\1"),
+        Element(0x00020002, "UI", sop_class_uid.encode()),
+        Element(0x00020003, "UI", sop_instance_uid.encode()),
+        Element(0x00020010, "UI", transfer_syntax_uid.encode()),
+        Element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode()),
+        Element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME),
+    ]
+    parts: list[Part] = []
+    size = encode(elements, EXPLICIT_LITTLE, parts)
+    head: list[Part] = []
+    encode([Element(0x00020000, "UL", size.to_bytes(4, "little"))], EXPLICIT_LITTLE, head)
+    return bytes(128) + b"DICM" + b"".join(part for part in [*head, *parts] if isinstance(part, bytes))

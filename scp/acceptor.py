@@ -180,6 +180,8 @@ class Acceptor:
 
     def _accept(self, listener: socket.socket, kind: ListenerKind) -> None:
         for _ in range(_ACCEPT_AT_ONCE):
+            if not self._children:
+                return  # the last one's end was read in this turn: connections wait in the backlog for the next
             try:
                 connection, peer = listener.accept()
             except BlockingIOError:
@@ -202,10 +204,16 @@ class Acceptor:
             if place is not None:
                 self._places.free(place)
             place = self._places.take(address)
-        if place is None or not self._hand_over(connection, peer, kind, place):
-            if place is not None:
-                self._places.free(place)
+        if place is not None and self._hand_over(connection, peer, kind, place):
+            return
+        if place is not None:
+            self._places.free(place)
+        for child in list(self._children.values()):
+            self._read(child)
+        if self._children:
             note_flood(self._rejections, address)
+        else:
+            _log.warning("A connection was closed: the process that was to take it has just ended.")
 
     def _hand_over(self, connection: socket.socket, peer: tuple[Any, ...], kind: ListenerKind, place: Place) -> bool:
         self._next_number += 1

@@ -1,6 +1,8 @@
 """Databases for tests: SQLite always, PostgreSQL where it is installed; each test gets a fresh, migrated one."""
 
+import gc
 import logging
+import os
 import shutil
 import sys
 import threading
@@ -13,6 +15,21 @@ import pytest
 from cases.store import Database
 from tests.faults.ledger import HEAD, table
 from tests.postgres import PostgresCluster, temporary_postgres
+
+# The tests start hundreds of programs; where Python may not keep what it compiled, each compiles everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Let the cycle collector rest meanwhile: thousands of tests are collected, and stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

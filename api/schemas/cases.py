@@ -191,6 +191,17 @@ class StudyOut(Answer):
     series: list[SeriesOut]
 
 
+class SeriesProgressOut(Answer):
+    """How far the work on one received series is, in instances."""
+
+    number: int = Field(examples=[1], description="From 1, in the order of arrival, as on the receipt.")
+    received: int = Field(examples=[300])
+    screened: int = Field(examples=[120])
+    filed: int = Field(examples=[118])
+    held: int = Field(examples=[2])
+    dropped: int = Field(examples=[0])
+
+
 class CaseOut(CaseItem):
     """A case with its studies, series and images."""
 
@@ -217,6 +228,14 @@ class CaseOut(CaseItem):
     profile: str = Field(examples=["teaching"], description="Name of the profile that its images are made under.")
     profile_revision: str = Field(examples=["9222bfe5bf2270d7"])
     rerun: CaseRerunOut | None = Field(description="The latest re-run of its images, and what it changed.")
+    series_progress: list[SeriesProgressOut]
+    faces: dict[str, int] = Field(
+        examples=[{"volume": 300}],
+        description="How a face could be seen (photograph, volume, rendering), and in how many images.",
+    )
+    faces_acknowledged: bool = Field(
+        description="Whether its owner has thought of all of them, as somebody has to before others may see the case."
+    )
     studies: list[StudyOut]
 
     @classmethod
@@ -239,6 +258,9 @@ class CaseOut(CaseItem):
                 "profile": detail.profile,
                 "profile_revision": detail.profile_revision,
                 "rerun": CaseRerunOut.of(detail.rerun) if detail.rerun is not None else None,
+                "series_progress": [SeriesProgressOut.model_validate(one) for one in detail.series_progress],
+                "faces": dict(detail.faces),
+                "faces_acknowledged": detail.has_faces_acknowledged,
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )
@@ -270,7 +292,7 @@ class StudyEdit(StudyTexts):
     id: Key = Field(examples=[ID_EXAMPLE])
 
 
-CASE_FIELDS = ("title", "presentation", "discussion", "tags", "systems", "level", "hold_reason")
+CASE_FIELDS = ("title", "presentation", "discussion", "tags", "systems", "level", "hold_reason", "faces_acknowledged")
 """What an edit may change of the case itself."""
 
 
@@ -285,6 +307,9 @@ class CaseEdit(Body):
     level: CaseLevel | Literal[""] | None = Field(None, examples=["intermediate"])
     hold_reason: Literal[""] | None = Field(
         None, examples=[""], description="Empty: what the sender wanted to wait for has happened."
+    )
+    faces_acknowledged: Literal[True] | None = Field(
+        None, description="True: you have thought of the faces that could be seen in its images as it is now."
     )
     studies: list[StudyEdit] = Field(default_factory=list, max_length=100)
 
@@ -306,6 +331,7 @@ class CaseEdit(Body):
             level=self.level or None,
             clears_level=self.level == "",
             clears_hold=self.hold_reason == "",
+            acknowledges_faces=bool(self.faces_acknowledged),
             studies=studies,
         )
 

@@ -7,47 +7,7 @@ from typing import Self
 from pydantic import Field
 
 from api.schemas.common import ID_EXAMPLE, Answer
-from cases.model import AssociationOutcome, HoldState, HoldSummary, IntakeSummary
-from deidentify.results import HoldReason, TextClass
-
-
-class Box(Answer):
-    """Where text was found, in pixels of the stored frame from its top left corner; ``frame`` counts from 0."""
-
-    frame: int = Field(examples=[0])
-    x: int = Field(examples=[12])
-    y: int = Field(examples=[8])
-    width: int = Field(examples=[180])
-    height: int = Field(examples=[22])
-    text_class: TextClass
-    score: float = Field(examples=[0.97])
-
-
-class HoldItem(Answer):
-    """An instance that waits for a person."""
-
-    id: str = Field(examples=[ID_EXAMPLE])
-    case_id: str | None = Field(examples=[ID_EXAMPLE])
-    sender: str = Field(examples=["PACS1"])
-    reason: HoldReason
-    detail: str = Field(examples=["Text that may identify the patient stands in the pixels."])
-    state: HoldState
-    arrived_at: datetime
-    held_at: datetime
-    decided_at: datetime | None
-    expires_at: datetime = Field(description="When the original is deleted unless somebody decides.")
-
-
-class HoldOut(HoldItem):
-    """A hold with the places of the text that was found."""
-
-    boxes: list[Box]
-
-    @classmethod
-    def of(cls, hold: HoldSummary) -> Self:
-        """Describe a hold."""
-        fields = {name: getattr(hold, name) for name in HoldItem.model_fields}
-        return cls.model_validate({**fields, "boxes": [Box.model_validate(found) for found in hold.findings]})
+from cases.model import AssociationOutcome, IntakeSummary
 
 
 class TallyOut(Answer):

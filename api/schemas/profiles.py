@@ -53,6 +53,7 @@ class ProfileFactsOut(Answer):
     text: str = Field(examples=["vocabulary"])
     age: str = Field(examples=["remove"])
     vocabulary: int = Field(examples=[0], description="Words and phrases of the site.")
+    pixels: list[str] = Field(examples=[["text: redact", "faces: warn"]], description="Each key with its value.")
     dropped: list[str] = Field(examples=[["video"]], description="Kinds of objects and SOP Classes.")
     held: list[str] = Field(examples=[[]])
     kept: list[str] = Field(examples=[[]])

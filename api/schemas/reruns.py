@@ -59,6 +59,7 @@ class CaseRerunOut(Answer):
     revision: str = Field(examples=["8fe18da09dce0803"])
     base_revision: str = Field(examples=["9222bfe5bf2270d7"], description="That the case had when it was asked for.")
     state: ErrandState = Field(description="`in-review`: others may see the case, and an editor has to decide.")
+    is_review: bool = Field(description="Of single images, after a person decided on what was found in them.")
     total: int = Field(examples=[20], description="Instances to work on.")
     done: int = Field(examples=[20])
     requested_at: datetime

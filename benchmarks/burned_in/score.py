@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw
 
 from benchmarks.burned_in.generate import Form, Image, Kind, made, part10
-from benchmarks.burned_in.styles import Planted, Turn
+from benchmarks.burned_in.styles import Planted, Turn, ink_of
 from benchmarks.screen import deidentifier
 from deidentify.pixels.engine import load_engine
 from deidentify.pixels.screen import PixelScreener
@@ -34,6 +34,8 @@ class RegionOutcome:
     is_found: bool
     is_touched: bool
     """Some finding that is no safe text reaches into it, so that redaction would take some of it."""
+    ink_covered: float
+    """Share of its ink inside findings that are no safe text, 0 to 1: what redaction would take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +104,23 @@ def _is_touched(planted: Planted, findings: Sequence[PixelFinding]) -> bool:
     )
 
 
+def _ink_covered(planted: Planted, findings: Sequence[PixelFinding], space: tuple[int, ...]) -> float:
+    left, top, right, bottom = planted.box
+    covered = np.zeros(space, dtype=bool)
+    for found in findings:
+        if found.frame == planted.frame and found.text_class is not TextClass.SAFE:
+            covered[found.y : found.y + found.height, found.x : found.x + found.width] = True
+    return float(covered[top:bottom, left:right][ink_of(planted, space)].mean())
+
+
 def judged(image: Image, report: ScreenReport) -> Outcome:
     """Compare a report with the answer key."""
     regions = [
         RegionOutcome(
-            planted=one, is_found=is_found(one, report.findings), is_touched=_is_touched(one, report.findings)
+            planted=one,
+            is_found=is_found(one, report.findings),
+            is_touched=_is_touched(one, report.findings),
+            ink_covered=_ink_covered(one, report.findings, image.frames.shape[1:3]),
         )
         for one in image.planted
     ]

@@ -12,7 +12,7 @@ from benchmarks.burned_in.backgrounds import Picture
 from benchmarks.burned_in.fonts import Mask, cut, families, letters, writers
 from benchmarks.burned_in.texts import Line
 
-__all__ = ["Box", "Look", "Planted", "Style", "Turn", "draw_lines", "draw_style"]
+__all__ = ["Box", "Look", "Planted", "Style", "Turn", "draw_lines", "draw_style", "ink_of"]
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels of the stored frame; the last two are outside."""
@@ -152,6 +152,13 @@ def _draw(
                 contrast=contrast,
             )
     return None
+
+
+def ink_of(planted: Planted, space: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which pixels of a line's box are ink; ``space`` is rows and columns of its frame."""
+    shape = _shaped(planted.line.text, planted.style, space)
+    assert shape is not None, "it was drawn into such a frame"
+    return np.asarray(shape[0] >= min(_INK, float(shape[0].max())))
 
 
 def _shaped(text: str, style: Style, space: tuple[int, ...]) -> tuple[Mask, int] | None:

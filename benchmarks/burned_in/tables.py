@@ -22,6 +22,7 @@ _CLEAR_FROM = 0.3
 _CONTRASTS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 _SIZES = (0, 11, 15, 20, 30, 45)
 _MOST_MISSES = 40
+_MOST_OF_THE_INK = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ def goals(outcomes: Sequence[Outcome]) -> list[Goal]:
     regions = [region for one in named for region in one.regions]
     sides = [region for one in by_kind[Kind.SIDE] for region in one.regions]
 
+    covered = sum(region.is_found and region.ink_covered >= _MOST_OF_THE_INK for region in regions)
+
     def held(of: list[Outcome]) -> int:
         return sum(one.is_held for one in of)
 
@@ -72,6 +75,7 @@ def goals(outcomes: Sequence[Outcome]) -> list[Goal]:
         ("images that name somebody: held", held(named), len(named), 0.997, True),
         (f"– of these with contrast of {_CLEAR_FROM} or more", held(strong), len(strong), 1.0, True),
         ("regions that name somebody: found", sum(one.is_found for one in regions), len(regions), 0.995, True),
+        ("– of all: found with 99 % of their ink", covered, len(regions), 0.99, True),
         ("images without text: held", held(by_kind[Kind.NOTHING]), len(by_kind[Kind.NOTHING]), 0.03, False),
         ("images with safe text: held", held(by_kind[Kind.SAFE]), len(by_kind[Kind.SAFE]), 0.05, False),
         ("images with a single L or R: held", held(by_kind[Kind.SIDE]), len(by_kind[Kind.SIDE]), 0.05, False),

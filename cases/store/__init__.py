@@ -20,7 +20,10 @@ from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
+from cases.store.references import References
 from cases.store.reruns import Reruns
+from cases.store.reviews import Reviews
+from cases.store.site_layouts import SiteLayouts
 
 __all__ = [
     "Accounts",
@@ -43,5 +46,8 @@ __all__ = [
     "Peers",
     "Profiles",
     "Receipts",
+    "References",
     "Reruns",
+    "Reviews",
+    "SiteLayouts",
 ]

@@ -42,12 +42,12 @@ def finish_instance(
     return done is not None
 
 
-def withdraw_hold(session: Session, arrival_id: str) -> None:
-    """Take the open hold of an instance back; the instance has no outcome then."""
+def withdraw_hold(session: Session, arrival_id: str, state: HoldState = HoldState.WITHDRAWN) -> None:
+    """Take the open hold of an instance back, or end it otherwise; the instance has no outcome then."""
     withdrawn = session.execute(
         update(HoldRow)
         .where(HoldRow.arrival_id == arrival_id, HoldRow.state == HoldState.OPEN)
-        .values(state=HoldState.WITHDRAWN, decided_at=clock_now())
+        .values(state=state, decided_at=clock_now(), version=HoldRow.version + 1)
         .returning(HoldRow.id)
     ).all()
     if withdrawn:
@@ -162,6 +162,7 @@ def instance_values(key: str, arrival: NewArrival, *, recorded_at: datetime) -> 
         "fingerprint_dataset": "",
         "fingerprint_pixels": "",
         "series_key": "",
+        "layout_key": "",
     }
 
 

@@ -6,8 +6,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from cases import build
-from cases.model import InstanceOutcome
+from cases.model import HoldState, InstanceOutcome
 from cases.reruns import StagedInstance
+from cases.reviews import NOBODY_DECIDED, HoldEvent, hold_after
 from cases.store.arrivals import finish_instance, withdraw_hold
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn
@@ -16,8 +17,10 @@ from cases.store.filing import Filing, image_columns
 from cases.store.holds import Holds
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.intake import Intake
+from cases.store.review_rows import reviews_of
 from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow, ReceivedInstanceRow
 from deidentify.results import DeidentifiedInstance, Dropped, Hold
+from deidentify.review import NO_REVIEW
 
 _AT_ONCE = 500
 
@@ -25,14 +28,17 @@ _AT_ONCE = 500
 class BringingIn(Filing):
     """One application of a re-run to its case, under the lock of the case."""
 
-    def __init__(self, session: Session, case: CaseRow) -> None:
+    def __init__(self, session: Session, case: CaseRow, *, errand_id: str = "") -> None:
         super().__init__(session)
         self._case = case
+        self._errand_id = errand_id
         self._named: set[str] = set()
         """Studies and series that have their labels from this re-run: the first image of each gives them."""
         self._left: set[str] = set()
         """Series that images went out of."""
         self._old_blobs: list[str] = []
+        self._decided: set[str] = set()
+        """Instances on whose pixels a person decided."""
         self.expired = 0
         """Images that would be held, and whose originals are gone: they are tombstones."""
 
@@ -40,7 +46,11 @@ class BringingIn(Filing):
         """Bring in all of it, and return what took effect: not what something else became of since."""
         arrived = self._locked(one.arrival_id for one in staged)
         images = self._images()
-        took = [one for one in staged if self._one(one, arrived.get(one.arrival_id), images.get(one.arrival_id))]
+        reviews = reviews_of(self._session, arrived)
+        self._decided = {key for key, kept in reviews.items() if kept.review != NO_REVIEW}
+        # What was made before somebody decided on its pixels is older than the decision, which has its own re-run.
+        newest = [one for one in staged if reviews.get(one.arrival_id, NOBODY_DECIDED).version == one.review]
+        took = [one for one in newest if self._one(one, arrived.get(one.arrival_id), images.get(one.arrival_id))]
         self._session.flush()
         condemn(self._session, self._old_blobs, self._case.id)
         for series_id in sorted(self._left):
@@ -100,8 +110,12 @@ class BringingIn(Filing):
         if series_id != image.series_id:
             self._left.add(image.series_id)
             image.series_id = series_id
+        earlier, before = image.report.get("uids_before", []), image.sop_instance_uid
         for column, value in image_columns(instance).items():
             setattr(image, column, value)
+        if earlier or before != image.sop_instance_uid:
+            uids = dict.fromkeys([*earlier, before])
+            image.report = {**image.report, "uids_before": [uid for uid in uids if uid != image.sop_instance_uid]}
         if one.identifiers is not None and not image.identifiers_kept:
             image.identifiers_kept = HashesOfIdentifiers(self._session).add(self._case.id, one.identifiers)
         if not one.is_same:
@@ -119,8 +133,9 @@ class BringingIn(Filing):
             )
             .order_by(ReceivedInstanceRow.arrival_id)
         ).all()
-        self._begin_again(arrived)
-        if rivals and rivals[-1] > one.arrival_id:
+        is_superseded = bool(rivals) and rivals[-1] > one.arrival_id
+        self._begin_again(arrived, is_passed=one.arrival_id in self._decided and not is_superseded)
+        if is_superseded:
             condemn(self._session, [one.blob_key], self._case.id)
             finish_instance(
                 self._session,
@@ -143,19 +158,20 @@ class BringingIn(Filing):
     def _hold(self, arrived: ReceivedInstanceRow, hold: Hold) -> None:
         if arrived.outcome is not InstanceOutcome.HELD:
             self._begin_again(arrived)
-        Holds(self._session).hold(self._case.id, arrived.arrival_id, hold)
+        Holds(self._session).hold(self._case.id, arrived.arrival_id, hold, errand_id=self._errand_id)
         if arrived.purged_at is not None:
             # Nobody can look at it any more: held for ever it would keep its case from everybody.
             Intake(self._session).mark_purged([arrived.arrival_id], clock_now())
             self.expired += 1
 
-    def _begin_again(self, arrived: ReceivedInstanceRow) -> None:
-        """Let an instance have no outcome."""
+    def _begin_again(self, arrived: ReceivedInstanceRow, *, is_passed: bool = False) -> None:
+        """Let an instance have no outcome; its hold ends, released where a person had decided on its pixels."""
         match arrived.outcome:
             case InstanceOutcome.FILED:
                 self.withdraw_image(arrived.arrival_id)
             case InstanceOutcome.HELD:
-                withdraw_hold(self._session, arrived.arrival_id)
+                state = hold_after(HoldState.OPEN, HoldEvent.PASSED) if is_passed else HoldState.WITHDRAWN
+                withdraw_hold(self._session, arrived.arrival_id, state)
             case _:
                 self._session.execute(
                     update(ReceivedInstanceRow)

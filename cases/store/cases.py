@@ -129,6 +129,8 @@ class Cases(Emptying):
             case.level = changes.level.value if changes.level else ""
         if changes.clears_hold:
             case.hold_reason = ""
+        if changes.acknowledges_faces:
+            case.faces_acknowledged = sum(views.faces(self._session, case.id).values())
         for change in changes.studies:
             self._change_study(case.id, change)
         check_typed(screen, changes, HashesOfIdentifiers(self._session).known(case))

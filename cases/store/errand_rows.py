@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cases.errands import ErrandKind, ErrandState
@@ -42,6 +42,8 @@ class ErrandRow(Base):
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     group_id: Mapped[str | None] = mapped_column(String(ID))
     asked: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    is_review: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is about single images that a person decided on."""
 
 
 class StagedInstanceRow(Base):
@@ -60,6 +62,8 @@ class StagedInstanceRow(Base):
     blob_key: Mapped[str] = mapped_column(String(512), default="")
     is_same: Mapped[bool] = mapped_column(default=False)
     """Whether the image was written bit by bit as it is."""
+    review: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """Version of what a person had decided on its pixels; 0 where nobody had."""
     written: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """What de-identification says of the image; empty where there is none."""
     known: Mapped[dict[str, Any]] = mapped_column(default=dict)

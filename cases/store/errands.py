@@ -53,6 +53,7 @@ class Errands:
             requested_at=clock_now(),
             group_id=new.group_id or None,
             asked=dict(new.asked),
+            is_review=new.is_review,
         )
         self._session.add(row)
         self._session.flush()
@@ -84,10 +85,13 @@ class Errands:
         *,
         case_id: str | None = None,
         state: ErrandState | None = None,
+        is_whole: bool = False,
         limit: int = 100,
     ) -> list[Errand]:
-        """Return errands of a kind, the latest first."""
+        """Return errands of a kind, the latest first; those about a whole case alone where that is asked for."""
         query = select(ErrandRow).where(ErrandRow.kind == kind)
+        if is_whole:
+            query = query.where(ErrandRow.is_review.is_(False))
         if case_id is not None:
             query = query.where(ErrandRow.case_id == case_id)
         if state is not None:
@@ -100,12 +104,11 @@ class Errands:
         query = select(ErrandRow).where(ErrandRow.group_id == group_id).order_by(ErrandRow.received_study)
         return [errand_value(row) for row in self._session.scalars(query)]
 
-    def unfinished_of(self, case_id: str) -> Errand | None:
-        """Return the errand of a case that is queued, running or in review."""
-        row = self._session.scalar(
-            select(ErrandRow).where(ErrandRow.case_id == case_id, ErrandRow.state.in_(UNFINISHED))
-        )
-        return errand_value(row) if row is not None else None
+    def unfinished_of(self, case_id: str) -> Sequence[Errand]:
+        """Return the errands of a case that are queued, running or in review, the oldest first."""
+        query = select(ErrandRow).where(ErrandRow.case_id == case_id, ErrandRow.state.in_(UNFINISHED))
+        rows = self._session.scalars(query.order_by(ErrandRow.generation).execution_options(populate_existing=True))
+        return [errand_value(row) for row in rows]
 
     # -- working ------------------------------------------------------------------------------------------------------
 
@@ -206,4 +209,5 @@ def errand_value(row: ErrandRow) -> Errand:
         result=dict(row.result),
         group_id=row.group_id or "",
         asked=dict(row.asked),
+        is_review=row.is_review,
     )

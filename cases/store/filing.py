@@ -83,12 +83,7 @@ class Filing(Shells):
         identifiers: IdentifierHashes | None,
     ) -> None:
         case_id = case.id
-        rival = self._session.scalar(
-            select(CaseImageRow).where(
-                CaseImageRow.case_id == case_id,
-                CaseImageRow.sop_instance_uid == instance.description.sop_instance_uid,
-            )
-        )
+        rival = self._rival(case_id, arrival_id, instance)
         if rival is not None and rival.arrival_id > arrival_id:
             condemn(self._session, [blob_key], case_id)
             finish_instance(
@@ -102,6 +97,21 @@ class Filing(Shells):
         is_kept = identifiers is not None and HashesOfIdentifiers(self._session).add(case_id, identifiers)
         self._add_image(case, arrival_id, instance, blob_key, identifiers_kept=is_kept)
         finish_instance(self._session, arrival_id, InstanceOutcome.FILED, case_id=case_id)
+
+    def _rival(self, case_id: str, arrival_id: str, instance: DeidentifiedInstance) -> CaseImageRow | None:
+        """Return the image that stands for the same original; under another change of the pixels its UID is another."""
+        same_uid = {instance.description.sop_instance_uid, instance.uid_of_original} - {""}
+        arrived = self._session.get(ReceivedInstanceRow, arrival_id)
+        query = select(CaseImageRow).where(CaseImageRow.case_id == case_id)
+        rival = self._session.scalar(query.where(CaseImageRow.sop_instance_uid.in_(same_uid)))
+        if rival is not None or arrived is None:
+            return rival
+        return self._session.scalar(
+            query.join(ReceivedInstanceRow, ReceivedInstanceRow.arrival_id == CaseImageRow.arrival_id).where(
+                ReceivedInstanceRow.received_study == arrived.received_study,
+                ReceivedInstanceRow.sop_key == arrived.sop_key,
+            )
+        )
 
     def _is_dropped(self, arrival_id: str) -> bool:
         """Say whether an instance was dropped while it was worked on: its patient was erased."""
@@ -273,6 +283,8 @@ def image_columns(instance: DeidentifiedInstance) -> dict[str, Any]:
             "removed_text": [[one.place, one.word, one.reason] for one in report.removed_text],
             "redacted": [[box.frame, box.x, box.y, box.width, box.height] for box in instance.screen.boxes],
             "uid_of_original": instance.uid_of_original,
+            "face": instance.face,
+            "references": list(instance.references),
         },
         "sha256": instance.sha256,
         "size_bytes": instance.size_bytes,

@@ -1,22 +1,26 @@
 """Instances that wait for a person, with their reason and where the text is; never what it says."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
-from cases.model import HoldState, HoldSummary, InstanceOutcome, Page, User
+from cases.model import HoldFilter, HoldOrder, HoldQueue, HoldState, HoldSummary, InstanceOutcome, Page, User
 from cases.store.arrivals import arrived_before, finish_instance
 from cases.store.clock import now as clock_now
+from cases.store.hold_order import behind, cursor_of, in_order
 from cases.store.intake import HOLD_RETENTION_DAYS
-from cases.store.paging import checked_limit, decode_cursor, encode_cursor
-from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow
-from cases.store.staged import finding_of
-from deidentify.results import Hold, HoldReason
+from cases.store.paging import checked_limit
+from cases.store.review_rows import PixelDecisionRow
+from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, UserRow
+from deidentify.results import Hold, HoldReason, PixelFinding, RegionFate, TextClass
 
 REMIND_AFTER_DAYS = 14.0
+NO_FILTER = HoldFilter()
 
 
 class Holds:
@@ -26,13 +30,19 @@ class Holds:
         self._session = session
         self._retention = timedelta(days=retention_days)
 
-    def hold(self, case_id: str | None, arrival_id: str, hold: Hold) -> str:
+    def hold(self, case_id: str | None, arrival_id: str, hold: Hold, *, errand_id: str = "") -> str:
         """Hold a received instance and return the id of the hold; a second reason replaces the first one.
 
         Parameters
         ----------
         case_id : str or None
             The case that shows it; None leaves it with the case that was opened for it, if any.
+        arrival_id : str
+            The instance.
+        hold : Hold
+            Why, and what was found where.
+        errand_id : str
+            Of the re-run that found it: what it read lies under that name beside the original.
 
         Raises
         ------
@@ -47,15 +57,15 @@ class Holds:
             # A replay after a crash: what became of the instance is settled.
             return row.id if row is not None else ""
         if row is None:
-            row = HoldRow(arrival_id=arrival_id, findings=[], held_at=clock_now())
+            row = HoldRow(arrival_id=arrival_id, findings=[], held_at=clock_now(), version=0, errand_id="")
             self._session.add(row)
         if row.state not in {None, HoldState.OPEN}:  # it was over, and begins anew
             row.held_at, row.reminded_at, row.findings = clock_now(), None, []
         row.case_id = case_id or instance.case_id
         if hold.findings or row.findings is None:
-            row.findings = [asdict(finding) for finding in hold.findings]
+            row.findings, row.errand_id = [asdict(finding) for finding in hold.findings], errand_id
         row.reason, row.detail, row.state = hold.reason.value, hold.detail, HoldState.OPEN
-        row.decided_at = None
+        row.decided_at, row.version = None, row.version + 1
         self._session.flush()
         finish_instance(
             self._session,
@@ -78,28 +88,27 @@ class Holds:
         *,
         cursor: str | None = None,
         limit: int = 50,
-        case_id: str | None = None,
-        reason: HoldReason | None = None,
-        state: HoldState | None = HoldState.OPEN,
+        order: HoldOrder = HoldOrder.WORST,
+        filters: HoldFilter = NO_FILTER,
     ) -> Page[HoldSummary]:
-        """Return holds, the oldest first: all for those who see all, else those of one's own cases."""
+        """Return holds in an order: all for those who see all, else those of one's own cases."""
         size = checked_limit(limit)
-        query = self._visible(viewer)
-        if case_id is not None:
-            query = query.where(HoldRow.case_id == case_id)
-        if reason is not None:
-            query = query.where(HoldRow.reason == reason.value)
-        if state is not None:
-            query = query.where(HoldRow.state == state)
+        query = _filtered(_visible(viewer, _whole()), filters)
         if cursor is not None:
-            at, row_id = decode_cursor(cursor)
-            query = query.where(_behind(at, row_id))
-        rows = self._session.execute(query.order_by(HoldRow.held_at, HoldRow.id).limit(size + 1)).all()
+            query = query.where(behind(order, cursor))
+        rows = self._session.execute(query.order_by(*in_order(order)).limit(size + 1)).all()
         shown = rows[:size]
+        counts = self._decisions([hold.arrival_id for hold, *_ in shown])
         return Page(
-            items=tuple(self._value(hold, instance) for hold, instance in shown),
-            next_cursor=encode_cursor(shown[-1][0].held_at, shown[-1][0].id) if len(rows) > size else None,
+            items=tuple(self._value(found, counts) for found in shown),
+            next_cursor=cursor_of(order, shown[-1][0]) if len(rows) > size else None,
         )
+
+    def queue(self, viewer: User, filters: HoldFilter = NO_FILTER) -> HoldQueue:
+        """Return how many holds there are that the viewer sees, and when the oldest of them arrived."""
+        figures = select(func.count(), func.min(ReceivedInstanceRow.received_at)).select_from(HoldRow)
+        count, oldest = self._session.execute(_filtered(_visible(viewer, _joined(figures)), filters)).one()
+        return HoldQueue(count=count, oldest_arrived_at=oldest)
 
     def get(self, viewer: User, hold_id: str) -> HoldSummary:
         """Return one hold.
@@ -109,10 +118,11 @@ class Holds:
         CaseNotFoundError
             When there is none that the viewer may see.
         """
-        found = self._session.execute(self._visible(viewer).where(HoldRow.id == hold_id)).one_or_none()
+        query = _visible(viewer, _whole()).where(HoldRow.id == hold_id)
+        found = self._session.execute(query.execution_options(populate_existing=True)).one_or_none()
         if found is None:
             raise CaseNotFoundError("there is no such held instance")
-        return self._value(*found)
+        return self._value(found, self._decisions([found[0].arrival_id]))
 
     def remind(self, now: datetime, *, after_days: float = REMIND_AFTER_DAYS) -> int:
         """Mark the open holds that are due for a reminder, counted from arrival, and return how many became so."""
@@ -129,15 +139,17 @@ class Holds:
 
     # -- rows to values ----------------------------------------------------------------------------------------------
 
-    def _visible(self, viewer: User) -> Select[HoldRow, ReceivedInstanceRow]:
-        query = select(HoldRow, ReceivedInstanceRow).join(
-            ReceivedInstanceRow, ReceivedInstanceRow.arrival_id == HoldRow.arrival_id
+    def _decisions(self, arrival_ids: Sequence[str]) -> dict[str, int]:
+        """Return how many decisions on each of them were not taken back."""
+        query = (
+            select(PixelDecisionRow.arrival_id, func.count())
+            .where(PixelDecisionRow.arrival_id.in_(arrival_ids), PixelDecisionRow.undone_at.is_(None))
+            .group_by(PixelDecisionRow.arrival_id)
         )
-        if viewer.sees_all:
-            return query
-        return query.join(CaseRow, CaseRow.id == HoldRow.case_id).where(CaseRow.owner_id == viewer.id)
+        return {arrival_id: count for arrival_id, count in self._session.execute(query)}  # noqa: C416 - rows are no pairs
 
-    def _value(self, row: HoldRow, instance: ReceivedInstanceRow) -> HoldSummary:
+    def _value(self, found: Any, decisions: Mapping[str, int]) -> HoldSummary:
+        row, instance, case, owner = found
         return HoldSummary(
             id=row.id,
             arrival_id=row.arrival_id,
@@ -148,15 +160,61 @@ class Holds:
             sender=instance.calling_ae,
             reason=HoldReason(row.reason),
             detail=row.detail,
-            findings=tuple(finding_of(found) for found in row.findings),
+            findings=findings_of(row.findings),
             state=row.state,
             arrived_at=instance.received_at,
             held_at=row.held_at,
             reminded_at=row.reminded_at,
             decided_at=row.decided_at,
             expires_at=max(instance.received_at, instance.recorded_at or instance.received_at) + self._retention,
+            owner=owner,
+            case_status=case.status if case is not None else None,
+            series_key=instance.series_key,
+            layout_key=instance.layout_key,
+            rows=instance.rows,
+            columns=instance.columns,
+            frames=instance.frames,
+            version=row.version,
+            reviews=decisions.get(row.arrival_id, 0),
+            errand_id=row.errand_id,
         )
 
 
-def _behind(at: datetime, row_id: str) -> ColumnElement[bool]:
-    return or_(HoldRow.held_at > at, (HoldRow.held_at == at) & (HoldRow.id > row_id))
+def findings_of(values: Sequence[Any]) -> tuple[PixelFinding, ...]:
+    """Return the findings that the database kept."""
+    return tuple(_finding(found) for found in values)
+
+
+def _whole() -> Any:
+    return _joined(select(HoldRow, ReceivedInstanceRow, CaseRow, UserRow.name).select_from(HoldRow))
+
+
+def _joined(query: Any) -> Any:
+    return (
+        query.join(ReceivedInstanceRow, ReceivedInstanceRow.arrival_id == HoldRow.arrival_id)
+        .outerjoin(CaseRow, CaseRow.id == HoldRow.case_id)
+        .outerjoin(UserRow, UserRow.id == CaseRow.owner_id)
+    )
+
+
+def _visible(viewer: User, query: Any) -> Any:
+    return query if viewer.sees_all else query.where(CaseRow.owner_id == viewer.id)
+
+
+def _filtered(query: Any, filters: HoldFilter) -> Any:
+    wanted = {
+        HoldRow.case_id: filters.case_id,
+        HoldRow.reason: filters.reason.value if filters.reason is not None else None,
+        HoldRow.state: filters.state,
+        ReceivedInstanceRow.series_key: filters.series_key,
+        ReceivedInstanceRow.layout_key: filters.layout_key,
+    }
+    return query.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def _finding(found: dict[str, object]) -> PixelFinding:
+    known = {
+        "text_class": TextClass(str(found["text_class"])),
+        "fate": RegionFate(str(found.get("fate", RegionFate.HELD))),
+    }
+    return PixelFinding(**{**found, **known})  # type: ignore[arg-type]

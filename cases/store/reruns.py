@@ -4,13 +4,13 @@ What is made lies staged until it is decided. An open draft gets it at once; a c
 editor says so. Rows of images stay the rows that they are: marks, texts and order are not touched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sqlalchemy import select
 
 from cases import build
-from cases.errands import Errand, ErrandKind, ErrandState, NewErrand
+from cases.errands import AT_WORK, Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import (
     CaseClosedError,
     CaseNotFoundError,
@@ -21,7 +21,6 @@ from cases.errors import (
 from cases.model import OPEN_STATUSES, CaseStatus, HoldState, InstanceOutcome
 from cases.profiles import ProfileRevision
 from cases.reruns import (
-    FOR_A_PERSON,
     CurrentImage,
     RerunPlan,
     RerunResult,
@@ -38,6 +37,7 @@ from cases.store.errands import Errands, errand_value
 from cases.store.filing import Filing
 from cases.store.manifests import Manifests
 from cases.store.profiles import has_revision
+from cases.store.remakable import can_be_made_anew, waits_for_a_person
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
@@ -47,11 +47,11 @@ from cases.store.rows import (
 )
 from cases.store.shells import lock_case
 from cases.store.staged import staged_of, staged_values
-from deidentify.results import DeidentifiedInstance, DropReason
+from deidentify.results import DeidentifiedInstance
 
 KEEPS_TEXT = "keeps_text"
-_DECIDED = frozenset({HoldState.RELEASED, HoldState.DISCARDED})
-_DROPPED_BY_PROFILE = frozenset(reason.value for reason in DropReason if reason is not DropReason.REVIEW)
+ARRIVALS = "arrivals"
+"""Of what an errand asks for: the instances that it is about, where it is not about all of the case."""
 
 
 class Reruns(Filing):
@@ -59,8 +59,8 @@ class Reruns(Filing):
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
-    def plan(self, case_id: str) -> RerunPlan:
-        """Return what a re-run of a case would work on.
+    def plan(self, case_id: str, only: Collection[str] | None = None) -> RerunPlan:
+        """Return what a re-run of a case would work on, or of these instances of it alone.
 
         Raises
         ------
@@ -76,14 +76,15 @@ class Reruns(Filing):
             .order_by(ReceivedInstanceRow.arrival_id)
             .execution_options(populate_existing=True)
         ).all()
-        decided = set(
+        arrived = [row for row in arrived if only is None or row.arrival_id in only]
+        left_out = set(
             self._session.scalars(
-                select(HoldRow.arrival_id).where(HoldRow.case_id == case_id, HoldRow.state.in_(_DECIDED))
+                select(HoldRow.arrival_id).where(HoldRow.case_id == case_id, HoldRow.state == HoldState.DISCARDED)
             )
         )
-        todo = [row for row in arrived if row.arrival_id not in decided and _can_be_made_anew(row)]
+        todo = [row for row in arrived if row.arrival_id not in left_out and can_be_made_anew(row)]
         there = [row for row in todo if row.purged_at is None]
-        is_only_decided = [row for row in arrived if row.arrival_id in decided or _waits_for_a_person(row)]
+        is_only_decided = [row for row in arrived if row.arrival_id in left_out or waits_for_a_person(row)]
         owner = self._session.get(UserRow, case.owner_id) if case.owner_id else None
         return RerunPlan(
             case_id=case.id,
@@ -105,13 +106,13 @@ class Reruns(Filing):
 
     def request(
         self, case_id: str, profile: ProfileRevision, *, actor: str, keeps_text: bool = True
-    ) -> tuple[Errand, RerunPlan, Errand | None]:
+    ) -> tuple[Errand, RerunPlan, tuple[Errand, ...]]:
         """Ask for a case to be made anew.
 
         Returns
         -------
         tuple
-            What was asked for, what it will find, and what was in review and is given up for it.
+            What was asked for, what it will find, and those that were in review and are given up for it.
 
         Raises
         ------
@@ -135,11 +136,11 @@ class Reruns(Filing):
             raise OriginalsGoneError("no original of the case is there any more: its images stay as they are")
         errands = Errands(self._session)
         before = errands.unfinished_of(case_id)
-        if before is not None and before.state is not ErrandState.IN_REVIEW:
-            raise RerunInProgressError(f"a re-run of the case is {before.state} already: wait until it is done")
-        if before is not None:
-            reason = "another re-run took its place"
-            errands.call_off(before.id, ErrandState.DISCARDED, reason, decided_by=actor)
+        at_work = [one for one in before if one.state is not ErrandState.IN_REVIEW]
+        if at_work:
+            raise RerunInProgressError(f"a re-run of the case is {at_work[0].state} already: wait until it is done")
+        for one in before:
+            errands.call_off(one.id, ErrandState.DISCARDED, "another re-run took its place", decided_by=actor)
         new = NewErrand(
             kind=ErrandKind.RERUN,
             profile=profile.name,
@@ -149,9 +150,25 @@ class Reruns(Filing):
             requested_by=actor,
             asked={KEEPS_TEXT: keeps_text},
         )
-        return errands.open(plan.received_study, new), plan, errands.get(before.id) if before is not None else None
+        displaced = tuple(errands.get(one.id) for one in before)
+        return errands.open(plan.received_study, new), plan, displaced
 
     # -- working ------------------------------------------------------------------------------------------------------
+
+    def begin(self, errand: Errand) -> tuple[RerunPlan, str] | None:
+        """Return what there is to do and under which revision, as work begins; None where nobody wants it any more.
+
+        What is only looked at again, after a person decided on it, gets the revision that its case has by now.
+        """
+        errands = Errands(self._session)
+        row = errands.locked(errand.id)
+        if row.state not in AT_WORK or row.case_id is None:
+            return None  # its case may be gone with it
+        plan = self.plan(row.case_id, _only(row))
+        if _only(row) is not None and row.state is ErrandState.QUEUED:
+            row.profile, row.revision, row.base_revision = plan.profile, plan.revision, plan.revision
+        errands.begin(row.id, len(plan.instances))
+        return plan, row.revision
 
     def images(self, case_id: str) -> dict[str, CurrentImage]:
         """Return the images that a case has, by arrival."""
@@ -207,7 +224,7 @@ class Reruns(Filing):
             return None
         if case.status in OPEN_STATUSES:
             return self._apply(case, errand, decided_by="")
-        result = self._result(case, self.staged(errand_id))
+        result = self._result(case, errand, self.staged(errand_id))
         Errands(self._session).end(errand_id, ErrandState.IN_REVIEW, result.to_json())
         return errand_value(errand)
 
@@ -257,21 +274,22 @@ class Reruns(Filing):
         case = lock_case(self._session, found.case_id)
         return case, Errands(self._session).locked(errand_id)
 
-    def _result(self, case: CaseRow, staged: Sequence[StagedInstance]) -> RerunResult:
-        plan = self.plan(case.id)
+    def _result(self, case: CaseRow, errand: ErrandRow, staged: Sequence[StagedInstance]) -> RerunResult:
+        plan = self.plan(case.id, _only(errand))
         images = self.images(case.id).keys() - {one.arrival_id for one in staged}
         return result_of(staged, gone=min(len(images), plan.gone), decided=plan.decided)
 
     def _apply(self, case: CaseRow, errand: ErrandRow, *, decided_by: str) -> Errand:
         staged = self.staged(errand.id)
-        bringing = BringingIn(self._session, case)
+        bringing = BringingIn(self._session, case, errand_id=errand.id)
         took = bringing.bring_in(staged)
-        result = replace(self._result(case, took), expired=bringing.expired)
+        result = replace(self._result(case, errand, took), expired=bringing.expired)
         if result.cleared:
             Manifests(self._session).mark_case(errand.received_study, case.id)
         if not errand.asked.get(KEEPS_TEXT, True):
             result = replace(result, texts=Manifests(self._session).unfill(case))
-        self._name_case(case, errand, took, is_whole=not (result.gone or result.failed))
+        if _only(errand) is None:
+            self._name_case(case, errand, took, is_whole=not (result.gone or result.failed))
         errands = Errands(self._session)
         errands.drop_staged(errand.id)
         errands.end(errand.id, ErrandState.DONE, result.to_json(), decided_by=decided_by)
@@ -289,22 +307,9 @@ class Reruns(Filing):
         self._session.flush()
 
 
-def _can_be_made_anew(row: ReceivedInstanceRow) -> bool:
-    """Tell whether a profile decides what becomes of an instance."""
-    if row.outcome is InstanceOutcome.FILED:
-        return True
-    return _was_answered_by_a_profile(row) and not _waits_for_a_person(row)
-
-
-def _was_answered_by_a_profile(row: ReceivedInstanceRow) -> bool:
-    is_dropped = row.outcome is InstanceOutcome.DROPPED and row.reason in _DROPPED_BY_PROFILE
-    return is_dropped or row.outcome is InstanceOutcome.HELD
-
-
-def _waits_for_a_person(row: ReceivedInstanceRow) -> bool:
-    # One without digests was never compared with what else came under its UIDs.
-    is_for_a_person = row.outcome is InstanceOutcome.HELD and row.reason in FOR_A_PERSON
-    return is_for_a_person or (_was_answered_by_a_profile(row) and not row.fingerprint_dataset)
+def _only(errand: ErrandRow) -> frozenset[str] | None:
+    """Return the instances that an errand is about; None where it is about all of its case."""
+    return frozenset(errand.asked[ARRIVALS]) if errand.is_review else None
 
 
 def _check_in_review(errand: ErrandRow) -> None:

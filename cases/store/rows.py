@@ -221,6 +221,11 @@ class ReceivedInstanceRow(Base):
     """Number of Series Related Instances (0020,1209)."""
     stated_acquisition: Mapped[int | None] = mapped_column(BigInteger)
     """Images in Acquisition (0020,1002)."""
+    layout_key: Mapped[str] = mapped_column(String(ID), default="", server_default="", index=True)
+    """Keyed digest of device and format; empty where the header names none."""
+    rows: Mapped[int | None] = mapped_column(BigInteger)
+    columns: Mapped[int | None] = mapped_column(BigInteger)
+    frames: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CaseRow(Base):
@@ -257,6 +262,8 @@ class CaseRow(Base):
     systems: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     level: Mapped[str] = mapped_column(String(32), default="", server_default="")
     hold_reason: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    faces_acknowledged: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """How many images with a face its owner was told of when they said that they thought of it."""
     withheld_words: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     prefilled: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     """Field → digest of what a teaching file filled it with, so that it is filled once."""
@@ -371,6 +378,10 @@ class HoldRow(Base):
     held_at: Mapped[datetime]
     reminded_at: Mapped[datetime | None]
     decided_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    """Raised whenever what a person decides on is another: findings, state or what was decided."""
+    errand_id: Mapped[str] = mapped_column(String(ID), default="", server_default="")
+    """Of the re-run whose findings these are; empty where they are of the first time."""
 
 
 class AssociationRow(Base):

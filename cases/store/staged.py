@@ -7,6 +7,7 @@ from typing import Any
 from cases.model import InstanceOutcome
 from cases.reruns import GONE, StagedInstance
 from cases.store.errand_rows import StagedInstanceRow
+from cases.store.holds import findings_of
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,
@@ -18,24 +19,12 @@ from deidentify.results import (
     Hold,
     HoldReason,
     IdentifierHashes,
-    PixelFinding,
     PixelVerdict,
-    RegionFate,
     RemovedText,
     Report,
     ScreenReport,
-    TextClass,
 )
 from deidentify.review import MarkedBox
-
-
-def finding_of(stored: dict[str, Any]) -> PixelFinding:
-    """Return a finding that was stored as JSON, also by a release that knew fewer of its parts."""
-    known = {
-        "text_class": TextClass(stored["text_class"]),
-        "fate": RegionFate(stored.get("fate", RegionFate.HELD)),
-    }
-    return PixelFinding(**{**stored, **known})
 
 
 def staged_values(errand_id: str, one: StagedInstance) -> dict[str, Any]:
@@ -49,6 +38,7 @@ def staged_values(errand_id: str, one: StagedInstance) -> dict[str, Any]:
         "detail": "",
         "blob_key": one.blob_key,
         "is_same": one.is_same,
+        "review": one.review,
         "written": {},
         "known": _known(one),
         "findings": [],
@@ -83,6 +73,7 @@ def staged_of(row: StagedInstanceRow) -> StagedInstance:
         changes=tuple(
             ElementChange(place=place, name=name, change=ElementFate(change)) for place, name, change in row.changes
         ),
+        review=row.review,
     )
 
 
@@ -90,8 +81,7 @@ def _outcome(row: StagedInstanceRow) -> DeidentifiedInstance | Hold | Dropped | 
     if row.becomes == InstanceOutcome.FILED:
         return _instance(row.written)
     if row.becomes == InstanceOutcome.HELD:
-        findings = tuple(PixelFinding(**{**one, "text_class": TextClass(one["text_class"])}) for one in row.findings)
-        return Hold(reason=HoldReason(row.reason), detail=row.detail, findings=findings)
+        return Hold(reason=HoldReason(row.reason), detail=row.detail, findings=findings_of(row.findings))
     if row.becomes == InstanceOutcome.DROPPED:
         return Dropped(reason=DropReason(row.reason), detail=row.detail)
     assert row.becomes == GONE
@@ -119,6 +109,8 @@ def _written(instance: DeidentifiedInstance) -> dict[str, Any]:
         "sha256": instance.sha256,
         "size_bytes": instance.size_bytes,
         "uid_of_original": instance.uid_of_original,
+        "face": instance.face,
+        "references": list(instance.references),
     }
 
 
@@ -132,7 +124,7 @@ def _instance(written: dict[str, Any]) -> DeidentifiedInstance:
     report["removed_text"] = tuple(RemovedText(**one) for one in report["removed_text"])
     screen["verdict"] = PixelVerdict(screen["verdict"])
     screen["hold"] = HoldReason(screen["hold"]) if screen["hold"] else None
-    screen["findings"] = tuple(finding_of(one) for one in screen["findings"])
+    screen["findings"] = findings_of(screen["findings"])
     screen["boxes"] = tuple(MarkedBox(**one) for one in screen.get("boxes", ()))
     return DeidentifiedInstance(
         description=Description(**described),
@@ -141,4 +133,6 @@ def _instance(written: dict[str, Any]) -> DeidentifiedInstance:
         sha256=written["sha256"],
         size_bytes=written["size_bytes"],
         uid_of_original=written.get("uid_of_original", ""),
+        face=written.get("face", ""),
+        references=tuple(written.get("references", ())),
     )

@@ -1,6 +1,6 @@
 """Rows of cases to the values that people see."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select
@@ -21,6 +21,7 @@ from cases.model import (
     Counts,
     HoldState,
     InstanceOutcome,
+    SeriesProgress,
 )
 from cases.store.errands import Errands
 from cases.store.rows import (
@@ -93,6 +94,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         .group_by(HoldRow.reason)
         .order_by(HoldRow.reason)
     )
+    shown = faces(session, row.id)
     return CaseDetail(
         summary=summary,
         presentation=row.presentation,
@@ -113,8 +115,47 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
         profile=row.profile,
         profile_revision=row.profile_revision,
-        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, limit=1)), None),
+        rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, is_whole=True, limit=1)), None),
+        series_progress=_series_progress(session, row.id),
+        faces=shown,
+        has_faces_acknowledged=sum(shown.values()) <= row.faces_acknowledged,
     )
+
+
+def faces(session: Session, case_id: str) -> dict[str, int]:
+    """Return how a face could be seen in the images of a case, and in how many of them."""
+    reports = session.scalars(select(CaseImageRow.report).where(CaseImageRow.case_id == case_id))
+    counts = Counter(report.get("face", "") for report in reports)
+    return {face: count for face, count in sorted(counts.items()) if face}
+
+
+_WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}
+
+
+def _series_progress(session: Session, case_id: str) -> tuple[SeriesProgress, ...]:
+    """Count the instances of each received series, in the order of arrival; those whose header was not read are one."""
+    query = (
+        select(
+            ReceivedInstanceRow.series_key,
+            ReceivedInstanceRow.outcome,
+            func.count(),
+            func.min(ReceivedInstanceRow.arrival_id),
+        )
+        .where(
+            ReceivedInstanceRow.case_id == case_id,
+            ReceivedInstanceRow.outcome.in_([InstanceOutcome.RECEIVED, *_WORKED_ON]),
+        )
+        .group_by(ReceivedInstanceRow.series_key, ReceivedInstanceRow.outcome)
+    )
+    counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"filed": 0, "held": 0, "dropped": 0, "received": 0})
+    first: dict[str, str] = {}
+    for key, outcome, count, arrival_id in session.execute(query).all():
+        counts[key]["received"] += count
+        if outcome in _WORKED_ON:
+            counts[key][_WORKED_ON[outcome]] += count
+        first[key] = min(first.get(key, arrival_id), arrival_id)
+    ordered = sorted(counts, key=lambda key: first[key])
+    return tuple(SeriesProgress(number=number, **counts[key]) for number, key in enumerate(ordered, 1))
 
 
 def _related(session: Session, row: CaseRow) -> tuple[str, ...]:

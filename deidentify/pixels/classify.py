@@ -2,13 +2,15 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
 from deidentify.identity import IdentifiedTokens
-from deidentify.pixels.vocabulary import MARKERS, VOCABULARY
+from deidentify.pixels.technical import Terms, is_number, terms_of
+from deidentify.pixels.vocabulary import MARKERS, NAME_LIKE
 from deidentify.results import TextClass
 
 _SIMILARITY = 85
@@ -25,6 +27,10 @@ _PATTERNS = re.compile(
     r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)[a-z]*\W{0,2}\d"
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_KEYS_OF_LARGE_NUMBERS = frozenset(("tr", "te", "ti", "w", "ww", "wl", "wc"))
+"""Settings whose value may look like a year."""
+_LAST_DAY, _LAST_MONTH = 31, 12
+_FEWEST_TICKS = 3
 _PIECE = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)?")
 _UNDERLINES = re.compile(r"[\W_]+")
 
@@ -35,14 +41,19 @@ class HeaderWords:
 
     identified_exact: frozenset[str] = field(repr=False)
     identified_fuzzy: tuple[str, ...] = field(repr=False)
+    identified_short: frozenset[str] = field(default=frozenset(), repr=False)
+    site_words: frozenset[str] = frozenset()
+    """Words that are harmless at this site, normalised and without spaces; a word of the header never is."""
 
     @classmethod
-    def of(cls, identified: IdentifiedTokens) -> "HeaderWords":
-        """Keep the tokens that are long enough to mean something when they are met in pixels."""
+    def of(cls, identified: IdentifiedTokens, site_words: Iterable[str] = ()) -> "HeaderWords":
+        """Sort the tokens; ``site_words`` are what else is harmless at this site, as somebody typed it."""
         tokens = {normalised(token) for token in identified.tokens}
         return cls(
             identified_exact=frozenset(token for token in tokens if len(token) >= _SHORTEST_EXACT),
             identified_fuzzy=tuple(sorted(token for token in tokens if len(token) >= _SHORTEST_FUZZY)),
+            identified_short=frozenset(token for token in tokens if len(token) < _SHORTEST_EXACT),
+            site_words=frozenset(_compact(normalised(word)) for word in site_words),
         )
 
     def has(self, word: str) -> bool:
@@ -66,65 +77,87 @@ def normalised(text: str) -> str:
 def is_evident(identified_text: str, header: HeaderWords) -> bool:
     """Say whether a text identifies by what it is, a date or a number or a word of the header, not by being unknown."""
     text = normalised(identified_text)
-    compact = _UNDERLINES.sub("", text)
+    compact = _compact(text)
     words = [*text.split(), *_PIECE.findall(text), compact]
-    return bool(_PATTERNS.search(text)) or any(header.has(_UNDERLINES.sub("", word)) for word in words)
+    return bool(_PATTERNS.search(text)) or any(header.has(_compact(word)) for word in words)
 
 
 def is_one_letter(identified_text: str) -> bool:
     """Say whether a text is one letter or digit; dashes and ticks are none."""
-    return len(_UNDERLINES.sub("", normalised(identified_text))) == 1
+    return len(_compact(normalised(identified_text))) == 1
 
 
 def classify(identified_text: str, header: HeaderWords) -> TextClass:
     """Class one line of legible text.
 
-    UNREADABLE stands for text too short to say: two characters that are no known marker.
+    SAFE is what consists of known words and numbers alone, once misread letters are taken for what they look like, and
+    what of it could be a name, a date or a record's number is not. UNREADABLE stands for text too short to say: two
+    characters that are no known marker.
     """
     text = normalised(identified_text)
-    compact = _UNDERLINES.sub("", text)
+    compact = _compact(text)
     if len(compact) <= 1:
-        return TextClass.SAFE
+        return TextClass.IDENTIFYING if _is_short_name(compact, header) else TextClass.SAFE
     if is_evident(identified_text, header):
         return TextClass.IDENTIFYING
-    pieces = _PIECE.findall(text)
-    if _is_harmless(tuple(pieces)):
+    terms = (compact,) if compact in header.site_words else terms_of(text, header.site_words)
+    if terms is not None and _is_harmless(terms, header):
         return TextClass.SAFE
     return TextClass.IDENTIFYING if len(compact) >= _UNKNOWN_WORD else TextClass.UNREADABLE
 
 
-@lru_cache(maxsize=1)
-def _glue_words() -> tuple[str, ...]:
-    return tuple(sorted((word for word in MARKERS if len(word) > 1), key=len, reverse=True))
+def _compact(text: str) -> str:
+    return _UNDERLINES.sub("", text)
 
 
-def _is_harmless(pieces: tuple[str, ...]) -> bool:
-    numbers = [piece for piece in pieces if piece[0].isdigit()]
-    letters = [piece for piece in pieces if not piece[0].isdigit()]
-    if not all(piece in VOCABULARY or _is_glued(piece) for piece in letters):
+def _is_short_name(letter: str, header: HeaderWords) -> bool:
+    """Say whether one letter is a whole name: ideographs are, and L and R never."""
+    return not letter.isascii() and letter in header.identified_short
+
+
+def _is_harmless(terms: Terms, header: HeaderWords) -> bool:
+    words = [term for term in terms if not is_number(term)]
+    if any(header.has(word) for word in words) or _may_be_a_date(terms):
         return False
-    if letters:
+    if not words:
+        return _are_ticks(terms)
+    if len(words) < len(terms):
         return True
-    # Bare numbers are ticks of a scale; several long ones, or a year, could be a number of the patient's.
-    digits = sum(character.isdigit() for number in numbers for character in number)
-    return not any(_YEAR.fullmatch(number) for number in numbers) and (
-        len(numbers) == 1 or digits <= _LONGEST_NUMBER_RUN
-    )
+    # Words alone. One may be the label of a value that stands elsewhere; two could be family and given name.
+    if any(word in header.identified_short and word not in MARKERS for word in words):
+        return False
+    return len(words) == 1 or not all(word in NAME_LIKE or len(word) == 1 for word in words)
 
 
-def _is_glued(piece: str) -> bool:
-    """Say whether a word is a row of markers without spaces, with one side letter at most ("rmlo", "aperect")."""
-    for rest in (
-        piece,
-        piece.removeprefix("l"),
-        piece.removeprefix("r"),
-        piece.removesuffix("l"),
-        piece.removesuffix("r"),
-    ):
-        if len(rest) > 1 and _splits(rest):
+def _may_be_a_date(terms: Terms) -> bool:
+    """Say whether numbers in a row could be day, month and year, or one of them is a year that is no setting."""
+    for before, term in zip(("", *terms), terms, strict=False):
+        if _YEAR.fullmatch(term) and before not in _KEYS_OF_LARGE_NUMBERS:
+            return True
+    if len(terms) > _FEWEST_TICKS and all(map(is_number, terms)) and _is_even(terms):
+        return False
+    return any(_is_date(three) for three in zip(terms, terms[1:], terms[2:], strict=False))
+
+
+def _is_date(three: Terms) -> bool:
+    if not all(term.isdecimal() for term in three):
+        return False
+    for year, others in ((three[2], three[:2]), (three[0], three[1:])):
+        small, large = sorted(map(int, others))
+        if len(year) in {2, 4} and 1 <= small <= _LAST_MONTH and large <= _LAST_DAY:
             return True
     return False
 
 
-def _splits(rest: str) -> bool:
-    return not rest or any(rest.startswith(word) and _splits(rest[len(word) :]) for word in _glue_words())
+def _are_ticks(numbers: Terms) -> bool:
+    """Say whether bare numbers are those of a scale: one, a few digits, or numbers in even steps."""
+    digits = sum(character.isdigit() for number in numbers for character in number)
+    return len(numbers) == 1 or digits <= _LONGEST_NUMBER_RUN or _is_even(numbers)
+
+
+def _is_even(numbers: Terms) -> bool:
+    if len(numbers) < _FEWEST_TICKS or any(number.startswith("0") and len(number) > 1 for number in numbers):
+        return False
+    values = [float(number.replace(",", ".")) for number in numbers]
+    steps = {round(after - before, 3) for before, after in pairwise(values)}
+    return len(steps) == 1 and steps != {0}

@@ -78,7 +78,8 @@ def iter_frames(source: PixelSource, form: FrameFormat) -> Iterator[Frame]:
                 raise PixelDecodeError("A frame has another size than announced.")
         yield Frame(
             index=index,
-            words=words,
+            # In this machine's byte order: views that look at single bits would else see those of another byte.
+            words=words.astype(words.dtype.newbyteorder("="), copy=False),
             bits_stored=form.bits_stored,
             shift=form.shift,
             is_palette=form.is_palette,

@@ -2,18 +2,25 @@
 
 Anatomy makes the detector see a line in one frame of twenty, in one view and at one scale. Drawn text is seen again
 when it is shown in its own contrast and at the heights the models read best; one closer look that sees it is enough
-to keep it. Regions that read as identifying are not looked at again, unless they are large, barely legible and
-identify by being an unknown word only: at such a size drawn letters are read surely, or are seen again.
+to keep it. Regions that read as identifying are not looked at again, unless they identify by being an unknown word
+only, and are large and barely legible (at such a size drawn letters are read surely, or are seen again), or resemble
+what is known to be harmless: "PORTABLI".
+
+Text seldom stands alone. A view in which some stays is read once more, larger and in its local contrast, and every
+line is followed to its ends, since all of it has to be blacked out.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from deidentify.pixels.classify import HeaderWords, is_evident
+from deidentify.pixels.classify import HeaderWords, is_evident, normalised
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
-from deidentify.pixels.reading import Region, overlap, read_view
+from deidentify.pixels.lines import whole_lines
+from deidentify.pixels.reading import Region, overlap, read_at, read_view
+from deidentify.pixels.technical import is_nearly_technical
+from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
 
 _HEIGHTS_PX = (24.0, 32.0, 48.0)
@@ -24,10 +31,30 @@ _LARGE_PX, _BARELY_LEGIBLE_BELOW = 40.0, 0.65
 _LEAST_CONTEXT_PX = 48
 _MOST_LOOKS = 40
 _SAME_PLACE = 0.3
+_ENLARGED_BELOW_PIXELS = 1 << 20
+_SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
 
 
 def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
-    """Return the regions that stay: all but the doubtful ones of which a closer look sees nothing or safe text."""
+    """Return the regions that stay, all but the doubtful ones of which a closer look sees nothing or safe text.
+
+    Where some stay that are no safe text, what else stands in the view is added, and each is as long as its line.
+    """
+    stay = _after_doubt(engine, view, header, regions)
+    if any(region.text_class is not TextClass.SAFE for region in stay):
+        others = [
+            one for one in _again(engine, view, header) if not any(overlap(known, one) >= _SAME_PLACE for known in stay)
+        ]
+        stay += _after_doubt(engine, view, header, others)
+    return whole_lines(engine, view, header, stay)
+
+
+def _again(engine: OcrEngine, view: Image, header: HeaderWords) -> list[Region]:
+    is_small = view.shape[0] * view.shape[1] <= _ENLARGED_BELOW_PIXELS
+    return read_view(engine, local_contrast(view), header, scale=2.0 if is_small else 1.0)
+
+
+def _after_doubt(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
     if sum(_is_doubtful(region, header) for region in regions) > _MOST_LOOKS:
         # A page of text, or noise: a person looks at it anyway, and a look at each would take minutes.
         return list(regions)
@@ -51,11 +78,16 @@ def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, doubt: Regio
         return []
     shown = ((part.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
     seen: list[Region] = []
+    looks: list[list[Region]] = []
     for scale in _scales(doubt):
-        for region in read_view(engine, shown, header, scale=scale):
+        looks.append([])
+        for region in read_at(engine, shown, header, scale=scale):
             moved = region.moved(dx=left, dy=top)
             if overlap(moved, doubt) >= _SAME_PLACE or overlap(doubt, moved) >= _SAME_PLACE:
                 seen.append(moved)
+                looks[-1].append(moved)
+    if doubt.text_class is TextClass.IDENTIFYING and _resembles_harmless(doubt):
+        return _surest(doubt, looks)
     legible = [region for region in seen if region.text_class is TextClass.IDENTIFYING]
     if legible:
         return legible
@@ -64,13 +96,26 @@ def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, doubt: Regio
     return seen
 
 
+def _surest(doubt: Region, looks: list[list[Region]]) -> list[Region]:
+    """Return what the surest look saw where that is safe text and nearly all of it, else the doubtful region itself."""
+    best = max(looks, key=lambda look: min((region.score for region in look), default=0.0))
+    is_safe = all(region.text_class is TextClass.SAFE and region.score >= _SURELY_SAFE_FROM for region in best)
+    if best and is_safe and sum(overlap(region, doubt) for region in best) >= _MOST_OF_IT:
+        return best
+    return [doubt]
+
+
+def _resembles_harmless(region: Region) -> bool:
+    return is_nearly_technical(normalised(region.identified_text))
+
+
 def _is_doubtful(region: Region, header: HeaderWords) -> bool:
     if region.text_class is TextClass.UNREADABLE:
         return region.score < _SURE_FROM
-    is_large = min(region.outline.width, region.outline.height) > _LARGE_PX
-    if region.text_class is not TextClass.IDENTIFYING or not is_large or region.score >= _BARELY_LEGIBLE_BELOW:
+    if region.text_class is not TextClass.IDENTIFYING or is_evident(region.identified_text, header):
         return False
-    return not is_evident(region.identified_text, header)
+    is_large = min(region.outline.width, region.outline.height) > _LARGE_PX
+    return (is_large and region.score < _BARELY_LEGIBLE_BELOW) or _resembles_harmless(region)
 
 
 def _scales(doubt: Region) -> set[float]:

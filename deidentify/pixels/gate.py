@@ -6,22 +6,29 @@ from deidentify.pixels.recognizer import Reading
 from deidentify.results import TextClass
 
 _LEGIBLE_FROM = 0.5
-_TALLEST_LINE_PX = 40.0
+_THINNEST_LINE_PX, _TALLEST_LINE_PX = 5.0, 40.0
+"""In stored pixels, with the margin that the detector gives a line: letters need more than the first to be legible."""
 _LINE_ASPECT = 2.5
+_NO_LETTERS_BELOW, _SURE_OF_A_LINE = 0.1, 0.75
+"""Drawn lines that could not be read still had letters; below, only a detector that is this sure is believed."""
 _LONG_FOR_A_LETTER = 3.0
 
 
 def judge(candidate: Candidate, reading: Reading, header: HeaderWords, *, scale: float) -> TextClass | None:
-    """Class a candidate, or return None where it is no text: illegible, and not shaped like a line.
+    """Class a candidate, or return None where it is no text: illegible and not like a line, or too thin for letters.
 
     ``scale`` is that of the view over the stored frame, so that shapes are measured in stored pixels.
     """
+    short, long = sorted((candidate.width / scale, candidate.height / scale))
+    if short < _THINNEST_LINE_PX:
+        return None
     if reading.score >= _LEGIBLE_FROM:
         if is_one_letter(reading.identified_text) and candidate.width >= _LONG_FOR_A_LETTER * candidate.height:
             # A whole line in a script that the recogniser does not know comes out as one letter.
             return TextClass.UNREADABLE
         return classify(reading.identified_text, header)
-    short, long = sorted((candidate.width / scale, candidate.height / scale))
+    if reading.score < _NO_LETTERS_BELOW and candidate.score < _SURE_OF_A_LINE:
+        return None
     if short > _TALLEST_LINE_PX or long < _LINE_ASPECT * short:
         return None
     return TextClass.UNREADABLE

@@ -5,18 +5,21 @@ in is passed on.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from deidentify.errors import DetectorUnavailableError, PixelDecodeError
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
+from deidentify.pixels.areas import Areas
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_format
+from deidentify.pixels.detector import Image
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
 from deidentify.pixels.reading import Region, overlap, read_view
+from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
 from deidentify.pixels.verdict import Judge, Judged, by_frame
@@ -43,15 +46,16 @@ class _Reader:
     engine: OcrEngine
     header: HeaderWords
 
-    def regions(self, frame: Frame) -> list[Region]:
-        """Read every view of one frame at every scale it needs; return each text once, in its worst class."""
-        found: list[Region] = []
-        for view in views_of(frame, self.source.attributes):
-            seen: list[Region] = []
-            for scale in self._scales():
-                seen += read_view(self.engine, view, self.header, scale=scale)
-            found += second_look(self.engine, view, self.header, _once(seen))
-        return doubt_spread_letters(_once(found))
+    def views(self, frame: Frame) -> list[Image]:
+        """Return the views of one frame."""
+        return views_of(frame, self.source.attributes)
+
+    def read(self, view: Image) -> list[Region]:
+        """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again."""
+        seen: list[Region] = []
+        for scale in self._scales():
+            seen += read_view(self.engine, view, self.header, scale=scale)
+        return second_look(self.engine, view, self.header, _once(seen))
 
     def _scales(self) -> tuple[float, ...]:
         """Choose by measurement: the native scale loses small text, one larger scale finds as much as three."""
@@ -114,14 +118,22 @@ class PixelScreener:
             if source.element is None:
                 return _without_pixels(source)
             reader = self._reader(source, identified, seen)
-            judge = Judge(form=reader.form, header=reader.header, policy=policy, review=review, fixed=review.redact)
-            for index, found in _by_frame(reader):
+            areas = Areas.of(source.attributes, reader.form, policy)
+            for index, found in _by_frame(reader, areas.look):
                 seen.regions[index] = found
                 seen.read = index + 1
                 if on_progress is not None:
                     on_progress(seen.read, seen.frames)
         except (PixelDecodeError, DetectorUnavailableError) as fault:
             return seen.report(None, fault=fault.reason)
+        judge = Judge(
+            form=reader.form,
+            header=reader.header,
+            policy=policy,
+            review=review,
+            fixed=(*review.redact, *areas.of_device()),
+            outside=areas.outside(),
+        )
         return seen.report(judge.judged(seen.regions), fault=None)
 
     def still_there(
@@ -195,16 +207,32 @@ class _Seen:
         return replace(report, verdict=PixelVerdict.CLEAR)
 
 
-def _by_frame(reader: _Reader, *, only: Collection[int] | None = None) -> Iterator[tuple[int, list[Region]]]:
-    """Yield the regions of each frame; a frame equal to an earlier one has the same regions and is not read again."""
+def _by_frame(
+    reader: _Reader, look: Callable[[Frame], None] | None = None, *, only: Collection[int] | None = None
+) -> Iterator[tuple[int, list[Region]]]:
+    """Yield the regions of each frame, each text once, in its worst class.
+
+    A frame equal to an earlier one has the same regions and is not read again; of others only what differs from the
+    frame that was read before.
+    """
     known: dict[bytes, list[Region]] = {}
+    before: list[tuple[Image, list[Region]]] = []
     for frame in iter_frames(reader.source, reader.form):
         if only is not None and frame.index not in only:
             continue
+        if look is not None:
+            look(frame)
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
-            known[digest] = reader.regions(frame)
+            before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]
+            known[digest] = doubt_spread_letters(_once([region for _, found in before for region in found]))
         yield frame.index, known[digest]
+
+
+def _read(reader: _Reader, view: Image, number: int, before: Sequence[tuple[Image, list[Region]]]) -> list[Region]:
+    if number < len(before) and before[number][0].shape == view.shape:
+        return read_changes(*before[number], view, reader.read)
+    return reader.read(view)
 
 
 def _once(regions: list[Region]) -> list[Region]:

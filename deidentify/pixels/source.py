@@ -33,7 +33,14 @@ _MR_SPECTROSCOPY = "1.2.840.10008.5.1.4.1.1.4.2"
 _IMAGE_CLASS_WORDS = ("Image Storage", "Segmentation Storage", "Parametric Map", "Thickness Map", "Topography Map")
 _WANTED = [
     "SOPClassUID",
+    "ImageType",
     "Modality",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SeriesDescription",
+    "ProtocolName",
+    "BurnedInAnnotation",
+    "SequenceOfUltrasoundRegions",
     "NumberOfFrames",
     "SamplesPerPixel",
     "PhotometricInterpretation",

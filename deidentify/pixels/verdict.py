@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from deidentify.pixel_policy import PixelPolicy
-from deidentify.pixels.boxes import Box
+from deidentify.pixel_policy import OutsideRegions, PixelPolicy
+from deidentify.pixels.boxes import Box, remainder
 from deidentify.pixels.classify import HeaderWords, is_evident
 from deidentify.pixels.decode import FrameFormat
 from deidentify.pixels.reading import Region
@@ -21,7 +21,7 @@ _MARGIN = 0.25
 """Share of a line's height that its box is grown by on every side."""
 _COVERED = 0.9
 """Share of a region that boxes have to cover to speak for it."""
-_LARGEST_SHARE = 0.15
+_LARGEST_SHARE = 0.25
 """Share of the frame beyond which one box is not made black without a person."""
 _LARGEST_SUM = 0.4
 """The same of all boxes of one frame."""
@@ -40,6 +40,9 @@ class Judge:
     review: PixelReview
     fixed: tuple[MarkedBox, ...] = ()
     """Boxes that become black whatever is read."""
+    outside: tuple[Box, ...] = ()
+    """What lies in no region of an ultrasound and has something in it: black in every frame, by policy but for harmless
+    text."""
 
     def judged(self, regions: Mapping[int, Sequence[Region]]) -> "Judged":
         """Decide on the regions of all frames, by frame."""
@@ -49,7 +52,7 @@ class Judge:
             judged = [(self._finding(frame, region), region.identified_text) for region in found]
             findings += self._bounded([finding for finding, _ in judged])
             texts += [text for _, text in judged]
-        boxes = {*self.fixed, *(_marked(one) for one in findings if one.fate is RegionFate.REDACTED)}
+        boxes = {*self.fixed, *self._outside(findings), *(_marked(one) for one in _blackened(findings))}
         return Judged(
             findings=tuple(findings),
             identified_texts=tuple(texts),
@@ -70,8 +73,27 @@ class Judge:
             fate=self._fate(frame, region, core),
         )
 
+    def _outside(self, findings: Sequence[PixelFinding]) -> set[MarkedBox]:
+        """Return what becomes black outside the regions, by frame where harmless text stays in some."""
+        kept: dict[int, list[Box]] = {}
+        for one in findings:
+            if one.fate is RegionFate.KEPT:
+                kept.setdefault(one.frame, []).append(_box_of(one))
+        if not kept:
+            return {_everywhere(box) for box in self.outside}
+        return {
+            replace(_everywhere(part), frame=frame)
+            for frame in range(self.form.frames)
+            for box in self.outside
+            for part in remainder(box, kept.get(frame, ()))
+        }
+
     def _fate(self, frame: int, region: Region, core: Box) -> RegionFate:
         if is_covered(core, in_frame(self.fixed, frame)):
+            return RegionFate.REDACTED
+        is_outside = is_covered(core, self.outside)
+        keeps_safe = self.policy.outside_regions is OutsideRegions.BLANK_BUT_SAFE_TEXT
+        if is_outside and not (keeps_safe and region.text_class is TextClass.SAFE):
             return RegionFate.REDACTED
         if region.text_class is TextClass.SAFE or is_covered(core, in_frame(self.review.safe, frame)):
             return RegionFate.KEPT
@@ -88,7 +110,8 @@ class Judge:
         own = [
             one
             for one in findings
-            if one.fate is RegionFate.REDACTED and not is_covered(_box_of(one), in_frame(self.fixed, one.frame))
+            if one.fate is RegionFate.REDACTED
+            and not is_covered(_box_of(one), [*in_frame(self.fixed, one.frame), *self.outside])
         ]
         is_too_much = sum(one.width * one.height for one in own) > _LARGEST_SUM * frame_pixels
         large = {one for one in own if is_too_much or one.width * one.height > _LARGEST_SHARE * frame_pixels}
@@ -98,9 +121,8 @@ class Judge:
         """Return, for every frame, the boxes of text that stands at one place in most of the frames."""
         if self.form.frames < 2:  # noqa: PLR2004 - a single picture
             return set()
-        redacted = [one for one in findings if one.fate is RegionFate.REDACTED]
         groups: list[tuple[PixelFinding, set[int], list[PixelFinding]]] = []
-        for one in redacted:
+        for one in _blackened(findings):
             for first, frames, members in groups:
                 if _share_covered(_box_of(one), [_box_of(first)]) >= _SAME_PLACE:
                     frames.add(one.frame)
@@ -171,6 +193,14 @@ def _ordered(boxes: set[MarkedBox]) -> tuple[MarkedBox, ...]:
     return tuple(
         sorted(kept, key=lambda one: (-1 if one.frame is None else one.frame, one.y, one.x, one.height, one.width))
     )
+
+
+def _blackened(findings: Sequence[PixelFinding]) -> list[PixelFinding]:
+    return [one for one in findings if one.fate is RegionFate.REDACTED]
+
+
+def _everywhere(box: Box) -> MarkedBox:
+    return MarkedBox(x=box.x, y=box.y, width=box.width, height=box.height)
 
 
 def _marked(finding: PixelFinding) -> MarkedBox:

@@ -177,6 +177,7 @@ def app(
         marks=marks,
         previews=looks.previews,
         impacts=looks.impacts,
+        decisions=looks.decisions,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",
     )

@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from cases.blobs import BlobStore
 from cases.errands import Errand
-from cases.model import CaseDetail, Destination, NewArrival, Role, User
+from cases.model import CaseDetail, Destination, InstanceFacts, NewArrival, Role, User
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance
-from cases.store import Accounts, Cases, Database, Errands, Holds, Intake, Reruns
+from cases.store import Accounts, Cases, Database, Errands, Holds, Intake, Profiles, Reruns
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,
@@ -31,6 +31,8 @@ from deidentify.results import (
 ARRIVED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 CT = "1.2.840.10008.5.1.4.1.1.2"
 TEXT_KEY = b"t" * 32
+HELD_FACTS = InstanceFacts(series_key="5" * 32, layout_key="1a" * 16, rows=96, columns=128, frames=2)
+"""Of every image that is held: they are of one series, from one device."""
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
@@ -74,6 +76,7 @@ class World:
         modality: str = "CT",
         pending: int = 0,
         holds: Sequence[Hold] = (),
+        profile: ProfileRevision | None = None,
     ) -> str:
         """Receive one study, file its images and hold the rest; return the id of the case."""
         self.studies += 1
@@ -92,7 +95,9 @@ class World:
             [row_key] = Intake(session).record(arrivals, destination=destination)
             Intake(session).assign_generation(row_key)
             patient_key = Intake(session).set_patient_key(row_key, secrets.token_hex(32))
-            case_id = Cases(session).open_shell(row_key).case_id
+            case_id = Cases(session).open_shell(row_key, profile).case_id
+            if profile is not None:
+                Profiles(session).keep(profile)
         unfinished = arrivals[len(images) : len(images) + pending]
         self.pending[case_id] = [arrival.arrival_id for arrival in unfinished]
         uid = f"2.25.{int(secrets.token_hex(16), 16)}"
@@ -105,6 +110,7 @@ class World:
                 Cases(session).file(case_id, arrival.arrival_id, filed, blob_key)
         for arrival, hold in zip(arrivals[len(images) + pending :], holds, strict=True):
             with self.database.write() as session:
+                Intake(session).set_fingerprint(arrival.arrival_id, dataset="d", pixels="p", facts=HELD_FACTS)
                 Holds(session).hold(case_id, arrival.arrival_id, hold)
         self.secrets += [hospital, study_key, row_key, patient_key, *(arrival.sop_key for arrival in arrivals)]
         return case_id

@@ -8,9 +8,10 @@ from fastapi.testclient import TestClient
 
 from api.authorization import RULES, SEES_ALL, Relation
 from bridge.profile_book import revision_of
-from cases.model import Role
+from cases.model import HoldFilter, Role
 from cases.peers import NewPeerRule
-from cases.store import Accounts, Holds, PeerRules, Profiles
+from cases.reviews import Decision, ReviewAction
+from cases.store import Accounts, Holds, PeerRules, Profiles, Reviews, SiteLayouts
 from tests.api.routes import Call, calls_of
 from tests.api.seed import burned_in
 from tests.bridge.books import shipped
@@ -29,14 +30,18 @@ BODIES = {
     "publish_profile": {"text": PROFILE},
     "set_profile_route": {"called_ae": "NEURO", "name": "strict"},
     "roll_back_profile_route": {"called_ae": "NEURO"},
+    "decide_hold": {"action": "confirm"},
+    "learn_site_layout": {"name": "Room 3"},
+    "switch_site_layout": {"is_active": False},
     "request_impact": {"first": "teaching", "second": "strict"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 CASE_CALLS.add("list_case_reruns")
+HOLD_CALLS = {"get_hold", "get_held_frame", "decide_hold", "undo_decision"}
 STRICT = shipped("strict")
 RELATIONS = {
     **dict.fromkeys(CASE_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
-    "get_hold": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
+    **dict.fromkeys(HOLD_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
     "get_receipt": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "list_tokens": (Relation.OWN, Relation.FOREIGN),
     "issue_token": (Relation.OWN, Relation.FOREIGN),
@@ -47,7 +52,7 @@ RELATIONS = {
 
 
 WITH_QUERY = {"list_tokens", "list_rerun_candidates", "get_profile_route_history", "clear_profile_route"}
-HIDDEN = {"revoke_token", "get_receipt", "get_hold"}
+HIDDEN = {"revoke_token", "get_receipt", *HOLD_CALLS}
 """Calls whose things nobody knows of who may not do them."""
 
 
@@ -69,7 +74,7 @@ def rerun_values(world, call: Call, picture: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def matrix(app, world, picture, looks):  # noqa: C901 - one branch for each kind of thing
+def matrix(app, world, picture, looks):  # noqa: C901, PLR0915 - one branch for each kind of thing
     """Give a function that makes one call as one role on one thing and returns the status."""
     people = {role: world.user(f"a-{role.value}", role, draft_limit=100) for role in Role}
     somebody = world.user("somebody", draft_limit=100)
@@ -86,14 +91,17 @@ def matrix(app, world, picture, looks):  # noqa: C901 - one branch for each kind
             owner = caller.name if relation is Relation.OWN else owners[relation]
             key = (owner, call.method if call.method == "GET" else object())
             if key not in made:  # what is only read serves for all
-                made[key] = world.study(owner, [picture], holds=[burned_in()])
+                made[key] = world.study(owner, [picture], holds=[burned_in()], profile=STRICT)
             case_id = made[key]
             with world.database.read() as session:
                 admin = Accounts(session).user(people[Role.ADMIN].id)
                 study = world.detail(case_id).studies[0]
-                [hold] = Holds(session).list(admin, case_id=case_id).items
+                [hold] = Holds(session).list(admin, filters=HoldFilter(case_id=case_id)).items
             image = study.series[0].images[0]
-            values = {"case_id": case_id, "study_id": study.id, "image_id": image.id, "hold_id": hold.id}
+            values = {"case_id": case_id, "study_id": study.id, "image_id": image.id, "hold_id": hold.id, "frame": 0}
+            placed(looks, hold, picture)
+            if call.operation == "undo_decision":
+                decided(world, admin, hold)
         if "{code}" in call.path:
             of_receipt = owners.get(relation, caller.name)
             if ("receipt", of_receipt) not in made:
@@ -116,6 +124,9 @@ def matrix(app, world, picture, looks):  # noqa: C901 - one branch for each kind
         if "profile" in call.operation:
             values = {"name": "mine", "revision": told_twice(world)}
             query = {"called_ae": "NEURO"}
+        if "site_layout" in call.operation:
+            hold_id, layout_id = taught(world, people[Role.ADMIN], picture)
+            values, body = {"layout_id": layout_id}, body | ({"hold": hold_id} if "name" in body else {})
         if call.operation == "create_user":
             body["name"] = f"newcomer-{role.value}"
         sent = {"json": body or None, "params": query if call.operation in WITH_QUERY else None}
@@ -144,6 +155,30 @@ def looked(looks):
     looks.work()
     impact = looks.impacts.request("somebody", "teaching", "strict", last=1, most=1)
     return one.study_key, {"preview_id": preview.errand.id, "number": 1, "picture": 1, "impact_id": impact.id}
+
+
+def placed(looks, hold, picture):
+    """Put the original of a hold into the spool."""
+    path = looks.spool.path(hold.study_key, hold.sop_key, hold.arrival_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture)
+
+
+def decided(world, admin, hold):
+    """Confirm what was found in a held image."""
+    with world.database.write() as session:
+        Reviews(session).decide(admin, hold.id, Decision(action=ReviewAction.CONFIRM))
+
+
+def taught(world, somebody, picture):
+    """Return a held image that was decided on, and the rule that it made."""
+    case_id = world.study(None, [picture], holds=[burned_in()], profile=STRICT)
+    with world.database.read() as session:
+        admin = Accounts(session).user(somebody.id)
+        [hold] = Holds(session).list(admin, filters=HoldFilter(case_id=case_id)).items
+    decided(world, admin, hold)
+    with world.database.write() as session:
+        return hold.id, SiteLayouts(session).learn(admin, hold.id, "Room 3").id
 
 
 def handed_in(picture):

@@ -22,6 +22,11 @@ def test_a_draft_is_listed_with_what_a_contributor_looks_for(as_user, owner, wor
     assert case["progress"] == {"received": 6, "screened": 4, "filed": 3, "held": 1, "dropped": 0}
     assert case["notes"] == ["1 held", "2 of 6 are still being screened"]
     assert case["sender"] == "PACS1"
+    whole = as_user(owner).get(f"/api/v1/cases/{case_id}").json()
+    assert whole["series_progress"] == [
+        {"number": 1, "received": 5, "screened": 3, "filed": 3, "held": 0, "dropped": 0},
+        {"number": 2, "received": 1, "screened": 1, "filed": 0, "held": 1, "dropped": 0},
+    ]
 
 
 def test_lists_are_read_on_with_the_cursor(as_user, owner, world):
@@ -258,9 +263,14 @@ def test_holds_say_why_and_where_and_never_what(as_user, owner, stranger, admin,
     assert item["case_id"] == case_id
     assert item["reason"] == "burned-in-text"
     hold = as_user(owner).get(f"/api/v1/holds/{item['id']}").json()
-    assert hold["boxes"] == [
-        {"frame": 0, "x": 3, "y": 4, "width": 50, "height": 12, "text_class": "identifying", "score": 0.93}
-    ]
+    [box] = hold["boxes"]
+    assert box == {"frame": 0, "x": 3, "y": 4, "width": 50, "height": 12} | {
+        "text_class": "identifying",
+        "score": 0.93,
+        "layer": "",
+        "fate": "held",
+        "text": None,
+    }
     assert as_user(stranger).get(f"/api/v1/holds/{item['id']}").status_code == 404
     assert len(as_user(admin).get("/api/v1/holds").json()["items"]) == 2
     assert len(as_user(admin).get("/api/v1/holds", params={"case": case_id}).json()["items"]) == 1

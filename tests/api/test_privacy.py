@@ -8,6 +8,7 @@ import pytest
 from cases.model import Role
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
+from tests.api.test_authorization import placed
 from tests.bridge.books import shipped
 
 CANARY = "CANARY-DOE-JANE"
@@ -41,11 +42,15 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             from cases.store import Accounts
 
             holds = Holds(session).list(Accounts(session).user(somebody.id)).items
+        for hold in holds:
+            placed(looks, hold, picture)
         values = {
             "case_id": case_id,
             "study_id": study.id,
             "image_id": study.series[0].images[0].id,
             "hold_id": holds[0].id if holds else "0" * 32,
+            "frame": 0,
+            "layout_id": "0" * 32,
             "token_id": "0" * 32,
             "code": code,
             "preview_id": preview.errand.id,

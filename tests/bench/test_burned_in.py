@@ -14,8 +14,8 @@ from benchmarks.burned_in import backgrounds, score
 from benchmarks.burned_in.fonts import families, letters, writers
 from benchmarks.burned_in.generate import Form, Image, Kind, made, part10
 from benchmarks.burned_in.run import screen_all
-from benchmarks.burned_in.score import is_found, judged, screened
-from benchmarks.burned_in.styles import Look, Place, Planted, Style, Turn, draw_lines
+from benchmarks.burned_in.score import _ink_covered, is_found, judged, screened
+from benchmarks.burned_in.styles import Look, Place, Planted, Style, Turn, draw_lines, ink_of
 from benchmarks.burned_in.tables import goals, interval, section
 from benchmarks.burned_in.texts import Line
 from deidentify.pixels.decode import iter_frames, read_format
@@ -125,6 +125,21 @@ def test_the_box_is_where_the_text_is(look, turn):
     assert one.thickness == pytest.approx(min(right - left, bottom - top), abs=1) or turn is Turn.SLANTED
 
 
+@pytest.mark.parametrize("turn", list(Turn))
+def test_the_ink_of_the_key_is_what_was_drawn_and_a_word_of_two_is_not_all_of_it(turn):
+    before = np.full((256, 256), 1000, dtype=np.uint16)
+    before[0, 0], before[0, 1] = 0, 4000
+    after = before.copy()
+    one = planted(replace(STYLE, turn=turn), after)
+    left, top, right, bottom = one.box
+    drawn = after[top:bottom, left:right].astype(int) - 1000 >= 0.5 * 0.5 * 4000 - 1
+    assert (ink_of(one, after.shape) == drawn).mean() > 0.99
+    half = (left, top, right, (top + bottom) // 2) if bottom - top > right - left else (left, top, left + 60, bottom)
+    whole, part = (_ink_covered(one, [finding(box)], after.shape) for box in (one.box, half))
+    assert whole == 1
+    assert 0.2 < part < 0.8
+
+
 @pytest.mark.parametrize("contrast", [0.1, 0.3, 0.7])
 def test_the_contrast_of_the_key_is_that_of_the_picture(contrast):
     picture = np.full((256, 256), 1000, dtype=np.uint16)
@@ -186,7 +201,7 @@ def test_a_screen_that_sees_nothing_and_one_that_holds_everything_reach_no_goal_
     careless = {goal.what: goal for goal in goals(everything)}
     finds = [what for what, goal in blind.items() if goal.is_least]
     assert all(blind[what].of for what in blind)
-    assert [blind[what].count for what in finds] == [0, 0, 0]
+    assert [blind[what].count for what in finds] == [0, 0, 0, 0]
     assert all(goal.is_reached is not goal.is_least for what, goal in blind.items())
     assert careless["images that name somebody: held"].is_reached
     assert careless["regions that name somebody: found"].count == 0

@@ -10,6 +10,7 @@ import pytest
 from bridge import look_child, pipeline
 from bridge.children import Children
 from bridge.file_preview import Previews
+from bridge.hold_desk import HoldDesk
 from bridge.impact_desk import ImpactDesk
 from bridge.jobs import Jobs
 from bridge.keys import Keys
@@ -77,6 +78,15 @@ class Looking:
             spool=self.spool,
             client=self.engine,  # type: ignore[arg-type] # a fake with the one method that is used
             settings=self.settings,
+        )
+
+    @property
+    def decisions(self) -> HoldDesk:
+        return HoldDesk(
+            database=self.database,
+            spool=self.spool,
+            client=self.engine,  # type: ignore[arg-type]
+            pictures=self.pool,
         )
 
     @property

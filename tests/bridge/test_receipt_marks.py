@@ -55,6 +55,9 @@ def test_the_numbers_of_a_header_are_read_and_the_series_is_keyed() -> None:
         stated_study=325,
         stated_series=40,
         stated_acquisition=38,
+        layout_key=facts.layout_key,
+        rows=facts.rows,
+        columns=facts.columns,
     )
     assert facts.series_key == instance_facts(received(series=3, number=99), KEY).series_key
     assert facts.series_key != instance_facts(received(series=4, number=17), KEY).series_key

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,24 @@ from bridge import pipeline
 from bridge.children import Children
 from bridge.jobs import Jobs
 from bridge.looks import LookRunner
-from bridge.pipeline import Filed, OriginalGoneError
+from bridge.pipeline import Filed, OriginalGoneError, Task
 from bridge.pool import ChildDiedError
 from bridge.rerun import INCOMPARABLE, Again, AgainTask, RerunRunner, process_again
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errands import Errand, ErrandState
 from cases.errors import StoreUnavailableError
-from cases.model import CaseShell, InstanceOutcome, NewArrival
+from cases.model import CaseShell, HoldState, InstanceFacts, InstanceOutcome, NewArrival, Role
 from cases.profiles import ProfileRevision
 from cases.reruns import rerun_blob_key
-from cases.store import Audit, Cases, Database, Errands, Intake, Profiles, Reruns
+from cases.reviews import Decision, ReviewAction
+from cases.store import Audit, Cases, Database, Errands, Holds, Intake, Profiles, Reruns, Reviews, SiteLayouts
 from cases.store.rows import CaseImageRow
 from deidentify.results import DropReason, ElementChange, ElementFate, Hold
+from deidentify.review import MarkedBox, PixelReview, SiteLayout
 from tests.bridge.books import book, shipped
 from tests.bridge.spooled import spool_in
-from tests.cases.world import HOLD, INBOX, file, image, key, open_shell, receive
+from tests.cases.world import HOLD, INBOX, file, image, key, open_shell, receive, user
 
 STRICT = shipped("strict")
 STUDY = f"{key('study')}-{INBOX.id}"
@@ -41,11 +44,13 @@ class Answers:
         self.outcome: dict[str, Hold | None] = {}
         self.during: dict[str, Callable[[], None]] = {}
         self.asked: list[str] = []
+        self.tasks: dict[str, Task] = {}
 
     def run(self, function: Any, again: AgainTask, **_: object) -> Again:
         assert function is process_again
         task = again.task
         self.asked.append(task.arrival_id)
+        self.tasks[task.arrival_id] = task
         self.during.pop(task.arrival_id, lambda: None)()
         if task.arrival_id in self.outcome:
             return Again(processed=self.outcome[task.arrival_id])
@@ -311,3 +316,63 @@ def test_a_rerun_whose_empty_shell_went_meanwhile_ends_without_a_word_of_failure
     jobs.run(STUDY, errand.generation)
 
     assert (state(database, errand).state, answers.asked) == (ErrandState.DISCARDED, [])
+
+
+def test_a_reviewed_image_alone_is_made_again_with_its_boxes_and_the_layouts_of_the_site(
+    database: Database, jobs: Jobs, answers: Answers
+) -> None:
+    arrivals = receive(database, INBOX, "study", 2)
+    with database.write() as session:
+        Profiles(session).keep(STRICT)
+        shell = Cases(session).open_shell(STUDY, STRICT)
+        for one in arrivals:
+            facts = InstanceFacts(series_key="5" * 32, layout_key="1" * 32)
+            Intake(session).set_fingerprint(one.arrival_id, dataset="d", pixels="p", facts=facts)
+            Holds(session).hold(shell.case_id, one.arrival_id, HOLD)
+    rita = user(database, "rita", Role.REVIEWER)
+    with database.write() as session:
+        hold = next(one for one in Holds(session).list(rita).items if one.arrival_id == arrivals[0].arrival_id)
+        reviewed = Reviews(session).decide(rita, hold.id, Decision(action=ReviewAction.CONFIRM))
+        SiteLayouts(session).learn(rita, hold.id, "Room 3")
+    box = MarkedBox(frame=0, x=4, y=8, width=60, height=12)
+
+    jobs.run(STUDY, reviewed.errands[0].generation)
+
+    assert answers.asked == [arrivals[0].arrival_id]
+    task = answers.tasks[arrivals[0].arrival_id]
+    assert task.review == PixelReview(redact=(box,))
+    assert task.layouts == (SiteLayout(layout_key="1" * 32, boxes=(replace(box, frame=None),)),)
+    with database.read() as session:
+        found = [Intake(session).instance(one.arrival_id).outcome for one in arrivals]
+        assert Holds(session).get(rita, hold.id).state is HoldState.RELEASED
+    assert found == [InstanceOutcome.FILED, InstanceOutcome.HELD]
+    assert actions(database, shell) == ["case.rerun"]
+
+
+def test_what_a_person_decides_while_a_rerun_works_is_not_passed_over(
+    database: Database, jobs: Jobs, answers: Answers
+) -> None:
+    (one,) = receive(database, INBOX, "study", 1)
+    with database.write() as session:
+        Profiles(session).keep(STRICT)
+        shell = Cases(session).open_shell(STUDY, STRICT)
+        Intake(session).set_fingerprint(one.arrival_id, dataset="d", pixels="p")
+        Holds(session).hold(shell.case_id, one.arrival_id, HOLD)
+    rita = user(database, "rita", Role.REVIEWER)
+    later: list[Errand] = []
+
+    def decide() -> None:
+        with database.write() as session:
+            (hold,) = Holds(session).list(rita).items
+            later.extend(Reviews(session).decide(rita, hold.id, Decision(action=ReviewAction.CONFIRM)).errands)
+
+    whole = requested(database, shell)
+    answers.during[one.arrival_id] = decide
+    jobs.run(STUDY, whole.generation)
+    with database.read() as session:
+        assert Intake(session).instance(one.arrival_id).outcome is InstanceOutcome.HELD
+
+    jobs.run(STUDY, later[0].generation)
+
+    with database.read() as session:
+        assert Intake(session).instance(one.arrival_id).outcome is InstanceOutcome.FILED

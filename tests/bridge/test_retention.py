@@ -16,7 +16,7 @@ from bridge.leftovers import clear_leftovers
 from bridge.purges import named
 from bridge.retention import Retention
 from cases.blobs import LocalBlobs
-from cases.model import HoldState, InstanceOutcome, NewArrival, ReceivedInstance, Role, User
+from cases.model import HoldFilter, HoldState, InstanceOutcome, NewArrival, ReceivedInstance, Role, User
 from cases.store import Audit, Cases, Database, Holds, Intake
 from config import load_settings
 from scp.arrival import Arrival
@@ -122,7 +122,7 @@ def test_an_undecided_hold_is_brought_up_again_and_then_becomes_a_tombstone(
 
     assert [len(files_of(spool, each)) for each in (fresh, due, over)] == [2, 2, 0]
     with database.read() as session:
-        holds = {hold.arrival_id: hold for hold in Holds(session).list(ADMIN, state=None).items}
+        holds = {hold.arrival_id: hold for hold in Holds(session).list(ADMIN, filters=HoldFilter(state=None)).items}
     assert holds[fresh.arrival_id].reminded_at is None
     assert holds[due.arrival_id].reminded_at is not None
     assert holds[over.arrival_id].state is HoldState.EXPIRED

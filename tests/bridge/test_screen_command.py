@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom import Sequence, dcmread
+from pydicom.uid import JPEGBaseline8Bit, RTPlanStorage
 
 from api.errors import NotRenderableError
 from api.render import Renderer
@@ -30,6 +31,7 @@ from bridge.screen_report import counts_of, find_files
 from deidentify.results import Hold, HoldReason, PixelVerdict, TextClass
 from tests.builders import sr_instance, write_part10
 from tests.deidentify.pixels.files import encapsulated, image, part10
+from tests.deidentify.pixels.layered import icon_of, with_overlay
 from tests.deidentify.pixels.planting import phantom, plant
 from tests.tools import CHECKOUT, heed_ctrl_c
 
@@ -82,10 +84,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     put(folder, "damaged.dcm", part10(damaged, JPEGBaseline8Bit).getvalue())
     put(folder, "cut.dcm", written(NAME)[:900])
     put(folder, "report.dcm", write_part10(sr_instance()))
+    put(folder, "plan.dcm", write_part10(sr_instance(ContentSequence=None, SOPClassUID=RTPlanStorage)))
     put(folder, "letter.txt", b"Dear Mrs Kowalczyk")
     (folder / "link.dcm").symlink_to(folder / "clear.dcm")
     words = (folder, "--json", base / "found.json", "--with-text", "--images", base / "boxed")
-    return run(*words, jobs=2), base
+    return run(*words, "--redact", base / "copies", jobs=2), base
 
 
 def entries(found: tuple[Result, Path]) -> dict[str, dict[str, Any]]:
@@ -97,11 +100,12 @@ def test_every_file_has_its_verdict_and_its_reason(found: tuple[Result, Path]) -
     assert found[0].exit_code == 1
     assert {name: (one["verdict"], one.get("reason")) for name, one in entries(found).items()} == {
         "clear.dcm": ("clear", None),
-        "named.dcm": ("suspect", "burned-in-text"),
-        "cine.dcm": ("suspect", "burned-in-text"),
+        "named.dcm": ("redact", None),
+        "cine.dcm": ("redact", None),
         "damaged.dcm": ("not-evaluated", "pixels-undecodable"),
         "cut.dcm": ("not-evaluated", "unreadable"),
-        "report.dcm": ("no-pixels", None),
+        "report.dcm": ("suspect", "burned-in-text"),
+        "plan.dcm": ("no-pixels", None),
         "letter.txt": ("skipped", "not-dicom"),
         "link.dcm": ("skipped", "symbolic-link"),
     }
@@ -109,12 +113,32 @@ def test_every_file_has_its_verdict_and_its_reason(found: tuple[Result, Path]) -
     assert all(one["path"] == str(found[1] / "images" / name) for name, one in entries(found).items())
 
 
+def test_copies_are_black_in_the_boxes_alone_and_keep_their_header(found: tuple[Result, Path]) -> None:
+    named = {name: one["redacted"] for name, one in entries(found).items() if "redacted" in one}
+    assert set(named) == {"named.dcm", "cine.dcm"}
+    assert {path.name for path in (found[1] / "copies").iterdir()} == set(named.values())
+    before = dcmread(found[1] / "images" / "named.dcm")
+    after = dcmread(found[1] / "copies" / named["named.dcm"])
+    differs = before.pixel_array != after.pixel_array
+    [region] = entries(found)["named.dcm"]["frames"][0]["regions"]
+    top, left = region["y"], region["x"]
+    assert differs[top : top + region["height"], left : left + region["width"]].any()
+    differs[top : top + region["height"], left : left + region["width"]] = False
+    assert not differs.any()
+    assert (after.PatientName, after.BurnedInAnnotation) == (before.PatientName, "NO")
+    assert after.SOPInstanceUID == after.file_meta.MediaStorageSOPInstanceUID != before.SOPInstanceUID
+    assert "2 copies with boxes made black" in found[0].stderr
+    # A copy that is screened again is clear.
+    again = run(found[1] / "copies", jobs=1)
+    assert again.exit_code == 0, again.output
+
+
 def test_every_frame_has_its_verdict_and_its_regions_in_pixels(found: tuple[Result, Path]) -> None:
     cine = entries(found)["cine.dcm"]
     assert (cine["frame_count"], cine["frames_read"]) == (3, 3)
     assert [(frame["frame"], frame["verdict"]) for frame in cine["frames"]] == [
         (0, "clear"),
-        (1, "suspect"),
+        (1, "redact"),
         (2, "clear"),
     ]
     assert all(set(region) >= {"x", "y", "width", "height"} for region in cine["frames"][1]["regions"])
@@ -132,8 +156,8 @@ def test_a_frame_that_was_not_read_is_not_called_clear(found: tuple[Result, Path
 def test_the_counts_add_up(found: tuple[Result, Path]) -> None:
     told = json.loads((found[1] / "found.json").read_text())
     assert told["complete"]
-    assert sum(count["files"] for count in told["counts"]) == len(told["files"]) == 8
-    assert told["text"]["identifying"]["files"] == 2
+    assert sum(count["files"] for count in told["counts"]) == len(told["files"]) == 9
+    assert told["text"]["identifying"]["files"] == 3
     assert (told["frames_read"], told["frame_count"]) == (5, 6)
     assert told["frames_per_s"] == pytest.approx(told["frames_read"] / told["reading_s"], rel=0.02)
 
@@ -161,7 +185,8 @@ def test_the_table_fits_80_columns_and_shows_no_text_that_was_read(found: tuple[
     lines = found[0].output.splitlines()
     table = [line for line in lines if not line.startswith(str(found[1]))]
     assert max(map(len, table)) <= 80
-    for words in ("2  suspect", "1  clear", "8  files", "burned-in-text", "pixels-undecodable", "frames/s", "of 6"):
+    counts = ("2  redact", "1  suspect", "1  clear", "9  files")
+    for words in (*counts, "burned-in-text", "pixels-undecodable", "frames/s", "of 6"):
         assert words in found[0].output
     assert "Reading pixels: 6 of 6 frames" in found[0].output
     assert "kowalczyk" not in found[0].output.casefold()
@@ -237,6 +262,69 @@ def test_what_cannot_be_done_is_refused_before_anything_is_read(
     assert sentence in result.output.replace("\n", " ")
     assert there.read_bytes() == b"something"
     assert not (tmp_path / "nothing").exists()
+
+
+# -- layers ------------------------------------------------------------------------------------------------------------
+
+
+def plane(text: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    picture = np.zeros((128, 256), dtype=np.uint8)
+    picture[-1, -1] = 1
+    if text:
+        plant(picture, text, np.random.default_rng(3), contrast=1, height=18, at=(12, 10))
+    return picture
+
+
+def entry(tmp_path: Path, content: bytes) -> tuple[Result, dict[str, Any]]:
+    result = run(put(tmp_path, "a.dcm", content), "--json", tmp_path / "found.json", "--images", tmp_path / "boxed")
+    [told] = json.loads((tmp_path / "found.json").read_text())["files"]
+    return result, told
+
+
+def test_text_in_a_layer_alone_is_found_and_told_by_the_name_of_the_layer(tmp_path: Path) -> None:
+    content = with_overlay(image(flat(), bits_stored=12, **HEADER), plane(""), plane(NAME))
+    result, told = entry(tmp_path, part10(content).getvalue())
+    assert result.exit_code == 1
+    assert (told["verdict"], told["reason"]) == ("suspect", "burned-in-text")
+    assert told["detail"] == "1 piece(s) of text besides the pixel data: overlay 6000"
+    assert [frame["verdict"] for frame in told["frames"]] == ["clear"]
+    [layer] = told["layers"]
+    assert (layer["layer"], layer["verdict"], layer["frame_count"]) == ("overlay 6000", "suspect", 2)
+    [frame] = layer["frames"]
+    assert frame["frame"] == 1
+    assert frame["regions"][0]["x"] <= 20 <= frame["regions"][0]["x"] + frame["regions"][0]["width"]
+    # A box of the overlay would be wrong in a picture of the pixels.
+    assert list((tmp_path / "boxed").iterdir()) == []
+
+
+def test_safe_text_in_a_layer_leaves_an_image_clear(tmp_path: Path) -> None:
+    result, told = entry(tmp_path, part10(with_overlay(image(flat(), bits_stored=12), plane("SUPINE"))).getvalue())
+    assert (result.exit_code, told["verdict"]) == (0, "clear")
+    assert told["layers"][0]["verdict"] == "clear"
+    assert "1  safe text" in result.output
+
+
+def test_a_layer_that_cannot_be_read_is_not_called_clear(tmp_path: Path) -> None:
+    content = image(flat(), bits_stored=12)
+    broken = icon_of(plane(""))
+    del broken.PhotometricInterpretation
+    content.IconImageSequence = Sequence([broken])
+    result, told = entry(tmp_path, part10(content).getvalue())
+    assert result.exit_code == 1
+    assert (told["verdict"], told["reason"], told["detail"]) == (
+        "not-evaluated",
+        "pixels-undecodable",
+        "not read: icon",
+    )
+    assert (told["frames"][0]["verdict"], told["layers"][0]["verdict"]) == ("clear", "not-evaluated")
+
+
+def test_texts_have_no_box(tmp_path: Path) -> None:
+    _, told = entry(tmp_path, write_part10(sr_instance()))
+    assert told["detail"] == "2 piece(s) of text besides the pixel data: report text"
+    [layer] = told["layers"]
+    regions = [region for frame in layer["frames"] for region in frame["regions"]]
+    assert [set(region) for region in regions] == [{"kind", "text_class", "fate"}] * 2
 
 
 @pytest.mark.slow
@@ -323,7 +411,7 @@ def test_a_frame_that_cannot_be_drawn_is_told_and_a_picture_without_room_ends_th
     outcome = screen(task(path, pictures=str(tmp_path / "0001")))
     assert isinstance(outcome, Screened)
     assert (outcome.pictures, outcome.not_drawn) == ((), (0,))
-    assert outcome.report.verdict is PixelVerdict.SUSPECT
+    assert outcome.report.verdict is PixelVerdict.REDACT
 
 
 def test_a_file_that_kills_its_process_twice_is_told_and_costs_no_other(tmp_path: Path) -> None:

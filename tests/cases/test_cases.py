@@ -1,5 +1,7 @@
 """Cases as people use them."""
 
+from dataclasses import replace
+
 import pytest
 
 from cases.errors import (
@@ -10,9 +12,9 @@ from cases.errors import (
     NotAllowedError,
     VersionConflictError,
 )
-from cases.model import CaseChanges, CaseFilter, CaseModality, CaseScope, CaseStatus, StudyChange, User
+from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus, StudyChange, User
 from cases.store import Cases, Database
-from tests.cases.world import INBOX, SCREEN, Role, file_study, route, user
+from tests.cases.world import INBOX, SCREEN, Role, arrival, file_study, image, receive, route, user
 
 ANN = route("ann")
 
@@ -180,3 +182,27 @@ def test_a_list_goes_on_behind_its_cursor_although_cases_are_added(database: Dat
             Cases(session).list(ann, cursor="nonsense")
     assert [case.id for page in (first, second, third) for case in page.items] == old[::-1]
     assert third.next_cursor is None
+
+
+def test_faces_are_told_and_acknowledged_until_more_come(database: Database) -> None:
+    ann = user(database, "ann")
+    shell = file_study(database, ANN, "faces", 1)
+
+    def seen() -> CaseDetail:
+        with database.read() as session:
+            return Cases(session).get(ann, shell.case_id)
+
+    def add(name: str) -> None:
+        [arrived] = receive(database, ANN, "faces", [arrival("faces", name)])
+        with database.write() as session:
+            Cases(session).file(shell.case_id, arrived.arrival_id, replace(image(name), face="volume"), f"{name}.dcm")
+
+    assert seen().has_faces_acknowledged
+    add("a")
+    assert (seen().faces, seen().has_faces_acknowledged) == ({"volume": 1}, False)
+    with database.write() as session:
+        change = CaseChanges(acknowledges_faces=True)
+        after = Cases(session).patch(ann, shell.case_id, change, seen().summary.version, SCREEN)
+    assert after.has_faces_acknowledged
+    add("b")
+    assert not seen().has_faces_acknowledged

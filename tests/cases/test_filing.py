@@ -10,7 +10,16 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from cases.errors import AlreadyClaimedError, CaseClosedError, DraftLimitError
-from cases.model import CaseDetail, CaseFilter, CaseScope, CaseStatus, InstanceOutcome, Role, User
+from cases.model import (
+    CaseDetail,
+    CaseFilter,
+    CaseScope,
+    CaseStatus,
+    InstanceFacts,
+    InstanceOutcome,
+    Role,
+    User,
+)
 from cases.store import Accounts, Cases, Database, Holds, Intake
 from cases.store.rows import CaseImageRow, CaseRow
 from tests.cases.world import (
@@ -348,3 +357,20 @@ def test_what_no_column_holds_fails_no_study(database: Database, odd: dict[str, 
 
     with database.read() as session:
         assert Intake(session).instance(instance.arrival_id).outcome == InstanceOutcome.FILED
+
+
+def test_progress_is_told_by_series_in_the_order_of_arrival(database: Database) -> None:
+    arrivals = receive(database, INBOX, "progress", [arrival("progress", str(number)) for number in range(5)])
+    shell = open_shell(database, INBOX, "progress")
+    with database.write() as session:
+        for number, one in enumerate(arrivals):
+            facts = InstanceFacts(series_key=key("late" if number > 2 else "early"))
+            Intake(session).set_fingerprint(one.arrival_id, dataset="", pixels="", facts=facts)
+        Cases(session).file(shell.case_id, arrivals[0].arrival_id, image("a"), "cases/a.dcm")
+        Holds(session).hold(shell.case_id, arrivals[3].arrival_id, HOLD)
+    with database.read() as session:
+        progress = Cases(session).get(user(database, "reader", Role.EDITOR), shell.case_id).series_progress
+    assert [(one.number, one.received, one.screened, one.filed, one.held) for one in progress] == [
+        (1, 3, 1, 1, 0),
+        (2, 2, 1, 0, 1),
+    ]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from cases.errors import CaseNotFoundError
-from cases.model import HoldState, HoldSummary, InstanceOutcome, Page, User
+from cases.model import HoldFilter, HoldState, HoldSummary, InstanceOutcome, Page, User
 from cases.store import Cases, Database, Holds, Intake
 from deidentify.results import HoldReason
 from tests.cases.world import HOLD, NOON, Role, file, image, open_shell, receive, route, user
@@ -22,8 +22,9 @@ def held(database: Database, study: str, number: int = 1) -> list[str]:
 
 
 def seen_by(database: Database, viewer: User, **options: object) -> Page[HoldSummary]:
+    paged = {name: options.pop(name) for name in ("limit", "cursor", "order") if name in options}
     with database.read() as session:
-        return Holds(session).list(viewer, **options)  # type: ignore[arg-type]
+        return Holds(session).list(viewer, filters=HoldFilter(**options), **paged)  # type: ignore[arg-type]
 
 
 def test_a_hold_keeps_its_reason_and_boxes(database: Database) -> None:

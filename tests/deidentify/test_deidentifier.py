@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 
 from deidentify.deidentifier import Deidentifier
 from deidentify.errors import PixelScreenError
-from deidentify.results import PixelVerdict, ScreenReport
+from deidentify.results import Hold, HoldReason, PixelVerdict, ScreenReport
 from tests.builders import (
     code,
     ct_instance,
@@ -291,3 +291,19 @@ def test_a_large_file_is_not_held_in_memory(tmp_path):
     tracemalloc.stop()
     assert peak < 48 * 1024 * 1024
     assert instance.size_bytes > size
+
+
+def test_an_image_of_a_face_waits_where_the_profile_says_so_and_is_flagged_elsewhere():
+    head = ct_instance(BodyPartExamined="HEAD", SliceThickness=1)
+    engine = Deidentifier(profile("strict"))
+    received = engine.read(io.BytesIO(write_part10(head)))
+    hold = engine.hold_for_face(received)
+    assert isinstance(hold, Hold)
+    assert (hold.reason, hold.detail) == (
+        HoldReason.RECOGNIZABLE_FACE,
+        "slices of a head from which a face could be rendered",
+    )
+    assert engine.hold_for_face(received, is_accepted=True) is None
+    assert Deidentifier(profile("teaching")).hold_for_face(received) is None
+    assert deidentified(write_part10(head)).instance.face == "volume"
+    assert deidentified(write_part10(ct_instance(BodyPartExamined="KNEE"))).instance.face == ""

@@ -53,7 +53,7 @@ dates: remove
 text: vocabulary
 vocabulary: [kneifenberg, Protokoll Zwiebel]
 age: band
-pixels: screen
+pixels: {text: hold, outside_ultrasound_regions: read, device_masks: yes, faces: warn, words: [kneifenberg]}
 sop_classes: {drop: [video], hold: [CT Image Storage], keep: [screen-capture, 1.2.840.10008.5.1.4.1.1.4]}
 hold:
   - {name: dental, reason: r, when: [{keyword: Rows, is: [8, 16]}, {tag: "(0008,0070)", present: true, not: true}]}
@@ -70,6 +70,21 @@ def test_a_profile_with_every_key_is_accepted_by_both():
     assert Profile.from_yaml(GOOD).name == "mine"
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        "screen",
+        "{}",
+        "{text: hold, faces: hold}",
+        "{outside_ultrasound_regions: blank, device_masks: no, words: [kneifenberg, c52]}",
+    ],
+)
+def test_every_way_of_saying_what_becomes_of_pixels_is_accepted_by_both(pixels):
+    text = f"{HEAD}pixels: {pixels}\n"
+    assert is_valid(text)
+    assert Profile.from_yaml(text).name == "mine"
+
+
 RULE = "rules:\n  - "
 WRONG = [
     "",
@@ -82,6 +97,14 @@ WRONG = [
     HEAD + "text: all",
     HEAD + "private: keep",
     HEAD + "pixels: ignore",
+    HEAD + "pixels: [text]",
+    HEAD + "pixels: {text: keep}",
+    HEAD + "pixels: {outside_ultrasound_regions: some}",
+    HEAD + "pixels: {device_masks: 1}",
+    HEAD + "pixels: {faces: show}",
+    HEAD + "pixels: {words: word}",
+    HEAD + "pixels: {words: [a]}",
+    HEAD + "pixels: {look: no}",
     HEAD + "age: exact",
     HEAD + "options: retain-uids",
     HEAD + "options: [fly]",

@@ -326,13 +326,11 @@ HOSTILE = "|".join(_PIECES).split("|")
 def test_time_grows_with_the_length_and_not_faster(piece: str) -> None:
     def cost(length: int) -> float:
         text = (piece * length)[:length]
-        best = float("inf")
-        for _ in range(3):
-            start = time.process_time()
-            SCREEN.findings(text, PATIENT)
-            best = min(best, time.process_time() - start)
-        return best
+        start = time.process_time()
+        SCREEN.findings(text, PATIENT)
+        return time.process_time() - start
 
-    short = cost(2_000)
+    short = min(cost(2_000) for _ in range(3))
     # Ten times the text; a square would be a hundredfold. Below 20 ms the clock says nothing.
-    assert cost(20_000) < 40 * max(short, 0.02)
+    limit = 40 * max(short, 0.02)
+    assert any(cost(20_000) < limit for _ in range(3))  # the best of three, and the first mostly is good enough

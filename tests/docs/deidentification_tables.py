@@ -121,6 +121,7 @@ HOLDS = {
     HoldReason.SCREEN_UNAVAILABLE: "the pixel screen could not run",
     HoldReason.TWO_PATIENTS: "instances of its study name another patient",
     HoldReason.SAME_UID_DIFFERENT_PIXELS: "another instance with the same SOP Instance UID has other pixels",
+    HoldReason.RECOGNIZABLE_FACE: "a face could be seen in it or rendered from it, and the profile has a person decide",
     HoldReason.PROFILE: "the profile wants a person to decide on such an object",
     HoldReason.PROCESS_DIED: "the process working on it was killed twice",
     HoldReason.INTERNAL_ERROR: "a fault of ours; the log has the place",

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 from click.testing import CliRunner
+from pydicom.uid import RTPlanStorage
 
 from bridge.__main__ import main
 from tests.builders import sr_instance, write_part10
 from tests.deidentify.pixels.files import image, part10
+from tests.deidentify.pixels.layered import with_overlay
 from tests.deidentify.pixels.planting import phantom, plant
 from tests.docs.profiles_page import PROGRAM, blocks, environment
 from tests.tools import CHECKOUT
@@ -27,18 +29,23 @@ _SPEED = re.compile(r"in [\d.]+ s \([\d.]+ frames/s\)")
 
 
 def make_images(folder: Path) -> None:
-    """Write a clean slice, one with the patient's name, a cine of two equal frames, and a structured report."""
+    """Write a clean slice, one with the patient's name and a word in an overlay, a cine, a report, and a plan."""
     folder.mkdir()
     random = np.random.default_rng(6)
     clean, named = phantom(random, 192, 256), phantom(random, 192, 256)
     plant(named, "KOWALCZYK MARTA", np.random.default_rng(3), height=16, at=(10, 8))
     (folder / "clean.dcm").write_bytes(part10(image(clean, bits_stored=12)).getvalue())
-    content = image(named, bits_stored=12, PatientName="Kowalczyk^Marta")
+    plane = np.zeros((96, 160), np.uint8)
+    plane[-1, -1] = 1
+    plant(plane, "SUPINE", np.random.default_rng(3), contrast=1, height=16, at=(30, 20))
+    content = with_overlay(image(named, bits_stored=12, PatientName="Kowalczyk^Marta"), plane)
     (folder / "named.dcm").write_bytes(part10(content).getvalue())
     cine = np.full((96, 160), 90, dtype=np.uint8)
     cine[40:] = 140
     (folder / "cine.dcm").write_bytes(part10(image([cine, cine], modality="US")).getvalue())
     (folder / "report.dcm").write_bytes(write_part10(sr_instance()))
+    plan = sr_instance(SOPClassUID=RTPlanStorage, ContentSequence=None)
+    (folder / "plan.dcm").write_bytes(write_part10(plan))
 
 
 def without_times(text: str) -> str:

@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_description
 from config import Settings, profile_text
 from deidentify.dataset import tag_text
 from deidentify.dictionary import keyword_tags
+from deidentify.pixel_text import told
 from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.results import DropReason
@@ -39,13 +40,34 @@ POLICIES = {
         "remove": "go, all of them",
         "safe": "those that Table E.3.10-1 lists stay, each cleaned by its VR; all others go",
     },
-    "pixels": {"screen": "every frame is read; text that is not known to be harmless holds the instance"},
+    "pixels": {"screen": "every frame is read; what is found meets the fates below"},
     "age": {
         "remove": "not in the file; banded on the case",
         "band": "in bands of years, 90 for all above",
     },
 }
 """What the values of the keys that choose mean."""
+PIXELS = {
+    "text": {
+        "redact": "text that identifies becomes black and is shown to the owner; what cannot be read waits",
+        "hold": "text that identifies waits for a person, as does what cannot be read",
+    },
+    "outside_ultrasound_regions": {
+        "blank-but-safe-text": "black but for text that is known to be harmless",
+        "blank": "black, all of it",
+        "read": "read like the rest",
+    },
+    "device_masks": {
+        "yes": "rectangles where a device is known to write become black, besides all that is found",
+        "no": "the frame is read, and that is all",
+    },
+    "faces": {
+        "warn": "photographs, and head volumes thin enough to render a face, are flagged for the owner",
+        "hold": "photographs, and head volumes thin enough to render a face, wait for a person",
+    },
+    "words": {"0": "no words of the site are harmless when burned in"},
+}
+"""What the keys of the pixel policy mean, the default first."""
 SUBJECTS = {
     "dates": "dates",
     "text": "descriptions",
@@ -87,6 +109,9 @@ def facts(name: str) -> str:
     for key, subject in SUBJECTS.items():
         value = chosen(name, key)
         rows.append(f"| {subject} | `{key}: {value}` | {POLICIES[key][value]} |")
+    for line in told(profile(name).pixel_policy):
+        key, value = line.split(": ")
+        rows.append(f"| in pixels | `{line}` | {PIXELS[key][value]} |")
     return table("What | Key | In this profile", rows)
 
 

@@ -72,7 +72,7 @@ def test_every_http_call_that_a_page_names_is_there() -> None:
         re.sub(r"{\w+}|\$\w+", "*", path)
         for page in PAGES
         for path in re.findall(
-            r"(?<![\w.])(?:http://127\.0\.0\.1:8000)?(/api/v1/[\w/${}]+|/\w+z\b|/metrics)", page.read_text()
+            r"(?<![\w.])(?:http://127\.0\.0\.1:8000)?(/api/v1/[\w/${}-]+|/\w+z\b|/metrics)", page.read_text()
         )
     }
     assert named

@@ -37,12 +37,19 @@ def test_the_entry_of_a_file_is_what_the_program_writes(
     run_of_page: tuple[str, dict[str, int], dict[str, Any]],
 ) -> None:
     shown, now = in_json(TEXT), in_json(run_of_page[0])
-    [ours], [theirs] = shown["frames"][0].pop("regions"), now["frames"][0].pop("regions")
+    for place in (("frames", 0), ("layers", 0, "frames", 0)):
+        [ours], [theirs] = inside(shown, place).pop("regions"), inside(now, place).pop("regions")
+        # Another processor rounds otherwise.
+        for key in ("x", "y", "width", "height", "score"):
+            assert ours.pop(key) == pytest.approx(theirs.pop(key), abs=2)
+        assert ours == theirs
     assert shown == now
-    # Another processor rounds otherwise.
-    for key in ("x", "y", "width", "height", "score"):
-        assert ours.pop(key) == pytest.approx(theirs.pop(key), abs=2)
-    assert ours == theirs
+
+
+def inside(entry: Any, place: tuple[str | int, ...]) -> Any:
+    for key in place:
+        entry = entry[key]
+    return entry
 
 
 def explained(heading: str) -> set[str]:
@@ -58,6 +65,8 @@ def test_every_key_is_explained(run_of_page: tuple[str, dict[str, int], dict[str
     assert explained("Of the whole run:") == set(told)
     assert explained("Of each file:") == set(file)
     assert explained("Of each frame:") == set(frame)
+    [layer] = file["layers"]
+    assert explained("Of each layer:") == set(layer)
     assert explained("Of each region:") == set(frame["regions"][0])
 
 

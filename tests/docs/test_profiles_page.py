@@ -14,6 +14,8 @@ from config.settings import SHIPPED_PROFILES
 from deidentify.actions import ALL_CODES
 from deidentify.condition_text import CONDITION_KEYS
 from deidentify.errors import ProfileError
+from deidentify.pixel_policy import Faces, OutsideRegions
+from deidentify.pixel_text import LONGEST_WORD, MOST_PIXEL_WORDS, PIXEL_KEYS, SHORTEST_WORD, TEXT_FATES
 from deidentify.profile import KEEPABLE, Profile
 from deidentify.profile_schema import schema
 from deidentify.profile_text import AGES, DROPPABLE, KEYS, MOST_WORDS, OPTIONS, POLICIES
@@ -78,6 +80,8 @@ def test_the_page_names_every_key_option_and_kind() -> None:
     assert first_cells("Rules") == list(RULE_KEYS)
     assert set(first_cells("Conditions")) == set(CONDITION_KEYS)
     assert set(first_cells("sop_classes")) == set(DROPPABLE)
+    pixels = [name for name in first_cells("Pixels") if name in PIXEL_KEYS]
+    assert pixels == list(PIXEL_KEYS) == list(profile_tables.PIXELS)
     actions = re.findall(r"^\| ([A-Z][A-Z/,* ]*) \|", section("Actions"), re.MULTILINE)
     assert {code for row in actions for code in row.split(", ")} == set(map(str, ALL_CODES))
 
@@ -87,6 +91,17 @@ def test_the_page_names_the_values_of_every_policy() -> None:
         row = re.search(rf"^\| `{key}` \|.*$", section("Keys"), re.MULTILINE)
         assert row
         assert all(f"`{value}`" in row[0] for value in values), key
+
+
+def test_the_page_names_every_value_of_the_pixel_policy() -> None:
+    values = {"text": TEXT_FATES, "outside_ultrasound_regions": OutsideRegions, "faces": Faces, "device_masks": None}
+    for key, known in values.items():
+        row = re.search(rf"^\| `{key}` \|.*$", section("Pixels"), re.MULTILINE)
+        assert row
+        assert all(f"`{value}`" in row[0] for value in profile_tables.PIXELS[key])
+        assert known is None or set(profile_tables.PIXELS[key]) == set(map(str, known))
+    assert f"at most {MOST_PIXEL_WORDS}" in section("Pixels")
+    assert f"{SHORTEST_WORD} to {LONGEST_WORD} letters" in section("Pixels")
 
 
 def test_the_page_says_which_kinds_can_be_kept_and_by_which_option() -> None:
@@ -118,6 +133,8 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
         "{keyword: SliceThickness, action: C, reason: x}",
         '{tag: "(50xx,3000)", action: K, reason: x}',
         '{tag: "(6000,3000)", action: X, reason: x}',
+        "{keyword: IconImageSequence, action: K, reason: x}",
+        "{keyword: IconImageSequence, action: C, reason: x}",
         "{keyword: OriginalAttributesSequence, action: K, reason: x}",
         '{tag: "(0004,1220)", action: X, reason: x}',
         "{keyword: SpecificCharacterSet, action: X, reason: x}",

@@ -1,6 +1,7 @@
 """Planted values of patients, searched in everything that is not the spool's own originals."""
 
 import contextlib
+import io
 import json
 import socket
 import stat
@@ -396,6 +397,16 @@ def test_no_answer_of_the_api_names_a_patient(planted_bridge: Planted) -> None:
     assert len(asked) > 40
 
 
+def test_what_was_read_in_a_held_image_is_told_to_a_reviewer_alone_and_it_is_on_record(planted_bridge: Planted) -> None:
+    bridge = planted_bridge.bridge
+    holds = [hold for hold in bridge.all_items("/api/v1/holds") if hold["reason"] == "burned-in-text"]
+    told = [bridge.fetch(f"/api/v1/holds/{hold['id']}") for hold in holds]
+
+    assert any("zwitschervogel" in found_in(answer) for answer in told)
+    png = bridge.fetch(f"/api/v1/holds/{holds[0]['id']}/frames/0?boxes=true&size=200")
+    assert Image.open(io.BytesIO(png)).size[0] <= 200
+
+
 def every_get(bridge: RunningBridge) -> Iterator[str]:
     """Yield every address that can be read, each with every key there is."""
     yield "/openapi.json"
@@ -419,8 +430,8 @@ def every_get(bridge: RunningBridge) -> Iterator[str]:
     }
     needed = {"made_under": revision, "called_ae": "CASEBRIDGE"}
     for template, methods in bridge.get("/openapi.json")["paths"].items():
-        if "get" not in methods or "/instances/" in template:  # a preview of an instance shows what the original says
-            continue
+        if "get" not in methods or "/instances/" in template or "/frames/" in template:
+            continue  # a preview of an instance, and a frame of a held one, show what the original says
         path = template
         for key, value in told.items():
             path = path.replace(key, value)
@@ -433,7 +444,7 @@ def every_get(bridge: RunningBridge) -> Iterator[str]:
         elif "{case_id}" in path:
             yield from (path.format(case_id=case) for case in cases)
         elif "{hold_id}" in path:
-            yield from (path.format(hold_id=hold) for hold in holds)
+            yield from (f"{path.format(hold_id=hold)}?text=false" for hold in holds)
         elif "{code}" in path:
             yield from (path.format(code=one["code"]) for one in bridge.all_items("/api/v1/receipts"))
         else:

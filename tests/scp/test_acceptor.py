@@ -159,6 +159,8 @@ def test_a_killed_child_is_replaced_while_the_port_stays_bound(spool, processes)
         killed = running.child_of_file(parts(spool)[0])
         os.kill(killed, signal.SIGKILL)
         assert peer.read_pdu()[0] == 0
+        # Its connections end before its channel does; what it is handed in between dies with it.
+        wait_for(lambda: not is_alive(killed))
         for _ in range(2):  # as many as there are places: the killed one's are free again
             with Peer(running.port) as after:
                 assert after.associate(CT_EXPLICIT)[0] == 2

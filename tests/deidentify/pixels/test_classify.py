@@ -68,6 +68,24 @@ def test_an_unknown_word_alone_is_no_evidence(text):
 
 
 @pytest.mark.parametrize(
+    ("text", "score", "detected", "height", "expected"),
+    [
+        ("MELRL", 0.73, 0.9, 4, None),
+        ("MELRL", 0.73, 0.9, 20, TextClass.IDENTIFYING),
+        ("", 0.0, 0.65, 20, None),
+        ("搬", 0.05, 0.6, 20, None),
+        ("", 0.0, 0.8, 20, TextClass.UNREADABLE),
+        ("CIL", 0.3, 0.65, 20, TextClass.UNREADABLE),
+    ],
+)
+def test_what_is_too_thin_or_has_no_letter_is_no_text_and_other_unread_lines_are(
+    text: str, score: float, detected: float, height: float, expected: TextClass | None
+) -> None:
+    candidate = Candidate(x=100, y=50, width=80, height=height, angle=0, score=detected)
+    assert judge(candidate, Reading(identified_text=text, score=score), NOBODY, scale=1) is expected
+
+
+@pytest.mark.parametrize(
     ("text", "width", "expected"),
     [
         ("P", 200, TextClass.UNREADABLE),

@@ -1,6 +1,7 @@
 """Frames are decoded one by one, within bounds, and every fault is one kind of fault."""
 
 import io
+import sys
 import zlib
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_frames_that_are_deflated_one_by_one_are_inflated():
     file = part10(encapsulated(image(FRAMES), [deflate(frame) for frame in FRAMES]), JPEGBaseline8Bit)
     whole = file.getvalue().replace(JPEGBaseline8Bit.encode(), DEFLATED_FRAMES.encode() + b"\0")
     assert np.array_equal(decoded(io.BytesIO(whole))[2].words, FRAMES[2])
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_words_are_in_the_byte_order_of_the_machine(syntax):
+    picture = np.arange(64, dtype=np.uint16).reshape(8, 8) << 8 | 3
+    (frame,) = decoded(part10(image(picture), syntax))
+    assert frame.words.dtype.isnative
+    assert (frame.words.view("<u2" if sys.byteorder == "little" else ">u2") == picture).all()
 
 
 def test_unused_high_bits_survive_decoding():

@@ -1,4 +1,6 @@
-"""Which regions a second look may clear, without the models."""
+"""Which regions a second look may clear, and which it adds, without the models."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from deidentify.pixels.detector import Candidate
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region
+from deidentify.pixels.recognizer import Reading
 from deidentify.results import TextClass
 
 HEADER = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"okonkwo"})))
@@ -59,3 +62,57 @@ def test_an_unreadable_line_that_nobody_sees_again_is_cleared():
 def test_a_page_full_of_doubt_is_not_looked_at_again():
     page = [region("", text_class=TextClass.UNREADABLE) for _ in range(41)]
     assert second_look(OcrEngine(name="none", detector=Blind(), recognizer=Silent()), VIEW, HEADER, page) == page
+
+
+class Reader:
+    """Sees one word wherever it looks, and reads at each look the next of some texts; the last one for good."""
+
+    def __init__(self, *readings: tuple[str, float]) -> None:
+        self.readings = list(readings)
+        self.looks = 0
+
+    def find(self, image):
+        self.looks += 1
+        rows, columns = image.shape
+        return [Candidate(x=columns / 2, y=rows / 2, width=columns * 0.4, height=rows * 0.4, angle=0, score=0.9)]
+
+    def read(self, _image, candidates):
+        text, score = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        return [Reading(identified_text=text, score=score) for _ in candidates]
+
+    def look_at(self, one):
+        return second_look(OcrEngine(name="reader", detector=self, recognizer=self), VIEW, HEADER, [one])
+
+
+def classes(found):
+    return {one.text_class for one in found}
+
+
+def test_a_word_like_a_marker_is_safe_where_the_surest_look_reads_the_marker():
+    doubt = region("PORTABLI", height=20, score=0.9)
+    assert classes(Reader(("PORTABLE", 0.97)).look_at(doubt)) == {TextClass.SAFE}
+    assert classes(Reader(("PORTABUI", 0.7), ("PORTABLE", 0.97)).look_at(doubt)) == {TextClass.SAFE}
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [[("PORTABLE", 0.8)], [("PORTABLE", 0.92), ("PORTABLO", 0.97)], [("PORTALES", 0.9)], [("", 0.0)]],
+)
+def test_a_word_like_a_marker_stays_where_no_look_surely_reads_one(readings):
+    doubt = region("PORTABLI", height=20, score=0.9)
+    assert doubt.identified_text in {one.identified_text for one in Reader(*readings).look_at(doubt)}
+
+
+def test_a_word_unlike_any_marker_is_not_asked_about_again():
+    doubt = region("KOWALCZYK", height=20, score=0.9)
+    assert doubt.identified_text in {one.identified_text for one in Reader(("ERECT", 0.99)).look_at(doubt)}
+
+
+def test_a_view_is_read_once_more_only_where_text_stays_in_it():
+    safe = region("ERECT", height=20, text_class=TextClass.SAFE)
+    alone = Reader(("OKONKWO", 0.95))
+    assert alone.look_at(safe) == [safe]
+    assert alone.looks == 0
+    first = region("OKONKWO", height=20)
+    far = replace(first, outline=replace(first.outline, x=40, y=20, width=40, height=10))
+    assert len(Reader(("OKONKWO", 0.95)).look_at(far)) == 2

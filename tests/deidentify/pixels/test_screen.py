@@ -75,7 +75,7 @@ class FakeEyes:
 
     def find(self, view):
         self.shown += 1 if view.size else 0
-        found = Candidate(x=20, y=20, width=30, height=10, angle=0, score=0.9)
+        found = Candidate(x=40, y=40, width=60, height=24, angle=0, score=0.9)
         return [found] if self.text else []
 
     def read(self, _view, candidates):

@@ -1,0 +1,179 @@
+"""The whole line that a region is part of: what is blacked out has to cover all of it.
+
+A detector may see one word of a line, most often of faint or slanted ones. The line is looked at again, turned level,
+as high as the models read best, and as far as the frame goes; whatever continues it is added.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deidentify.pixels.classify import HeaderWords
+from deidentify.pixels.detector import Candidate, Image
+from deidentify.pixels.engine import OcrEngine
+from deidentify.pixels.gate import judge
+from deidentify.pixels.reading import Region
+from deidentify.results import TextClass
+
+_LINE_ASPECT = 1.3
+"""Less than this says nothing of the direction; text is taken for level then, unless it is slanted."""
+_LEVEL_WITHIN_DEG = 20
+_HEIGHT_PX = 40.0
+_LEAST_SCALE, _LARGEST_SCALE = 0.5, 4.0
+_LONGEST_STRIP_PX = 1920
+_STRIP_HEIGHTS = 3
+_OFF_LINE, _THINNEST, _THICKEST = 0.35, 0.4, 1.8
+_GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
+"""In heights of the line: what may lie between two words, or between two that were read, and what counts as longer."""
+_PIECE_CHARACTERS = 2
+_CONTRAST_PERCENT = (1, 99)
+
+
+def whole_lines(engine: OcrEngine, view: Image, header: HeaderWords, regions: list[Region]) -> list[Region]:
+    """Return the regions, each as long as its line.
+
+    A safe one with digits that turns out to be a piece of a longer line is taken for what the line says: "31" may be
+    the day of a date.
+    """
+    found = []
+    for region in regions:
+        line = _line_of(engine, view, region) if _may_be_part(region) else None
+        if line is None:
+            found.append(region)
+        elif region.text_class is TextClass.SAFE:
+            found.append(_read_whole(engine, view, header, region, line))
+        else:
+            found.append(replace(region, outline=line))
+    return [region if region.text_class is TextClass.SAFE else _joined(region, found) for region in found]
+
+
+def _joined(region: Region, found: list[Region]) -> Region:
+    """Return a region that reaches as far as what was read on the same line near by, and covers what lies between."""
+    upright = _along(region.outline)
+    if upright is None:
+        return region
+    turned = np.deg2rad(upright.angle)
+    axes = np.array([[np.cos(turned), -np.sin(turned)], [np.sin(turned), np.cos(turned)]])
+    boxes = [(one.outline.corners() - (upright.x, upright.y)) @ axes for one in found if _may_be_part(one)]
+    first, last = _chained(_spans(boxes, upright.height), upright, _GAP_TO_TEXT)
+    return replace(region, outline=_stretched(upright, first, last)) if last - first > upright.width else region
+
+
+def _may_be_part(region: Region) -> bool:
+    if region.text_class is not TextClass.SAFE:
+        return True
+    text = region.identified_text
+    return len(text) >= _PIECE_CHARACTERS and any(map(str.isdigit, text))
+
+
+def _read_whole(engine: OcrEngine, view: Image, header: HeaderWords, region: Region, line: Candidate) -> Region:
+    (reading,) = engine.recognizer.read(view, [line])
+    if judge(line, reading, header, scale=1) is not TextClass.IDENTIFYING:
+        return region
+    return Region(
+        outline=line,
+        text_class=TextClass.IDENTIFYING,
+        score=reading.score,
+        identified_text=reading.identified_text,
+    )
+
+
+def _line_of(engine: OcrEngine, view: Image, region: Region) -> Candidate | None:
+    """Return the outline of the line where it is longer than the region's, else None."""
+    upright = _along(region.outline)
+    if upright is None:
+        return None
+    before, behind = _room(view.shape[:2], upright)
+    scale = float(np.clip(_HEIGHT_PX / upright.height, _LEAST_SCALE, _LARGEST_SCALE))
+    scale = min(scale, _LONGEST_STRIP_PX / (before + behind))
+    middle = (before * scale, _STRIP_HEIGHTS * upright.height * scale / 2)
+    candidates = engine.detector.find(_strip(view, upright, before, behind, scale))
+    boxes = [(candidate.corners() - middle) / scale for candidate in candidates]
+    first, last = _chained(_spans(boxes, upright.height), upright, _GAP)
+    if last - first < upright.width + _GROWN * upright.height:
+        return None
+    return _stretched(upright, first, last)
+
+
+def _stretched(upright: Candidate, first: float, last: float) -> Candidate:
+    step = (first + last) / 2
+    turned = np.deg2rad(upright.angle)
+    return replace(
+        upright,
+        x=upright.x + step * float(np.cos(turned)),
+        y=upright.y + step * float(np.sin(turned)),
+        width=last - first,
+    )
+
+
+def _along(outline: Candidate) -> Candidate | None:
+    """Return the same rectangle with its width along the text; None where that cannot be told."""
+    one = outline
+    if one.height > one.width:
+        one = replace(one, width=one.height, height=one.width, angle=one.angle + 90)
+    if one.width < _LINE_ASPECT * one.height:
+        turned = outline.angle % 90
+        if min(turned, 90 - turned) > _LEVEL_WITHIN_DEG:
+            return None
+        if turned > _LEVEL_WITHIN_DEG:
+            turned -= 90
+        is_swapped = round((outline.angle - turned) / 90) % 2 == 1
+        width, height = (outline.height, outline.width) if is_swapped else (outline.width, outline.height)
+        one = replace(outline, width=width, height=height, angle=turned)
+    return one
+
+
+def _room(shape: tuple[int, ...], one: Candidate) -> tuple[float, float]:
+    """Return how far the frame goes from the middle of a line, against its direction and along it."""
+    turned = np.deg2rad(one.angle)
+    step = np.array([np.cos(turned), np.sin(turned)])
+    middle, end = np.array([one.x, one.y]), np.array([shape[1], shape[0]])
+
+    def reach(way: NDArray[np.float64]) -> float:
+        limits = [((end if part > 0 else 0 * end)[axis] - middle[axis]) / part for axis, part in enumerate(way) if part]
+        return max(one.width / 2, float(min(limits)))
+
+    return reach(-step), reach(step)
+
+
+def _strip(view: Image, one: Candidate, before: float, behind: float, scale: float) -> Image:
+    """Return the line and its surroundings turned level."""
+    turned = np.deg2rad(one.angle)
+    cosine, sine = float(np.cos(turned)), float(np.sin(turned))
+    half = _STRIP_HEIGHTS * one.height / 2
+    left = one.x - before * cosine + half * sine
+    top = one.y - before * sine - half * cosine
+    back = np.array([[cosine / scale, -sine / scale, left], [sine / scale, cosine / scale, top]], dtype=np.float64)
+    size = (max(1, round((before + behind) * scale)), max(1, round(2 * half * scale)))
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    strip = cv2.warpAffine(view, back, size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    low, high = np.percentile(strip, _CONTRAST_PERCENT)
+    return np.asarray(np.clip((strip - low) * (255 / max(1.0, high - low)), 0, 255), dtype=np.uint8)
+
+
+def _spans(boxes: Sequence[NDArray[Any]], height: float) -> list[tuple[float, float]]:
+    """Return from where to where boxes go along a line through the origin, of those that lie on it and are as high."""
+    spans = []
+    for corners in boxes:
+        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+        is_on_line = abs(top + bottom) / 2 <= _OFF_LINE * height
+        if is_on_line and _THINNEST * height <= bottom - top <= _THICKEST * height:
+            spans.append((float(left), float(right)))
+    return spans
+
+
+def _chained(spans: list[tuple[float, float]], one: Candidate, gap: float) -> tuple[float, float]:
+    """Return from where to where a line goes, counted from its middle, with what continues it; the gap in heights."""
+    first, last = -one.width / 2, one.width / 2
+    has_grown = True
+    while has_grown:
+        has_grown = False
+        for left, right in spans:
+            touches = left <= last + gap * one.height and right >= first - gap * one.height
+            if touches and (left < first or right > last):
+                first, last, has_grown = min(first, left), max(last, right), True
+    return first, last

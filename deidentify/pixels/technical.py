@@ -1,0 +1,257 @@
+"""Technical text taken apart: markers, settings, units and numbers, with or without spaces, misread letters among them.
+
+A word that is in no list makes the whole text unknown. A letter may stand for the digit that it looks like, and a digit
+for a letter, where that makes a known word or a number out of the rest; never where the digits alone could be letters
+of a name ("MA1", "L1M").
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import combinations
+
+from rapidfuzz import fuzz
+
+from deidentify.pixels.vocabulary import (
+    BODY,
+    MARKERS,
+    NAME_LIKE,
+    POSITIONS,
+    PROJECTIONS,
+    SEQUENCES,
+    SETTINGS,
+    UNITS,
+    VOCABULARY,
+)
+
+_CHUNK = re.compile(r"[^\W_]+(?:[.,][^\W_]*\d[^\W_]*)*")
+_RUN = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)?")
+_LONGEST_NUMBER = 4
+_LETTERS_OF = {"0": "o", "1": "il", "2": "z", "5": "s", "6": "g", "8": "b"}
+_DIGITS_OF = {"o": "0", "q": "0", "d": "0", "i": "1", "l": "1", "s": "5", "b": "8", "z": "2", "g": "6"}
+_MOST_MISREAD = 2
+_SHORT_CHUNK, _LONGEST_CHUNK = 6, 24
+_FEWEST_SURE_DIGITS = 3
+_LOOK_LIKE_LETTERS = frozenset("012568")
+_SINGLE = frozenset("wlrcsifphatm")
+"""Letters that stand alone or beside a number: keys, directions and units."""
+_NEVER_GLUED = frozenset(("lm", "ml"))
+_BEHIND = frozenset("smtwlc")
+_BETWEEN = frozenset("wlc")
+"""Those of them that stand between two numbers ("w400l40")."""
+_ALIKE = frozenset(
+    frozenset(pair) for pair in ("nh", "mn", "it", "tl", "il", "ec", "ef", "co", "od", "uv", "hb", "pr", "oq")
+)
+_SHORTEST_ALIKE, _SHORTEST_ALIKE_TWICE = 5, 7
+_SHORTEST_GLUED, _SHORTEST_GLUED_RUN = 4, 6
+_SHORTEST_REPAIRED = 3
+_NEARLY_PERCENT = 75
+
+Terms = tuple[str, ...]
+"""Words and numbers of a text in order, as they were meant."""
+
+
+def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | None:
+    """Return the words and numbers of a normalised text, or None where any of it is not known."""
+    chunks = _CHUNK.findall(text)
+    if len(chunks) > 1 and all(chunk.isalpha() for chunk in chunks):
+        # A gap within a word ("UPRI GHT").
+        joined = "".join(chunks)
+        if len(joined) >= _SHORTEST_ALIKE and joined in VOCABULARY | site_words:
+            return (joined,)
+    found: list[str] = []
+    for chunk in chunks:
+        terms = _terms_of_chunk(chunk, site_words)
+        if terms is None:
+            return None
+        found += terms
+    return tuple(found)
+
+
+def is_nearly_technical(text: str) -> bool:
+    """Say whether half of an unknown text is known, or all of it resembles a long marker: one to read once more."""
+    chunks = _CHUNK.findall(text)
+    known = sum(len(chunk) for chunk in chunks if _terms_of_chunk(chunk, frozenset()) is not None)
+    if 0 < known >= sum(map(len, chunks)) / 2:
+        return True
+    joined = "".join(chunks)
+    return any(fuzz.ratio(joined, word) >= _NEARLY_PERCENT for word in _long_markers())
+
+
+def is_number(term: str) -> bool:
+    """Say whether a term is a number."""
+    return term[0].isdigit() and term not in VOCABULARY
+
+
+def _terms_of_chunk(chunk: str, site_words: frozenset[str]) -> Terms | None:
+    if chunk in VOCABULARY or chunk in site_words:
+        return (chunk,)
+    if chunk.isalpha():
+        word = _word_of(chunk)
+        return None if word is None else (word,)
+    if len(chunk) > _LONGEST_CHUNK:
+        return None
+    for variant in _variants(chunk):
+        terms = _plain_terms(variant)
+        if terms is not None:
+            return terms
+    return None
+
+
+def _word_of(run: str) -> str | None:
+    """Return the known word that a run of letters is or resembles, or the run if it is markers without spaces."""
+    if run in VOCABULARY or _is_glued(run):
+        return run
+    return next((word for word in _long_markers() if _is_alike(run, word)), None)
+
+
+@lru_cache(maxsize=1)
+def _long_markers() -> tuple[str, ...]:
+    return tuple(sorted(word for word in MARKERS if len(word) >= _SHORTEST_ALIKE))
+
+
+def _is_alike(run: str, word: str) -> bool:
+    if len(run) != len(word):
+        return False
+    differing = [frozenset(pair) for pair in zip(run, word, strict=True) if pair[0] != pair[1]]
+    most = 2 if len(word) >= _SHORTEST_ALIKE_TWICE else 1
+    return len(differing) <= most and all(pair in _ALIKE for pair in differing)
+
+
+def _is_glued(run: str) -> bool:
+    """Say whether a run is markers without spaces: a side and one marker ("rmlo"), or several with a long one."""
+    for rest in (run, *_without_side(run)):
+        if rest != run and rest in (PROJECTIONS | POSITIONS | BODY) - _NEVER_GLUED:
+            return True
+        if any(len(part) >= _SHORTEST_GLUED for part in _parts(rest)):
+            return True
+    return False
+
+
+def _without_side(run: str) -> Iterator[str]:
+    for side in ("left", "right", "lt", "rt", "l", "r"):
+        if run.startswith(side):
+            yield run.removeprefix(side)
+        if run.endswith(side):
+            yield run.removesuffix(side)
+
+
+def _parts(rest: str) -> Terms:
+    """Return the markers of two letters and more that a run is made of, in one way of several; nothing if it is not."""
+    for length in range(len(rest), 1, -1):
+        word = rest[:length]
+        if word in MARKERS:
+            if length == len(rest):
+                return (word,)
+            others = _parts(rest[length:])
+            if others:
+                return (word, *others)
+    return ()
+
+
+def _variants(chunk: str) -> Iterator[str]:
+    """Yield a chunk as it was read, then with one and two of its characters as what they look like."""
+    yield chunk
+    places = [place for place, character in enumerate(chunk) if character in _LETTERS_OF or character in _DIGITS_OF]
+    most = _MOST_MISREAD if len(chunk) > _SHORT_CHUNK else 1
+    for count in range(1, most + 1):
+        for chosen in combinations(places, count):
+            yield from _replaced(chunk, chosen)
+
+
+def _replaced(chunk: str, places: tuple[int, ...]) -> Iterator[str]:
+    if not places:
+        yield chunk
+        return
+    first = places[0]
+    for other in _LETTERS_OF.get(chunk[first], _DIGITS_OF.get(chunk[first], "")):
+        variant = chunk[:first] + other + chunk[first + 1 :]
+        if _is_made_sense(chunk, variant, first):
+            yield from _replaced(variant, places[1:])
+
+
+def _is_made_sense(chunk: str, variant: str, place: int) -> bool:
+    """Say whether a replaced character joins a word, or a number that is surely one without it."""
+    (run,) = [run for run in _RUN.finditer(variant) if run.start() <= place < run.end()]
+    if chunk[place].isdigit():
+        return len(run.group()) >= _SHORTEST_REPAIRED
+    rest = variant[run.start() : place] + variant[place + 1 : run.end()]
+    return bool(set(rest) - _LOOK_LIKE_LETTERS)
+
+
+def _plain_terms(chunk: str) -> Terms | None:
+    """Return the terms of letters and digits in turn ("w400l40", "24cmsl3"), or None."""
+    if chunk.isalpha():
+        word = _word_of(chunk)
+        return None if word is None else (word,)
+    for spelled in _with_numbered_words(chunk):
+        runs = [run for part in spelled for run in ([part] if part in VOCABULARY else _RUN.findall(part))]
+        if _is_sure_of_digits(runs):
+            terms = _terms_of_runs(runs)
+            if terms is not None:
+                return terms
+    return None
+
+
+def _with_numbered_words(chunk: str) -> Iterator[Terms]:
+    """Yield the chunk whole, and cut where a known word with a digit ends it or begins it ("axt2", "2dfr38")."""
+    yield (chunk,)
+    for cut in range(1, len(chunk)):
+        first, second = chunk[:cut], chunk[cut:]
+        if any(part in SEQUENCES and not part.isalpha() for part in (first, second)):
+            yield (first, second)
+
+
+def _is_sure_of_digits(runs: list[str]) -> bool:
+    """Say whether digits are no letters: one looks like none, a decimal, or a longer key or unit beside."""
+    numbers = [run for run in runs if is_number(run)]
+    if len(runs) == 1 or not numbers or any(map(_is_surely_number, numbers)):
+        return True
+    if sum(map(len, runs)) == len("l5"):
+        return True
+    for place, run in enumerate(runs):
+        if is_number(run):
+            before = runs[place - 1] if place else ""
+            after = runs[place + 1] if place + 1 < len(runs) else ""
+            has_key = len(before) > 1 and before in SETTINGS - NAME_LIKE
+            has_unit = len(after) > 1 and after in (UNITS if len(after) == len("mm") else SETTINGS) - NAME_LIKE
+            if (has_key and (has_unit or len(run) > 1)) or (not before and has_unit):
+                return True
+    return False
+
+
+def _is_surely_number(number: str) -> bool:
+    is_large = len(number) >= _FEWEST_SURE_DIGITS and number[0] != "0"
+    return is_large or bool(set(number) - _LOOK_LIKE_LETTERS)
+
+
+def _terms_of_runs(runs: list[str]) -> Terms | None:
+    found: list[str] = []
+    for place, run in enumerate(runs):
+        if is_number(run):
+            whole = re.split(r"[.,]", run)[0]
+            if len(whole) > _LONGEST_NUMBER or (len(whole) > 1 and whole[0] == "0" and len(runs) > 1):
+                return None
+            found.append(run)
+            continue
+        words = _words_of_run(run, is_behind_number=place > 0 and is_number(runs[place - 1]))
+        if words is None or (len(run) == 1 and not _has_place(run, place, len(runs))):
+            return None
+        found += words
+    return tuple(found)
+
+
+def _has_place(letter: str, place: int, count: int) -> bool:
+    """Say whether a single letter may stand where it does among runs."""
+    return place == 0 or letter in (_BETWEEN if place < count - 1 else _BEHIND)
+
+
+def _words_of_run(run: str, *, is_behind_number: bool) -> Terms | None:
+    if run in (_SINGLE if len(run) == 1 else VOCABULARY) or (len(run) >= _SHORTEST_GLUED_RUN and _is_glued(run)):
+        return (run,)
+    if is_behind_number:
+        for cut in range(2, len(run) - 1):
+            unit, key = run[:cut], run[cut:]
+            if unit in UNITS and key in VOCABULARY:
+                return (unit, key)
+    return None

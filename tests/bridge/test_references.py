@@ -1,0 +1,147 @@
+"""References of a case's images follow where the pixels of one changed, and with them its SOP Instance UID."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from bridge import pipeline
+from bridge.children import Children
+from bridge.references import let_references_follow
+from cases.blobs import LocalBlobs
+from cases.model import CaseStatus, NewArrival
+from cases.store import Cases, Database
+from cases.store.rows import CaseImageRow, CaseRow
+from deidentify.deidentifier import Deidentifier
+from deidentify.results import DeidentifiedInstance, PixelVerdict, ScreenReport
+from deidentify.review import MarkedBox
+from tests.builders import uid
+from tests.cases.world import INBOX, arrival, open_shell, receive
+from tests.deidentify.pixels.compressed import Kind
+from tests.deidentify.pixels.files import image, part10
+from tests.deidentify.support import profile, scope
+
+BOXES = (MarkedBox(frame=0, x=4, y=5, width=17, height=6),)
+CLEAR = ScreenReport(verdict=PixelVerdict.CLEAR, frames=1, frames_read=1)
+REDACT = replace(CLEAR, verdict=PixelVerdict.REDACT, boxes=BOXES)
+
+
+class InThisProcess:
+    """Does what child processes would."""
+
+    def run(self, function: Callable[[Any], Any], task: Any, **_: object) -> Any:
+        return function(task)
+
+
+def slice_of(number: int, *, refers_to: int | None = None) -> io.BytesIO:
+    content = image(Kind().words(1)[0], bits_stored=12, SeriesNumber=1, InstanceNumber=number)
+    content.SOPInstanceUID = uid(1, 2, number)
+    if refers_to is not None:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = content.SOPClassUID, uid(1, 2, refers_to)
+        content.ReferencedImageSequence = Sequence([item])
+    return part10(content)
+
+
+def made(file: io.BytesIO, screen: ScreenReport, case_id: str) -> tuple[DeidentifiedInstance, bytes]:
+    engine, target = Deidentifier(profile()), io.BytesIO()
+    plan = engine.plan(engine.read(file), replace(scope(), case_key=case_id))
+    return engine.write(plan, screen, file, target), target.getvalue()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalBlobs:
+    store = LocalBlobs(tmp_path / "blobs")
+    monkeypatch.setattr(pipeline, "blobs", lambda: store)
+    monkeypatch.setattr(pipeline, "unfinished_output", io.BytesIO)
+    return store
+
+
+@pytest.fixture
+def arrivals(database: Database) -> tuple[NewArrival, ...]:
+    return tuple(receive(database, INBOX, "study", [arrival("study", name) for name in "123"]))
+
+
+@pytest.fixture
+def case_id(database: Database, arrivals: tuple[NewArrival, ...]) -> str:
+    assert arrivals
+    return open_shell(database, INBOX, "study").case_id
+
+
+def file(database: Database, blobs: LocalBlobs, case_id: str, arrived: NewArrival, content: tuple[Any, bytes]) -> None:
+    instance, written = content
+    blob_key = f"cases/{case_id}/{arrived.arrival_id}.dcm"
+    blobs.put(blob_key, io.BytesIO(written))
+    with database.write() as session:
+        Cases(session).file(case_id, arrived.arrival_id, instance, blob_key)
+
+
+def follow(database: Database) -> None:
+    children = Children(pool=InThisProcess(), threads=1, timeout_s=5.0)  # type: ignore[arg-type] # a fake
+    let_references_follow(database, children, f"{arrival('study', '1').study_key}-{INBOX.id}", "study")
+
+
+def images(database: Database, blobs: LocalBlobs) -> dict[int, pydicom.Dataset]:
+    with database.read() as session:
+        rows = session.query(CaseImageRow).all()
+        found = {row.instance_number: (row.blob_key, row.sha256, row.size_bytes) for row in rows}
+    assert all(len(blobs.read(key)) == size for key, _, size in found.values())
+    return {number: pydicom.dcmread(io.BytesIO(blobs.read(key))) for number, (key, _, _) in found.items() if number}
+
+
+def referred(content: pydicom.Dataset) -> str:
+    return str(content.ReferencedImageSequence[0].ReferencedSOPInstanceUID)
+
+
+def test_what_refers_to_a_changed_image_follows_and_all_else_stays(
+    database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
+) -> None:
+    screens = (REDACT, CLEAR, CLEAR)
+    files = (slice_of(1), slice_of(2, refers_to=1), slice_of(3, refers_to=2))
+    for arrived, one, screen in zip(arrivals, files, screens, strict=True):
+        file(database, blobs, case_id, arrived, made(one, screen, case_id))
+    before = images(database, blobs)
+    assert referred(before[2]) != before[1].SOPInstanceUID
+
+    follow(database)
+
+    after = images(database, blobs)
+    assert referred(after[2]) == after[1].SOPInstanceUID
+    assert after[1] == before[1]
+    assert after[3] == before[3]
+    before[2].ReferencedImageSequence[0].ReferencedSOPInstanceUID = after[1].SOPInstanceUID
+    assert after[2] == before[2]
+    with database.read() as session:
+        condemned = Cases(session).condemned_blobs()
+    assert condemned == [f"cases/{case_id}/{arrivals[1].arrival_id}.dcm"]
+    follow(database)
+    assert images(database, blobs) == after
+
+
+def test_cases_that_others_may_see_are_left_alone(
+    database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
+) -> None:
+    for arrived, one, screen in zip(arrivals, (slice_of(1), slice_of(2, refers_to=1)), (REDACT, CLEAR), strict=False):
+        file(database, blobs, case_id, arrived, made(one, screen, case_id))
+    before = images(database, blobs)
+    with database.write() as session:
+        session.get_one(CaseRow, case_id).status = CaseStatus.PUBLISHED
+    follow(database)
+    assert images(database, blobs) == before
+
+
+def test_a_newer_arrival_takes_the_place_of_one_that_was_redacted_otherwise(
+    database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
+) -> None:
+    del arrivals
+    old, new = receive(database, INBOX, "study", [arrival("study", "9"), arrival("study", "9")])
+    file(database, blobs, case_id, old, made(slice_of(9), REDACT, case_id))
+    file(database, blobs, case_id, new, made(slice_of(9), CLEAR, case_id))
+    with database.read() as session:
+        assert [row.arrival_id for row in session.query(CaseImageRow).all()] == [new.arrival_id]

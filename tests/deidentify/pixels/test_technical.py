@@ -1,0 +1,108 @@
+"""What is known to be harmless stays so when it is misread; no name, date or word of the header ever becomes it."""
+
+import random
+from datetime import date, timedelta
+
+import pytest
+
+from deidentify.identity import IdentifiedTokens
+from deidentify.pixels.classify import HeaderWords, classify, normalised
+from deidentify.pixels.technical import terms_of
+from deidentify.pixels.vocabulary import MARKERS, VOCABULARY
+from deidentify.results import TextClass
+from tests.deidentify.pixels.surnames import SURNAMES
+
+NOBODY = HeaderWords.of(IdentifiedTokens())
+MISREAD = {
+    "o": "0cq", "i": "1lt", "l": "1it", "s": "5", "b": "8h", "z": "2", "g": "6", "e": "cf", "n": "hm", "m": "n",
+    "t": "il", "c": "eo", "u": "v", "v": "u", "h": "nb", "f": "e", "d": "0o", "q": "0o", "p": "r", "r": "p",
+}  # fmt: skip
+GIVEN = ("ANNA", "MAX", "MARK", "RAY", "L", "HU", "Jo", "Dr")
+
+
+def misread(text: str, chance: random.Random, share: float) -> str:
+    return "".join(
+        chance.choice(MISREAD[letter]) if letter in MISREAD and chance.random() < share else letter for letter in text
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["AXT2", "AX T2", "FOV 24 cm", "F0V24cm", "TISO.2TIB0.2", "Zo0m 1.5", "UPRI GHT", "AP ERECI", "AP SUPIHE", "RML0",
+     "TR2000TE98", "SL5mm", "SL 3.0 mm", "10cm", "120kV250mA", "0 5 10 15", "50 0 -50", "2 4 6 8", "C5",
+     "2D FR38Hz", "PWR 100%", "MAX 120 MIN 15", "LEFT HAND", "HU", "C 40 W 400", "W1500L-600", "W 2000 L 500"],
+)  # fmt: skip
+def test_technical_text_is_safe_glued_and_misread_too(text):
+    assert classify(text, NOBODY) is TextClass.SAFE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["F 1957", "M 1957", "C 2001", "12 3 57", "W 400 3 12 57", "10 20 30", "5 10 15", "MA HU", "MAX L", "GRAY MAX",
+     "MA0", "L1MA", "50H", "PALM", "SUPPA", "M0110R", "Ward 3", "L SMITH 40", "HU MAX", "T12500", "WRIGHT", "LIGHT"],
+)  # fmt: skip
+def test_what_could_be_a_person_or_a_day_is_not(text):
+    assert classify(text, NOBODY) is not TextClass.SAFE
+
+
+def test_no_common_name_is_safe_however_it_is_written():
+    for name in SURNAMES:
+        for text in (name, name.upper(), f"{name.upper()} {name}", f"{name}7", *(f"{name} {given}" for given in GIVEN)):
+            assert classify(text, NOBODY) is not TextClass.SAFE, text
+
+
+def test_no_common_name_becomes_safe_by_being_misread():
+    chance = random.Random(6)
+    for name in SURNAMES:
+        for share in (0.15, 0.3):
+            for _ in range(20):
+                text = misread(normalised(name), chance, share)
+                assert classify(text, NOBODY) is not TextClass.SAFE, (name, text)
+
+
+def test_no_word_of_a_header_is_safe_not_even_where_it_is_a_marker():
+    for word in (*VOCABULARY, *SURNAMES):
+        header = HeaderWords.of(IdentifiedTokens(tokens=frozenset({word})), site_words=[word])
+        is_short_marker = len(word) < 3 and word in MARKERS  # L, R, AP …: those are credentials and states as well
+        if len(word) > 1 and not is_short_marker:
+            assert classify(word.upper(), header) is not TextClass.SAFE, word
+
+
+def test_no_misread_word_of_a_header_is_taken_for_the_marker_it_resembles():
+    for word in (word for word in VOCABULARY if len(word) > 2 and word.isalpha()):
+        header = HeaderWords.of(IdentifiedTokens(tokens=frozenset({word})))
+        for place, letter in enumerate(word):
+            for other in MISREAD.get(letter, ""):
+                text = word[:place] + other + word[place + 1 :]
+                read = terms_of(text)
+                if read == (word,):
+                    assert classify(text, header) is not TextClass.SAFE, text
+
+
+def test_no_date_is_safe():
+    chance = random.Random(7)
+    for _ in range(300):
+        day = date(1920, 1, 1) + timedelta(days=chance.randrange(38_000))
+        for form in ("%d.%m.%Y", "%m/%d/%y", "%Y-%m-%d", "%d %m %Y", "%d %m %y", "%Y %m %d", "%d%b%Y", "%d %B %Y",
+                     "%Y%m%d", "%b %d", "C %d %m %y", "%Y", "F %Y", "%d.%m.%y W 400"):  # fmt: skip
+            text = day.strftime(form)
+            assert classify(text, NOBODY) is not TextClass.SAFE, text
+
+
+def test_words_of_the_site_are_safe_and_the_header_wins_over_them():
+    site = HeaderWords.of(
+        IdentifiedTokens(tokens=frozenset({"okonkwo"})), site_words=["LOGIQ E9", "Abd/Gen", "Okonkwo"]
+    )
+    for text in ("LOGIQ E9", "logiqe9", "ABD/GEN"):
+        assert classify(text, NOBODY) is not TextClass.SAFE
+        assert classify(text, site) is TextClass.SAFE
+    assert classify("OKONKWO", site) is TextClass.IDENTIFYING
+    assert classify("LOGIQ E9 HOUSE", site) is TextClass.IDENTIFYING
+
+
+def test_two_letters_of_the_header_identify_among_words_alone():
+    header = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"ma", "pa", "王"})))
+    assert classify("MA", header) is not TextClass.SAFE
+    assert classify("250 mA", header) is TextClass.SAFE
+    assert classify("PA", header) is TextClass.SAFE
+    assert classify("王", header) is TextClass.IDENTIFYING
