@@ -86,8 +86,6 @@ class Image:
     """Lines that no font here writes, or that found no room."""
     frames: Picture = field(repr=False)
     """(frames, rows, columns[, 3]), as stored."""
-    clean: Picture = field(repr=False)
-    """The same before anything was drawn."""
     data: Dataset = field(repr=False)
 
 
@@ -98,7 +96,6 @@ def made(seed: int, number: int) -> Image:
     form = Form(random.choice(list(_FORMS), p=list(_FORMS.values())))
     ground = background(random, is_colour=form is Form.COLOUR, most=_STACK_SIDE if form is Form.STACK else 512)
     frames = _frames(ground, form, random)
-    clean = frames.copy()
     who = person(random)
     is_named = bool(random.random() < _NAMED_SHARE)
     lines = {
@@ -122,7 +119,6 @@ def made(seed: int, number: int) -> Image:
         planted=tuple(planted),
         left_out=len(lines) - len(planted),
         frames=frames,
-        clean=clean,
         data=_described(header, frames, form, ground.modality, number),
     )
 

@@ -87,7 +87,7 @@ def read_chunk(plan: Plan, number: int, chunk: int, pictures: Path | None) -> li
         begin = time.process_time()
         header = deidentifier().plan(deidentifier().read(identified_file), _SCOPE)
         identified_file.seek(0)
-        report = _screener().screen(identified_file, header.identified_tokens)
+        report = _screener().screen(identified_file, header.identified_tokens, policy=deidentifier().pixel_policy)
         cpu_s = time.process_time() - begin
         outcomes.append(
             SliceOutcome(

@@ -120,9 +120,23 @@ class _Kept:
             file.write(json.dumps({"image": image, "by": by, "made": made}) + "\n")
 
 
-def _image(redactors: Redactors, seed: int, number: int, kept: _Kept, *, engine: str) -> ImageOutcome:
+def _marks(redactors: Redactors, engine: str) -> dict[str, str]:
+    """Return what each tool's results are kept under: it changes with all that they depend on."""
+    own = {"casebridge": screen_version()}
+    return {
+        tool: f"{tool} {version} {engine} {own.get(tool, '')}".strip() for tool, version in redactors.versions.items()
+    }
+
+
+def _image(
+    redactors: Redactors, seed: int, number: int, kept: _Kept, *, engine: str, is_over: bool
+) -> ImageOutcome | None:
+    """Return what became of one image; where the time is over, only if nothing has to be done for it any more."""
     image, content = prepared(seed, number)
     digest = hashlib.sha256(content.getvalue()).hexdigest()
+    marks = _marks(redactors, engine)
+    if is_over and any((digest, by) not in kept.known for by in marks.values()):
+        return None
     reader = _Reader(image) if engine and image.kind is Kind.IDENTITY else None
     original = kept.known.get((digest, engine))
     if original is None and reader is not None:
@@ -143,7 +157,7 @@ def _image(redactors: Redactors, seed: int, number: int, kept: _Kept, *, engine:
                 outcome = _looked_at(
                     image, reader, outcome, after, kept.file.parent / "pictures" / f"{number:05d}-{tool}"
                 )
-                kept.add(digest, by, asdict(outcome))
+                kept.add(digest, marks[tool], asdict(outcome))
             else:
                 outcome = ToolOutcome(**{**made, "read": tuple(made["read"])})
             tools[tool] = outcome
@@ -203,11 +217,9 @@ def redact_all(
         versions = free[0].versions
 
         def one(number: int) -> ImageOutcome | None:
-            if time.monotonic() > end:
-                return None
-            redactors = free.pop()
+            is_over, redactors = time.monotonic() > end, free.pop()
             try:
-                return _image(redactors, seed, number, kept, engine=engine_version())
+                return _image(redactors, seed, number, kept, engine=engine_version(), is_over=is_over)
             finally:
                 free.append(redactors)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from benchmarks.burned_in.generate import Image, Kind, made, part10
-from benchmarks.burned_in.styles import Look
+from benchmarks.burned_in.styles import ink_of
 
 __all__ = ["ImageOutcome", "ToolOutcome", "is_gone", "lines_gone", "prepared", "written_frames"]
 
@@ -92,19 +92,11 @@ def lines_gone(image: Image, after: NDArray[Any]) -> int:
     gone = 0
     for one in image.planted:
         left, top, right, bottom = one.box
-        before, clean, now = (_plane(frames[one.frame]) for frames in (image.frames, image.clean, after))
+        before, now = (_plane(frames[one.frame]) for frames in (image.frames, after))
         ink = np.zeros(before.shape, dtype=bool)
-        room = before[top:bottom, left:right]
-        ground = _commonest(room) if one.style.look is Look.BOXED else clean[top:bottom, left:right]
-        ink[top:bottom, left:right] = room != ground
+        ink[top:bottom, left:right] = ink_of(one, before.shape)
         gone += is_gone(ink, before, now)
     return gone
-
-
-def _commonest(values: NDArray[Any]) -> Any:
-    """Return the value of a filled box that letters stand in."""
-    found, counts = np.unique(values, return_counts=True)
-    return found[counts.argmax()]
 
 
 def scored(image: Image, answer: dict[str, Any], target: Path) -> tuple[ToolOutcome, NDArray[Any] | None]:
