@@ -43,7 +43,7 @@ class Plan:
     """Chunks of ten slices of each study, evenly spread over it; None reads it whole."""
 
     def chunks(self) -> Iterator[tuple[int, int]]:
-        """Yield study and chunk; a chunk is every so-manieth slice."""
+        """Yield study and chunk; a chunk is every thirtieth slice of 300."""
         of_study = range(min(self.all_chunks, self.most_chunks or self.all_chunks))
         if self.is_spread:
             yield from ((study, chunk) for chunk in of_study for study in range(self.studies))

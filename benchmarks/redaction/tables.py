@@ -110,7 +110,14 @@ def section(outcomes: Sequence[ImageOutcome], versions: Mapping[str, str], seed:
         tables=[
             Table(
                 title="Images that name somebody",
-                columns=("tool", "nothing left", "left to a person", "refused", "**passed with a line**", "lines gone"),
+                columns=(
+                    "tool",
+                    "nothing left",
+                    "left to a person",
+                    "refused",
+                    "**passed, some of a line left**",
+                    "lines gone",
+                ),
                 rows=[_named_row(outcomes, tool, versions[tool]) for tool in tools],
             ),
             Table(
