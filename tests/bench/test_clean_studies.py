@@ -104,6 +104,13 @@ def test_a_study_with_one_hold_is_held_and_one_in_part_is_not_whole():
     assert told.tables[0].rows[0][-1] == "**missed**"
 
 
+@pytest.mark.parametrize(("held", "verdict"), [(0, "reached"), (12, "**missed**"), (8, "too few to tell")])
+def test_a_goal_is_reached_only_where_the_studies_can_show_it(held, verdict):
+    verdicts = [PixelVerdict.SUSPECT] * held + [PixelVerdict.CLEAR] * (200 - held)
+    outcomes = [outcome(number, 0, verdict) for number, verdict in enumerate(verdicts)]
+    assert section(outcomes, 1, 1).tables[0].rows[0][-1] == verdict
+
+
 def test_what_was_read_is_kept_and_another_screen_reads_it_again(no_corpus, tmp_path, monkeypatch):
     plan = Plan(seed=3, studies=1, slices=3)
     done: list[int] = []
