@@ -141,12 +141,13 @@ def _notes(outcomes: Sequence[SliceOutcome], seed: int, slices: int) -> list[str
         "mirrored, with noise of their own of 0.2 to 2 % of the range."
     )
     cpu = statistics.median([one.cpu_s for one in outcomes])
-    chance = counted.slices_held / counted.slices
+    ends = [counted.slices_held / counted.slices, interval(counted.slices_held, counted.slices)[1]]
+    found, most = (f"{100 * (1 - (1 - chance) ** slices):.1f} %" for chance in ends)
     implied = (
         f"{counted.whole} studies were read whole, {counted.studies - counted.whole} in part; of these the share with "
-        "a hold is a lower bound. If slices were held independently of each other, "
-        f"{100 * (1 - (1 - chance) ** slices):.1f} % of studies would have a hold; neighbours are alike, so that it is "
-        f"less. CPU: {1000 * cpu:.0f} ms a slice (median; the machine may have been busy)."
+        f"a hold is a lower bound. If slices were held independently of each other, {found} of studies would have a "
+        f"hold, {most} at the upper end of the interval; neighbours are alike, so that it is less. CPU: "
+        f"{1000 * cpu:.0f} ms a slice (median; the machine may have been busy)."
     )
     return [made, implied]
 
