@@ -4,6 +4,8 @@ Written anew by: python -m tests.docs.real_files_page, with CASEBRIDGE_CORPUS na
 """
 
 import io
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,11 +106,10 @@ def row_of(file: CorpusFile) -> str:
     return f"| {file.path.name} | {frames} | {seen} | {result.verdict} | {boxes} |"
 
 
-def section() -> str:
+def section(rows: Iterable[str]) -> str:
     """Return what stands between the marks."""
-    files = with_text()
-    lines = ["| File | Frames | Seen in it | Verdict | |", "|---|---|---|---|---|", *map(row_of, files), ""]
-    for file in files:
+    lines = ["| File | Frames | Seen in it | Verdict | |", "|---|---|---|---|---|", *rows, ""]
+    for file in with_text():
         if file.path.name in SHOWN:
             name = SHOWN[file.path.name]
             lines += [f"![{file.path.name} before and after](images/{name}.png)", ""]
@@ -158,15 +159,25 @@ def draw(file: CorpusFile, target: Path) -> None:
     both.quantize(_COLOURS, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
-def write() -> None:
-    """Write the table into the page, and the pictures beside it."""
-    IMAGES.mkdir(exist_ok=True)
-    for file in with_text():
-        if file.path.name in SHOWN:
-            draw(file, IMAGES / f"{SHOWN[file.path.name]}.png")
+def made(file: CorpusFile) -> str:
+    """Return the row of a file; draw it where the page shows it."""
+    if file.path.name in SHOWN:
+        draw(file, IMAGES / f"{SHOWN[file.path.name]}.png")
+    return row_of(file)
+
+
+def put(rows: Iterable[str]) -> None:
+    """Write the section into the page."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{section()}\n\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{section(rows)}\n\n{END}{after}")
+
+
+def write() -> None:
+    """Write the table into the page, and the pictures beside it; minutes of work, so in several processes."""
+    IMAGES.mkdir(exist_ok=True)
+    with ProcessPoolExecutor() as pool:
+        put(pool.map(made, with_text()))
 
 
 if __name__ == "__main__":
