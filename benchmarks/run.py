@@ -19,7 +19,19 @@ from benchmarks.receivers import CHECKOUT
 from benchmarks.report import Section, markdown, put_between_markers, show, write_json
 
 PAGE = CHECKOUT / "docs" / "performance.md"
-NAMES = ("receive", "sizes", "untuned", "seal", "deidentify", "midib", "screen", "burned_in", "draft")
+NAMES = (
+    "receive",
+    "sizes",
+    "untuned",
+    "seal",
+    "deidentify",
+    "midib",
+    "screen",
+    "burned_in",
+    "clean_studies",
+    "redaction",
+    "draft",
+)
 
 SIZES = {
     # name: (steps, options, options with --quick); steps are those of one repeat, for the progress bar
@@ -31,6 +43,8 @@ SIZES = {
     "midib": (5, {"studies": 60}, {"studies": 8}),
     "screen": (2, {"frames": 30}, {"frames": 6}),
     "burned_in": (20, {"images": 200}, {"images": 12}),
+    "clean_studies": (4, {"studies": 4, "slices": 300, "chunks": 1}, {"studies": 2, "slices": 6, "chunks": 1}),
+    "redaction": (20, {"images": 20}, {"images": 4}),
     "draft": (60, {"slices": 300, "whole": 1}, {"slices": 24, "whole": 1}),
 }
 

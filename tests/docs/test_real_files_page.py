@@ -1,0 +1,43 @@
+"""docs/pixels.md says what becomes of the real files with burned-in text, and none that identifies is clear."""
+
+import pytest
+
+from tests.corpus import require_corpus
+from tests.docs.real_files_page import (
+    BEGIN,
+    END,
+    IMAGES,
+    LARGEST_PICTURE,
+    PAGE,
+    SHOWN,
+    is_identifying,
+    result_of,
+    verdicts,
+    with_text,
+)
+
+TEXT = PAGE.read_text()
+
+
+def test_the_table_has_real_files_with_text_and_none_that_identifies_is_clear():
+    require_corpus()
+    told = verdicts(TEXT)
+    assert set(told) <= {file.path.name for file in with_text()}
+    identifying = {told[file.path.name] for file in with_text() if is_identifying(file) and file.path.name in told}
+    assert identifying
+    assert "clear" not in identifying
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(SHOWN) & set(verdicts(TEXT))))
+def test_the_verdict_of_a_file_is_that_of_the_page(name):
+    require_corpus()
+    (file,) = [file for file in with_text() if file.path.name == name]
+    assert result_of(file.path).verdict == verdicts(TEXT)[name]
+
+
+@pytest.mark.parametrize("picture", SHOWN.values())
+def test_every_picture_is_there_small_and_shown(picture):
+    file = IMAGES / f"{picture}.png"
+    assert file.stat().st_size <= LARGEST_PICTURE
+    assert f"(images/{picture}.png)" in TEXT.partition(BEGIN)[2].partition(END)[0]
