@@ -381,7 +381,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence(study: Path, tmp_path: Path, m
         identified_source=str(study / "MR brain/IM0001"), target=str(tmp_path / "out/1.dcm"), case_key="0" * 32
     )
     assert isinstance(offline_child.process(task), Written)
-    monkeypatch.setattr(offline_child, "_nameless", no_room)
+    monkeypatch.setattr(offline_child, "nameless", no_room)
     with pytest.raises(OutputError, match="No space left") as caught:
         offline_child.process(task)
     assert str(study) not in str(caught.value)
