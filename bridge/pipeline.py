@@ -345,8 +345,8 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
             hold = hold_by_remains(error, screen)
             _keep_findings(task, replace(screen, findings=hold.findings))
             return hold
-        if any(finding.fate is not RegionFate.KEPT for finding in screen.findings):
-            _keep_findings(task, screen)
+        if any(finding.fate is not RegionFate.KEPT for finding in instance.screen.findings):
+            _keep_findings(task, instance.screen)
         blob_key = _blob_key(task, instance)
         blobs().put(blob_key, target)
     identifiers = _hasher(task.case_id, task.secret_generation).of(header)

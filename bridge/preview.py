@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer
 from api.rendering import Rendering
-from bridge.instance_holds import hold_by_error, hold_by_screen
+from bridge.instance_holds import hold_by_error, hold_by_remains, hold_by_screen
 from bridge.pictures import boxed
 from bridge.preview_names import picture_suffix, preview_suffix
 from deidentify.deidentifier import Deidentifier
@@ -25,7 +25,8 @@ from deidentify.parser import read_instance
 from deidentify.pixels.screen import PixelScreener
 from deidentify.preview import Change, Preview, PreviewRow
 from deidentify.pseudonyms import PseudonymScope
-from deidentify.results import DeidentifiedInstance, Dropped, Hold, PixelVerdict, ScreenReport
+from deidentify.release import released
+from deidentify.results import DeidentifiedInstance, Dropped, Hold, ScreenReport
 
 MOST_KEPT = 24
 """Pictures of one instance that are kept beside its original: a cine may have a name in each of its frames."""
@@ -131,17 +132,22 @@ class Previewer:
             screen = self._screener.screen(source, plan.identified_tokens, policy=self._engine.pixel_policy)
         hold = hold_by_screen(screen) if screen is not None else None
         # What the screen holds is shown as its header would be written: the reviewer wants to see both.
-        instance = self._engine.write(plan, screen if hold is None else None, source, target)
-        try:
-            self._engine.verify(plan, target)
-            if self._screener is not None and instance.screen.verdict is PixelVerdict.REDACT:
-                remains = self._screener.still_there(
-                    target, plan.identified_tokens, instance.screen, policy=self._engine.pixel_policy
-                )
-                if remains:
-                    raise TextRemainsError(remains)  # noqa: TRY301 - an outcome like the others
-        except Exception as error:  # noqa: BLE001
-            hold = hold or hold_by_error(error)
+        if self._screener is not None and screen is not None and hold is None:
+            try:
+                instance = released(self._engine, self._screener, plan, screen, identified_file=source, target=target)
+                screen = instance.screen
+            except TextRemainsError as error:
+                hold, screen = hold_by_remains(error, screen), replace(screen, hold=error.reason)
+            except Exception as error:  # noqa: BLE001
+                hold = hold_by_error(error)
+        if hold is not None or screen is None:
+            target.seek(0)
+            target.truncate()
+            instance = self._engine.write(plan, None, source, target)
+            try:
+                self._engine.verify(plan, target)
+            except Exception as error:  # noqa: BLE001
+                hold = hold or hold_by_error(error)
         target.seek(0)
         decisions = self._engine.decisions_for(received)
         rows = Preview(decisions, plan.identified_tokens).rows(received, read_instance(target))

@@ -7,8 +7,11 @@ from typing import BinaryIO
 from deidentify.deidentifier import Deidentifier, HeaderPlan
 from deidentify.errors import TextRemainsError
 from deidentify.pixels.screen import PixelScreener
-from deidentify.results import DeidentifiedInstance, PixelVerdict, ScreenReport
+from deidentify.pixels.verdict import with_more
+from deidentify.results import DeidentifiedInstance, PixelFinding, PixelVerdict, RegionFate, ScreenReport
 from deidentify.review import NO_REVIEW, PixelReview
+
+_MOST_ROUNDS = 3
 
 
 def released(
@@ -24,6 +27,9 @@ def released(
 ) -> DeidentifiedInstance:
     """Write an instance, verify what was written, and look once more at frames in which boxes were made black.
 
+    Without its neighbour a piece of text may be seen that was not seen before. Where it would have become black by
+    itself it does now: all is written anew from the original, and read again.
+
     What is in ``target`` is worth nothing after an error.
 
     Raises
@@ -33,15 +39,21 @@ def released(
     DeidentificationError
         As ``Deidentifier.write`` and ``Deidentifier.verify`` raise them.
     """
-    instance = deidentifier.write(plan, screen, identified_file, target, scratch=scratch)
-    target.seek(0)
-    deidentifier.verify(plan, target)
-    if instance.screen.verdict is PixelVerdict.REDACT:
+    for is_last in (*[False] * (_MOST_ROUNDS - 1), True):
+        instance = deidentifier.write(plan, screen, identified_file, target, scratch=scratch)
         target.seek(0)
-        remains = screener.still_there(
-            target, plan.identified_tokens, instance.screen, policy=deidentifier.pixel_policy, review=review
-        )
-        if remains:
+        deidentifier.verify(plan, target)
+        remains: tuple[PixelFinding, ...] = ()
+        if instance.screen.verdict is PixelVerdict.REDACT:
+            target.seek(0)
+            remains = screener.still_there(
+                target, plan.identified_tokens, instance.screen, policy=deidentifier.pixel_policy, review=review
+            )
+        target.seek(0)
+        if not remains:
+            break
+        if is_last or any(one.fate is not RegionFate.REDACTED for one in remains):
             raise TextRemainsError(remains)
-    target.seek(0)
+        screen = with_more(screen, remains)
+        target.truncate()
     return instance

@@ -14,7 +14,7 @@ from deidentify.pixels.boxes import Box, remainder
 from deidentify.pixels.classify import HeaderWords, is_evident
 from deidentify.pixels.decode import FrameFormat
 from deidentify.pixels.reading import Region
-from deidentify.results import PixelFinding, RegionFate, TextClass
+from deidentify.results import PixelFinding, RegionFate, ScreenReport, TextClass
 from deidentify.review import MarkedBox, PixelReview
 
 _MARGIN = 0.25
@@ -147,6 +147,16 @@ class Judged:
     """What was read in each of them."""
     boxes: tuple[MarkedBox, ...]
     """What becomes black."""
+
+
+def with_more(screen: ScreenReport, remains: Sequence[PixelFinding]) -> ScreenReport:
+    """Return a report in which what was still read becomes black too; nobody knows its text."""
+    return replace(
+        screen,
+        boxes=_ordered({*screen.boxes, *map(_marked, remains)}),
+        findings=(*screen.findings, *remains),
+        identified_texts=(*screen.identified_texts, *[""] * len(remains)),
+    )
 
 
 def in_frame(boxes: Sequence[MarkedBox], frame: int) -> list[Box]:

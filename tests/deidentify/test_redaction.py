@@ -20,10 +20,11 @@ from pydicom.uid import (
 )
 
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import PixelScreenError
+from deidentify.errors import PixelScreenError, TextRemainsError
 from deidentify.pixels.decode import iter_frames, read_format
 from deidentify.pixels.source import DEFLATED_FRAMES, locate
-from deidentify.results import PixelVerdict, ScreenReport
+from deidentify.release import released
+from deidentify.results import PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
 from deidentify.review import MarkedBox
 from tests.builders import uid
 from tests.deidentify.pixels.compressed import SYNTAXES, Kind, compressed, file_of, items, jpeg
@@ -215,3 +216,43 @@ def test_elements_behind_the_pixels_stay_behind_them(syntax):
     file = native(syntax) if syntax in NATIVE else compressed(syntax, Kind(), Kind().words(), **MORE)
     whole = written(file)[2].getvalue()
     assert dcmread(io.BytesIO(whole))[0x7FE00010].tag == list(dcmread(io.BytesIO(whole)).keys())[-1]
+
+
+class Reader:
+    """A screen of the written file that gives what it was told to, one answer for each time it is asked."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def still_there(self, *_args, **_options):
+        return self.answers.pop(0)
+
+
+def left(fate=RegionFate.REDACTED):
+    return PixelFinding(frame=1, x=30, y=20, width=8, height=5, text_class=TextClass.IDENTIFYING, score=0.9, fate=fate)
+
+
+def release(*answers):
+    file, target, engine = native(ExplicitVRLittleEndian), io.BytesIO(), Deidentifier(profile())
+    plan = engine.plan(engine.read(file), scope())
+    screen = ScreenReport(verdict=PixelVerdict.REDACT, frames=3, frames_read=3, boxes=BOXES)
+    instance = released(engine, Reader(*answers), plan, screen, identified_file=file, target=target)
+    return instance, target
+
+
+def test_what_is_seen_only_when_its_neighbour_is_black_becomes_black_too():
+    instance, target = release((left(),), ())
+    words = words_of(target)
+    assert not words[INSIDE].any()
+    assert not words[1, 20:25, 30:38].any()
+    assert len(instance.screen.boxes) == 2
+    assert len(instance.screen.findings) == len(instance.screen.identified_texts) == 1
+    assert instance.size_bytes == len(target.getvalue())
+
+
+def test_what_does_not_go_away_or_is_for_a_person_holds():
+    with pytest.raises(TextRemainsError):
+        release((left(),), (left(),), (left(),))
+    with pytest.raises(TextRemainsError) as caught:
+        release((left(RegionFate.HELD),))
+    assert caught.value.findings == (left(RegionFate.HELD),)
