@@ -21,7 +21,7 @@ from deidentify.pixels.engine import load_engine
 from deidentify.pixels.layers import iter_layers, iter_texts
 from deidentify.pixels.screen import PixelScreener
 from deidentify.profile import Profile
-from deidentify.results import HoldReason, PixelVerdict
+from deidentify.results import PixelVerdict
 from tests.builders import ct_instance, sr_instance, write_part10
 from tests.corpus import ROOT, require_corpus
 from tests.deidentify.pixels.files import NATIVE, image, part10
@@ -267,13 +267,13 @@ def test_no_rule_keeps_icons(action):
 
 @pytest.mark.parametrize("position", [12, 15])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_overlay_bits_in_the_words_stay_and_so_their_text_holds_the_instance(random, position, syntax):
+def test_overlay_bits_in_the_words_stay_and_so_their_text_becomes_black_with_them(random, position, syntax):
     """The words are passed on as they are; the group that gives the bits a meaning goes."""
     picture = phantom(random) & np.uint16(0x0FFF)
     plane = drawn(random, "OKONKWO ADAEZE", *picture.shape).astype(np.uint16)
     content = with_bits(image(picture | plane << position, bits_stored=12), position)
     report = PixelScreener(engine_source=load_engine).screen(part10(content, syntax), IdentifiedTokens())
-    assert (report.verdict, report.hold) == (PixelVerdict.SUSPECT, HoldReason.BURNED_IN_TEXT)
+    assert (report.verdict, report.hold) == (PixelVerdict.REDACT, None)
 
 
 def test_overlay_bits_are_written_as_they_came_without_the_group_that_explains_them(random):
