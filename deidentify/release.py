@@ -39,6 +39,7 @@ def released(
     DeidentificationError
         As ``Deidentifier.write`` and ``Deidentifier.verify`` raise them.
     """
+    to_read: frozenset[int] | None = None
     for is_last in (*[False] * (_MOST_ROUNDS - 1), True):
         instance = deidentifier.write(plan, screen, identified_file, target, scratch=scratch)
         target.seek(0)
@@ -47,7 +48,12 @@ def released(
         if instance.screen.verdict is PixelVerdict.REDACT:
             target.seek(0)
             remains = screener.still_there(
-                target, plan.identified_tokens, instance.screen, policy=deidentifier.pixel_policy, review=review
+                target,
+                plan.identified_tokens,
+                instance.screen,
+                policy=deidentifier.pixel_policy,
+                review=review,
+                frames=to_read,
             )
         target.seek(0)
         if not remains:
@@ -55,5 +61,7 @@ def released(
         if is_last or any(one.fate is not RegionFate.REDACTED for one in remains):
             raise TextRemainsError(remains)
         screen = with_more(screen, remains)
+        # Frames in which nothing was left are written once more as they are.
+        to_read = frozenset(one.frame for one in remains)
         target.truncate()
     return instance

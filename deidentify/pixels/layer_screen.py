@@ -12,13 +12,11 @@ from deidentify.pixels.detector import Image
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
 from deidentify.pixels.layers import iter_layers, iter_texts
-from deidentify.pixels.reading import Region, overlap, read_view
+from deidentify.pixels.reading import Region, once, read_view
 from deidentify.results import HoldReason, PixelFinding, RegionFate, TextClass
 
 _LARGE_PIXELS = 1 << 20
 _BOX_MARGIN = 0.25
-_SAME_TEXT_OVERLAP = 0.5
-_SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,13 +167,4 @@ def _regions(engine: OcrEngine, view: Image, header: HeaderWords) -> list[Region
     """Read one view, small ones enlarged as well; return each text once, in its worst class."""
     scales = (1.0, 2.0) if view.shape[0] * view.shape[1] <= _LARGE_PIXELS else (1.0,)
     seen = [region for scale in scales for region in read_view(engine, view, header, scale=scale)]
-    return _once(second_look(engine, view, header, _once(seen)))
-
-
-def _once(regions: list[Region]) -> list[Region]:
-    ordered = sorted(regions, key=lambda region: (_SEVERITY[region.text_class], region.score), reverse=True)
-    kept: list[Region] = []
-    for region in ordered:
-        if not any(overlap(other, region) >= _SAME_TEXT_OVERLAP for other in kept):
-            kept.append(region)
-    return kept
+    return once(second_look(engine, view, header, once(seen)))

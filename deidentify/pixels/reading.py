@@ -17,6 +17,8 @@ _ENLARGED_PX, _LARGEST_SCALE = 768, 3.0
 """Text of 8 to 10 pixels on slices of 160 and 256 pixels is found at a scale of 3 and not of 2."""
 _TILED_FROM_PIXELS = 3_000_000
 _UNBOUNDED = 1 << 20
+_SAME_TEXT_OVERLAP, _ALL_OF_IT = 0.5, 0.9
+_SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 _TILE_PX = 1024
 _TILE_OVERLAP_PX = 128
 
@@ -60,6 +62,22 @@ def overlap(other: Region, region: Region) -> float:
     width = min(right, other_right) - max(left, other_left)
     height = min(bottom, other_bottom) - max(top, other_top)
     return max(0, width) * max(0, height) / ((right - left) * (bottom - top))
+
+
+def once(regions: list[Region]) -> list[Region]:
+    """Drop what another region covers that is at least as bad: the same text seen in another view.
+
+    Where identifying text reaches further than the other, that one grows: all of it has to become black.
+    """
+    ordered = sorted(regions, key=lambda region: (_SEVERITY[region.text_class], region.score), reverse=True)
+    kept: list[Region] = []
+    for region in ordered:
+        place = next((n for n, other in enumerate(kept) if overlap(other, region) >= _SAME_TEXT_OVERLAP), None)
+        if place is None:
+            kept.append(region)
+        elif region.text_class is TextClass.IDENTIFYING and overlap(kept[place], region) < _ALL_OF_IT:
+            kept[place] = replace(kept[place], outline=kept[place].outline.around(region.outline))
+    return kept
 
 
 def read_view(engine: OcrEngine, view: Image, header: HeaderWords, *, scale: float) -> list[Region]:

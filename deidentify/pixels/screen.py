@@ -18,7 +18,7 @@ from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_forma
 from deidentify.pixels.detector import Image
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
-from deidentify.pixels.reading import Region, enlarged, overlap, read_at
+from deidentify.pixels.reading import Region, enlarged, once, read_at
 from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
@@ -27,7 +27,6 @@ from deidentify.pixels.views import views_of
 from deidentify.results import HoldReason, PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
 from deidentify.review import NO_REVIEW, PixelReview
 
-_SAME_TEXT_OVERLAP, _ALL_OF_IT = 0.5, 0.9
 _LARGE_PIXELS = 1 << 20
 _SMALL_PIXELS = 320 * 320
 _SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM", "SEG", "RTDOSE"})
@@ -36,7 +35,6 @@ _GLANCED_AT = frozenset(
 )
 """Image storage of CT, MR and PET, plain, enhanced and legacy converted."""
 _ULTRASOUND_MODALITIES = frozenset({"US", "IVUS"})
-_SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 
 Progress = Callable[[int, int], None]
 
@@ -65,7 +63,7 @@ class _Reader:
             # By the size of the frame, not of a part of it: what is equal is read equally.
             whole = enlarged(scale, self.form.rows, self.form.columns)
             seen += read_at(self.engine, view, self.header, scale=whole)
-        return second_look(self.engine, view, self.header, _once(seen))
+        return second_look(self.engine, view, self.header, once(seen))
 
     @property
     def is_glanced_at(self) -> bool:
@@ -173,6 +171,7 @@ class PixelScreener:
         *,
         policy: PixelPolicy = DEFAULT_POLICY,
         review: PixelReview = NO_REVIEW,
+        frames: Collection[int] | None = None,
     ) -> tuple[PixelFinding, ...]:
         """Read the frames of a written instance in which boxes were made black; return what should not be there.
 
@@ -186,6 +185,8 @@ class PixelScreener:
             What the screen said of the original.
         policy, review
             Those that the screen was given.
+        frames
+            Those of them that have to be read, where the others were read before and are what they were.
 
         Raises
         ------
@@ -196,9 +197,9 @@ class PixelScreener:
         """
         seen = _Seen()
         reader = self._reader(locate(written), identified, policy, seen, may_glance=False)
-        blackened = by_frame(report.boxes, seen.frames)
+        blackened = by_frame(report.boxes, seen.frames).keys()
         judge = Judge(form=reader.form, header=reader.header, policy=policy, review=replace(review, redact=()))
-        seen.regions |= _by_frame(reader, only=blackened.keys())
+        seen.regions |= _by_frame(reader, only=blackened if frames is None else blackened & frozenset(frames))
         return tuple(one for one in judge.judged(seen.regions).findings if one.fate is not RegionFate.KEPT)
 
     def _reader(
@@ -265,7 +266,7 @@ def _by_frame(
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
             before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]
-            known[digest] = doubt_spread_letters(_once([region for _, found in before for region in found]))
+            known[digest] = doubt_spread_letters(once([region for _, found in before for region in found]))
         yield frame.index, known[digest]
 
 
@@ -273,22 +274,6 @@ def _read(reader: _Reader, view: Image, number: int, before: Sequence[tuple[Imag
     if number < len(before) and before[number][0].shape == view.shape:
         return read_changes(*before[number], view, reader.read)
     return reader.read(view)
-
-
-def _once(regions: list[Region]) -> list[Region]:
-    """Drop what another region covers that is at least as bad: the same text seen in another view.
-
-    Where identifying text reaches further than the other, that one grows: all of it has to become black.
-    """
-    ordered = sorted(regions, key=lambda region: (_SEVERITY[region.text_class], region.score), reverse=True)
-    kept: list[Region] = []
-    for region in ordered:
-        place = next((n for n, other in enumerate(kept) if overlap(other, region) >= _SAME_TEXT_OVERLAP), None)
-        if place is None:
-            kept.append(region)
-        elif region.text_class is TextClass.IDENTIFYING and overlap(kept[place], region) < _ALL_OF_IT:
-            kept[place] = replace(kept[place], outline=kept[place].outline.around(region.outline))
-    return kept
 
 
 def _without_pixels(source: PixelSource) -> ScreenReport:

@@ -223,8 +223,10 @@ class Reader:
 
     def __init__(self, *answers):
         self.answers = list(answers)
+        self.asked = []
 
-    def still_there(self, *_args, **_options):
+    def still_there(self, *_args, frames, **_options):
+        self.asked.append(frames)
         return self.answers.pop(0)
 
 
@@ -232,11 +234,11 @@ def left(fate=RegionFate.REDACTED):
     return PixelFinding(frame=1, x=30, y=20, width=8, height=5, text_class=TextClass.IDENTIFYING, score=0.9, fate=fate)
 
 
-def release(*answers):
+def release(*answers, boxes=BOXES, reader=None):
     file, target, engine = native(ExplicitVRLittleEndian), io.BytesIO(), Deidentifier(profile())
     plan = engine.plan(engine.read(file), scope())
-    screen = ScreenReport(verdict=PixelVerdict.REDACT, frames=3, frames_read=3, boxes=BOXES)
-    instance = released(engine, Reader(*answers), plan, screen, identified_file=file, target=target)
+    screen = ScreenReport(verdict=PixelVerdict.REDACT, frames=3, frames_read=3, boxes=boxes)
+    instance = released(engine, reader or Reader(*answers), plan, screen, identified_file=file, target=target)
     return instance, target
 
 
@@ -256,3 +258,9 @@ def test_what_does_not_go_away_or_is_for_a_person_holds():
     with pytest.raises(TextRemainsError) as caught:
         release((left(RegionFate.HELD),))
     assert caught.value.findings == (left(RegionFate.HELD),)
+
+
+def test_frames_in_which_nothing_was_left_are_not_read_once_more():
+    reader = Reader((left(),), ())
+    release(boxes=[replace(BOXES[0], frame=None)], reader=reader)
+    assert reader.asked == [None, frozenset({1})]

@@ -397,3 +397,13 @@ def test_text_that_reaches_further_than_what_was_read_surely_becomes_black_too(r
     assert report.verdict is PixelVerdict.REDACT
     assert min(box.x for box in report.boxes) <= 20
     assert max(box.x + box.width for box in report.boxes) >= 140
+
+
+def test_of_the_frames_that_became_black_those_that_are_named_are_read(random):
+    content = part10(image([phantom(random, 128, 192) for _ in range(3)], bits_stored=12))
+    eyes = FakeEyes("OKONKWO")
+    screener = PixelScreener(engine_source=eyes)
+    report = screener.screen(content, NOBODY)
+    assert {box.frame for box in report.boxes} == {None}
+    assert {one.frame for one in screener.still_there(content, NOBODY, report)} == {0, 1, 2}
+    assert {one.frame for one in screener.still_there(content, NOBODY, report, frames={1, 7})} == {1}
