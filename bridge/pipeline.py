@@ -6,11 +6,8 @@ Everything that crosses to the parent process is a key or a result type of ``dei
 """
 
 import errno
-import io
 import json
 import logging
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +25,7 @@ from bridge.logs import configure_logging
 from bridge.pool import send_progress
 from bridge.profile_book import laid_out
 from bridge.receipt_marks import instance_facts, keep_accession_end
+from bridge.work_files import in_memory, mappable
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
 from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, ReceivedStudy
@@ -384,30 +382,8 @@ def unfinished_output() -> BinaryIO:
     It lies on the spool's disk; where the spool is sealed it lies in memory, as the opened original does.
     """
     if spool().is_sealing:
-        return _in_memory()
+        return in_memory()
     return cast("BinaryIO", tempfile.TemporaryFile(dir=_have().spool_root / "incoming"))
-
-
-def _in_memory() -> BinaryIO:
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("casebridge", os.MFD_CLOEXEC), "w+b")
-    return io.BytesIO()
-
-
-def _opened(file: BinaryIO) -> BinaryIO:
-    """Return a file that can be mapped: the content of a sealed one is opened once, into memory, and read often."""
-    try:
-        file.fileno()
-    except OSError:
-        content = _in_memory()
-        try:
-            shutil.copyfileobj(file, content, 1 << 20)
-            content.seek(0)
-        except BaseException:
-            content.close()
-            raise
-        return content
-    return file
 
 
 @contextmanager
@@ -422,5 +398,5 @@ def original(task: Task) -> Iterator[BinaryIO]:
         raise OriginalGoneError("its original is not in the spool any more") from None
     except SpoolKeyMissingError as error:
         raise StoreUnavailableError(error.comment) from None
-    with file, _opened(file) as identified_file:
+    with file, mappable(file) as identified_file:
         yield identified_file
