@@ -14,7 +14,7 @@ from deidentify.pixels.vocabulary import MARKERS, NAME_LIKE
 from deidentify.results import TextClass
 
 _SIMILARITY = 85
-_SHORTEST_FUZZY = 4
+_SHORTEST_FUZZY, _SHORTEST_FUZZY_NUMBER = 4, 6
 _SHORTEST_EXACT = 3
 _LONGEST_NUMBER_RUN = 5
 _UNKNOWN_WORD = 3
@@ -29,6 +29,8 @@ _PATTERNS = re.compile(
 _MISREAD = str.maketrans("oqilzsb", "0011258")
 """Letters in the place of digits."""
 _WITH_DIGITS = re.compile(r"[\w.,;:'/\-]*\d[\w.,;:'/\-]*")
+_LETTER_AND_VALUE = re.compile(r"[wlc]:-?\d{1,4}")
+"""Width and level of a window, not a time ("L:40")."""
 _DIGITS_AND_SIGNS = re.compile(r"[\d.,;:'/\-]+")
 _NUMBER = re.compile(r"\d+")
 _DATE_DIGITS = 8
@@ -72,6 +74,9 @@ class HeaderWords:
             return True
         if len(word) < _SHORTEST_FUZZY or not self.identified_fuzzy:
             return False
+        if word.isdecimal() and len(word) < _SHORTEST_FUZZY_NUMBER:
+            # Three of four digits are found somewhere in every third header.
+            return any(word in token for token in self.identified_fuzzy)
         best = process.extractOne(
             word, self.identified_fuzzy, scorer=fuzz.partial_ratio, processor=None, score_cutoff=_SIMILARITY
         )
@@ -86,13 +91,19 @@ def normalised(text: str) -> str:
 
 def is_evident(identified_text: str, header: HeaderWords) -> bool:
     """Say whether a text identifies by what it is, a date or a number or a word of the header, not by being unknown."""
+    if is_of_header(identified_text, header):
+        return True
     text = normalised(identified_text)
-    compact = _compact(text)
-    words = [_compact(word) for word in (*text.split(), *_PIECE.findall(text), compact)]
+    return any(_PATTERNS.search(one) for one in (text, _with_digits_repaired(text)))
+
+
+def is_of_header(identified_text: str, header: HeaderWords) -> bool:
+    """Say whether a text has a word or a date of the header."""
+    text = normalised(identified_text)
+    words = [_compact(word) for word in (*text.split(), *_PIECE.findall(text), _compact(text))]
     if any(header.has(word) or _is_short_name_of(word, header) for word in words):
         return True
-    repaired = _with_digits_repaired(text)
-    return any(_PATTERNS.search(one) for one in (text, repaired)) or _has_date_of(repaired, header)
+    return _has_date_of(_with_digits_repaired(text), header)
 
 
 def _spelled(date: str) -> Iterator[tuple[int, int, int]]:
@@ -108,7 +119,8 @@ def _with_digits_repaired(text: str) -> str:
 
     def repaired(found: re.Match[str]) -> str:
         meant = found.group().translate(_MISREAD)
-        return meant if _DIGITS_AND_SIGNS.fullmatch(meant) else found.group()
+        is_setting = _LETTER_AND_VALUE.fullmatch(found.group())
+        return meant if _DIGITS_AND_SIGNS.fullmatch(meant) and not is_setting else found.group()
 
     return _WITH_DIGITS.sub(repaired, text)
 
@@ -176,7 +188,7 @@ def _may_be_a_date(terms: Terms) -> bool:
     for before, term in zip(("", *terms), terms, strict=False):
         if _YEAR.fullmatch(term) and before not in _KEYS_OF_LARGE_NUMBERS:
             return True
-    if len(terms) > _FEWEST_TICKS and all(map(is_number, terms)) and _is_even(terms):
+    if len(terms) > _FEWEST_TICKS and all(map(is_number, terms)) and is_even(terms):
         return False
     return any(_is_date(three) for three in zip(terms, terms[1:], terms[2:], strict=False))
 
@@ -194,10 +206,11 @@ def _is_date(three: Terms) -> bool:
 def _are_ticks(numbers: Terms) -> bool:
     """Say whether bare numbers are those of a scale: one, a few digits, or numbers in even steps."""
     digits = sum(character.isdigit() for number in numbers for character in number)
-    return len(numbers) == 1 or digits <= _LONGEST_NUMBER_RUN or _is_even(numbers)
+    return len(numbers) == 1 or digits <= _LONGEST_NUMBER_RUN or is_even(numbers)
 
 
-def _is_even(numbers: Terms) -> bool:
+def is_even(numbers: Terms) -> bool:
+    """Say whether three numbers or more go on in even steps, as those of a scale do."""
     if len(numbers) < _FEWEST_TICKS or any(number.startswith("0") and len(number) > 1 for number in numbers):
         return False
     values = [float(number.replace(",", ".")) for number in numbers]

@@ -6,6 +6,9 @@ to keep it. Regions that read as identifying are not looked at again, unless the
 only, and are large and barely legible (at such a size drawn letters are read surely, or are seen again), or resemble
 what is known to be harmless: "PORTABLI".
 
+What the small screen sees where nothing was found is looked at too, and each line is read in several renderings before
+it is believed to identify.
+
 Text seldom stands alone. A view in which some stays is read once more, larger and in its local contrast, and every
 line is followed to its ends, since all of it has to be blacked out.
 """
@@ -19,7 +22,9 @@ from deidentify.pixels.classify import HeaderWords, is_evident, normalised
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.lines import whole_lines
+from deidentify.pixels.marks import overlooked
 from deidentify.pixels.reading import Region, overlap, read_at, read_view
+from deidentify.pixels.renderings import read_otherwise
 from deidentify.pixels.technical import is_nearly_technical
 from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
@@ -48,7 +53,11 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
             one for one in _again(engine, view, header) if not any(overlap(known, one) >= _SAME_PLACE for known in stay)
         ]
         stay += _after_doubt(engine, view, header, others)
-    return whole_lines(engine, view, header, stay)
+    stay += overlooked(engine, view, header, stay)
+    lines = whole_lines(engine, view, header, stay)
+    if sum(region.text_class is not TextClass.SAFE for region in lines) > _MOST_LOOKS:
+        return lines
+    return [read_otherwise(engine, view, header, region) for region in lines]
 
 
 def _again(engine: OcrEngine, view: Image, header: HeaderWords) -> list[Region]:
@@ -119,11 +128,11 @@ def _resembles_harmless(region: Region) -> bool:
 
 
 def _is_doubtful(region: Region, header: HeaderWords) -> bool:
+    is_large = min(region.outline.width, region.outline.height) > _LARGE_PX
     if region.text_class is TextClass.UNREADABLE:
-        return region.score < _SURE_FROM
+        return region.score < _SURE_FROM or is_large
     if region.text_class is not TextClass.IDENTIFYING or is_evident(region.identified_text, header):
         return False
-    is_large = min(region.outline.width, region.outline.height) > _LARGE_PX
     return (is_large and region.score < _BARELY_LEGIBLE_BELOW) or _resembles_harmless(region)
 
 

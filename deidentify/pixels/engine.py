@@ -8,7 +8,9 @@ from importlib import resources
 from typing import Protocol
 
 import cv2
+import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from deidentify.errors import DetectorUnavailableError
 from deidentify.pixels.detector import Detector, Image, TextDetector
@@ -23,6 +25,9 @@ class Glance(Protocol):
 
     def may_hold_text(self, view: Image) -> bool:
         """Say whether a view has to be read."""
+
+    def warmth(self, view: Image) -> NDArray[np.float32]:
+        """Return how much each cell of 8 pixels a side looks like text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

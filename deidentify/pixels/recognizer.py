@@ -85,6 +85,15 @@ def _width(strip: Image) -> int:
 
 def _strips(image: Image, candidate: Candidate) -> list[Image]:
     """Cut the rectangle out, straightened; tall ones also turned by a quarter, both ways."""
+    strip = straightened(image, candidate)
+    strip = strip if strip.ndim == 3 else cv2.cvtColor(strip, cv2.COLOR_GRAY2RGB)  # noqa: PLR2004
+    if strip.shape[0] < _UPRIGHT_FROM * strip.shape[1]:
+        return [strip]
+    return [strip, np.rot90(strip, 1).copy(), np.rot90(strip, 3).copy()]
+
+
+def straightened(image: Image, candidate: Candidate) -> Image:
+    """Return what a rectangle shows, its sides level and upright."""
     corners = candidate.corners()
     by_x = corners[np.argsort(corners[:, 0], kind="stable")]
     left, right = by_x[:2], by_x[2:]
@@ -96,7 +105,4 @@ def _strips(image: Image, candidate: Candidate) -> list[Image]:
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     warp = cv2.getPerspectiveTransform(source, target)
     strip = cv2.warpPerspective(image, warp, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    strip = strip if strip.ndim == 3 else cv2.cvtColor(strip, cv2.COLOR_GRAY2RGB)  # noqa: PLR2004
-    if height < _UPRIGHT_FROM * width:
-        return [strip]
-    return [strip, np.rot90(strip, 1).copy(), np.rot90(strip, 3).copy()]
+    return np.asarray(strip, dtype=np.uint8)

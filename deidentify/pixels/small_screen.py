@@ -27,6 +27,12 @@ _SCALES_OF_LARGE = (*_SCALES, 0.25)
 THRESHOLD = 3.0
 """Of the highest logit; set on pictures of the side that the network learned from."""
 _STRIDE = 16
+CELL_PX = 8
+"""Side of what ``warmth`` tells apart, in pixels of the view."""
+_FINE_PX, _COARSE_PX = 8, 16
+"""Side of a cell of the two maps, in pixels of what the network is shown."""
+_LARGEST_CELL_PX = 16
+"""Larger ones than this say nothing of where text is."""
 _TILED_FROM_PIXELS = 3_000_000
 _TILE_PX, _TILE_OVERLAP_PX = 1024, 128
 _SILENT = 4
@@ -63,10 +69,34 @@ class SmallScreen:
         is_large = view.shape[0] * view.shape[1] > _LARGE_PIXELS
         for scale in _SCALES_OF_LARGE if is_large else _SCALES:
             for plane in _planes(view):
-                for part in _tiles(plane):
-                    yield self._highest(part, scale)
+                for _, _, part in _tiles(plane):
+                    yield float(np.max([one.max() for one in self._maps(part, scale)]))
 
-    def _highest(self, plane: Plane, scale: float) -> float:
+    def warmth(self, view: Image) -> NDArray[np.float32]:
+        """Return where a view looks like text: the highest logit of each cell of 8 pixels a side.
+
+        Parameters
+        ----------
+        view
+            As ``may_hold_text`` takes it.
+
+        Returns
+        -------
+        NDArray
+            (rows, columns) of cells; a part cell at the right and at the bottom counts as one.
+        """
+        rows, columns = view.shape[:2]
+        warm = np.full((-(-rows // CELL_PX), -(-columns // CELL_PX)), -np.inf, dtype=np.float32)
+        for scale in _SCALES:
+            for plane in _planes(view):
+                for left, top, part in _tiles(plane):
+                    fine, coarse = self._maps(part, scale)
+                    _keep_warmer(warm, fine, cell_px=_FINE_PX / scale, left=left, top=top, shape=part.shape)
+                    _keep_warmer(warm, coarse, cell_px=_COARSE_PX / scale, left=left, top=top, shape=part.shape)
+        return warm
+
+    def _maps(self, plane: Plane, scale: float) -> list[NDArray[np.float32]]:
+        """Return the maps of logits of one picture at one scale, padding included."""
         shown = plane
         if scale != 1:
             way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
@@ -75,7 +105,7 @@ class SmallScreen:
         rows, columns = shown.shape
         padded = cv2.copyMakeBorder(shown, 0, -rows % _STRIDE, 0, -columns % _STRIDE, cv2.BORDER_REPLICATE)
         picture = padded[None, None].astype(np.float32) / 255
-        return float(np.max([one.max() for one in self._session.run(None, {self._input: picture})]))
+        return [one.reshape(one.shape[-2:]) for one in self._session.run(None, {self._input: picture})]
 
 
 @cache
@@ -117,17 +147,40 @@ def _planes(view: Image) -> Iterator[Plane]:
             yield plane
 
 
-def _tiles(plane: Plane) -> Iterator[Plane]:
+def _keep_warmer(
+    warm: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    *,
+    cell_px: float,
+    left: int,
+    top: int,
+    shape: tuple[int, ...],
+) -> None:
+    """Raise the cells of a view to what one map says of a part of it, where the cells of the map are small enough."""
+    if cell_px > _LARGEST_CELL_PX:
+        return
+    first_row, first_column = top // CELL_PX, left // CELL_PX
+    rows, columns = (-(-length // CELL_PX) for length in shape)
+    # Tiles begin at whole cells; each cell asks the one of the map that its middle lies in.
+    down, across = (
+        np.minimum(((np.arange(count) + 0.5) * CELL_PX / cell_px).astype(int), length - 1)
+        for count, length in zip((rows, columns), logits.shape, strict=True)
+    )
+    part = warm[first_row : first_row + rows, first_column : first_column + columns]
+    np.maximum(part, logits[np.ix_(down, across)], out=part)
+
+
+def _tiles(plane: Plane) -> Iterator[tuple[int, int, Plane]]:
     """Cut a large plane into tiles that overlap by more than the network sees at once; skip constant ones."""
     rows, columns = plane.shape
     if rows * columns <= _TILED_FROM_PIXELS:
-        yield plane
+        yield 0, 0, plane
         return
     for top in _starts(rows):
         for left in _starts(columns):
             tile = plane[top : top + _TILE_PX, left : left + _TILE_PX]
             if tile.min() != tile.max():
-                yield np.ascontiguousarray(tile)
+                yield left, top, np.ascontiguousarray(tile)
 
 
 def _starts(length: int) -> list[int]:

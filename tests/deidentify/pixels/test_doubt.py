@@ -28,8 +28,8 @@ class Blind:
 class Silent:
     """A recogniser with nothing to read."""
 
-    def read(self, _image, _candidates):
-        return []
+    def read(self, _image, candidates):
+        return [Reading(identified_text="", score=0.0) for _ in candidates]
 
 
 def region(text, *, height=60.0, score=0.5, text_class=TextClass.IDENTIFYING):
@@ -96,7 +96,7 @@ def test_a_word_like_a_marker_is_safe_where_the_surest_look_reads_the_marker():
 
 @pytest.mark.parametrize(
     "readings",
-    [[("PORTABLE", 0.8)], [("PORTABLE", 0.92), ("PORTABLO", 0.97)], [("PORTALES", 0.9)], [("", 0.0)]],
+    [[("PORTABLE", 0.74)], [("PORTABLE", 0.92), ("PORTABLO", 0.97)], [("PORTALES", 0.9)], [("", 0.0)]],
 )
 def test_a_word_like_a_marker_stays_where_no_look_surely_reads_one(readings):
     doubt = region("PORTABLI", height=20, score=0.9)

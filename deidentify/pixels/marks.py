@@ -1,0 +1,171 @@
+"""What looks like text to the small screen and was not found by the detector: it is looked at again.
+
+Two networks overlook different text. The detector was made for photographs and loses faint lines, lines at 45 degrees
+and scripts that run together; the small screen knows those, but cannot read. Where it is warm and nothing was found,
+the surroundings are shown once more: turned, larger, in their own contrast.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deidentify.pixels.classify import HeaderWords
+from deidentify.pixels.detector import Candidate, Image
+from deidentify.pixels.engine import OcrEngine
+from deidentify.pixels.reading import Region, once, overlap, read_at
+from deidentify.pixels.small_screen import CELL_PX
+from deidentify.pixels.views import local_contrast
+from deidentify.results import TextClass
+
+_WARM_FROM, _HOT_FROM = 4.0, 7.0
+_AROUND_PX = 16
+_THIN_PX, _HOT_WHERE_THIN = 8, 12.0
+"""One cell in a row is what a line close by leaves, unless it is hotter."""
+_MOST_MARKS = 12
+_CONTEXT_PX = 32
+_SHOWN_PX = 640
+_LARGEST_SCALE = 3.0
+_LEVEL, _UPRIGHT = (0,), (90, -90)
+_ALL_TURNS = (0, 45, -45, 90, -90)
+_ROW_ASPECT, _LARGE_PX = 2.0, 96
+_SAME_PLACE = 0.3
+_SURELY_READ_FROM = 0.8
+_SURELY_TEXT_FROM = 10.0
+_LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 48, 48, 1.5, 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """Where a view is warm, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    is_line: bool
+    """It is hotter than anatomy gets, and long and narrow: text, even if nobody can read it."""
+    turns_deg: tuple[int, ...]
+    """How it is shown: as it runs where that can be told."""
+
+
+def overlooked(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
+    """Return what a view holds beside the regions that were found in it.
+
+    What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
+    """
+    if engine.glance is None:
+        return []
+    warm = engine.glance.warmth(view)
+    for region in regions:
+        _cool(warm, region, view.shape)
+    found: list[Region] = []
+    for mark in _marks(warm):
+        seen = _looked_at(engine, view, header, mark)
+        if mark.is_line:
+            found += seen or [_unread(mark)]
+        else:
+            found += [one for one in seen if one.text_class is not TextClass.UNREADABLE]
+    return [one for one in once(found) if not any(overlap(known, one) >= _SAME_PLACE for known in regions)]
+
+
+def _unread(mark: _Mark) -> Region:
+    outline = Candidate(
+        x=(mark.left + mark.right) / 2,
+        y=(mark.top + mark.bottom) / 2,
+        width=mark.right - mark.left,
+        height=mark.bottom - mark.top,
+        angle=0.0,
+        score=0.0,
+    )
+    return Region(outline=outline, text_class=TextClass.UNREADABLE, score=0.0, identified_text="")
+
+
+def _cool(warm: NDArray[np.float32], region: Region, shape: tuple[int, ...]) -> None:
+    """Take what is warm because of a region out, with what it warms around itself."""
+    left, top, right, bottom = region.box(shape[1], shape[0])
+    first_row, first_column = max(0, top - _AROUND_PX) // CELL_PX, max(0, left - _AROUND_PX) // CELL_PX
+    last_row, last_column = -(-(bottom + _AROUND_PX) // CELL_PX), -(-(right + _AROUND_PX) // CELL_PX)
+    warm[first_row:last_row, first_column:last_column] = -np.inf
+
+
+def _marks(warm: NDArray[np.float32]) -> Iterator[_Mark]:
+    """Yield what is warm and somewhere hot, the hottest first."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((warm >= _WARM_FROM).astype(np.uint8))
+    peaks = [(float(warm[labels == label].max()), label) for label in range(1, count)]
+    for peak, label in sorted(peaks, reverse=True)[:_MOST_MARKS]:
+        x, y, width, height, _ = (int(number) * CELL_PX for number in stats[label])
+        is_thin = min(width, height) <= _THIN_PX
+        if peak >= (_HOT_WHERE_THIN if is_thin else _HOT_FROM):
+            cells = labels == label
+            is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells)
+            turns = _turns(cells)
+            yield _Mark(left=x, top=y, right=x + width, bottom=y + height, is_line=is_line, turns_deg=turns)
+
+
+def _is_long(cells: NDArray[np.bool_]) -> bool:
+    """Tell whether cells lie in a row of some length, in whatever direction."""
+    short, long, _ = _row_of(cells)
+    is_small = short * long <= _LARGEST_SHARE * cells.size
+    is_line = long * CELL_PX >= _LINE_PX and short * CELL_PX <= _THICKEST_PX and long >= _LINE_ASPECT * short
+    return is_small and is_line
+
+
+def _turns(cells: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return how cells have to be turned for a line along them to be level, all ways where they are no row."""
+    short, long, angle = _row_of(cells)
+    if short * CELL_PX > _LARGE_PX:
+        return _LEVEL
+    if long < _ROW_ASPECT * short:
+        return _ALL_TURNS
+    away = round(angle / 45) % 4
+    return (_LEVEL, (45,), _UPRIGHT, (-45,))[away]
+
+
+def _row_of(cells: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Return thickness and length in cells and the direction, clockwise from the right, of the least rectangle."""
+    places = np.argwhere(cells)[:, ::-1].astype(np.float32)
+    _, (width, height), angle = cv2.minAreaRect(places)
+    if height > width:
+        width, height, angle = height, width, angle + 90
+    # From middle to middle of the outermost cells.
+    return float(height) + 1, float(width) + 1, float(angle)
+
+
+def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, mark: _Mark) -> list[Region]:
+    left, top = max(0, mark.left - _CONTEXT_PX), max(0, mark.top - _CONTEXT_PX)
+    part = view[top : mark.bottom + _CONTEXT_PX, left : mark.right + _CONTEXT_PX]
+    low, high = int(part.min()), int(part.max())
+    if low == high:
+        return []
+    plain = ((part.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
+    scale = min(_LARGEST_SCALE, max(1.0, _SHOWN_PX / max(part.shape[:2])))
+    found: list[Region] = []
+    for turn in mark.turns_deg:
+        for shown in (plain, local_contrast(part)):
+            turned, back = _turned(shown, turn)
+            found += [_turned_back(one, back, turn) for one in read_at(engine, turned, header, scale=scale)]
+        if any(one.score >= _SURELY_READ_FROM for one in found):
+            break
+    return [one.moved(dx=left, dy=top) for one in found]
+
+
+def _turned(part: Image, turn: int) -> tuple[Image, NDArray[np.float64]]:
+    """Return a picture turned about its middle, with room for its corners, and the way back."""
+    if not turn:
+        return part, np.array([[1.0, 0, 0], [0, 1, 0]])
+    rows, columns = part.shape[:2]
+    way = cv2.getRotationMatrix2D((columns / 2, rows / 2), turn, 1.0)
+    cosine, sine = abs(way[0, 0]), abs(way[0, 1])
+    wide, tall = round(columns * cosine + rows * sine), round(columns * sine + rows * cosine)
+    way[:, 2] += (wide - columns) / 2, (tall - rows) / 2
+    turned = cv2.warpAffine(part, way, (wide, tall), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, dtype=np.uint8), np.asarray(cv2.invertAffineTransform(way))
+
+
+def _turned_back(region: Region, back: NDArray[np.float64], turn: int) -> Region:
+    x, y = back @ (region.outline.x, region.outline.y, 1.0)
+    outline = replace(region.outline, x=float(x), y=float(y), angle=region.outline.angle + turn)
+    return replace(region, outline=outline)

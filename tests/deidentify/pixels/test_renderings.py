@@ -1,0 +1,123 @@
+"""A line read in several renderings: what they agree on is safe, and one word of the header decides against it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deidentify.identity import IdentifiedTokens
+from deidentify.pixels.classify import HeaderWords
+from deidentify.pixels.detector import Candidate
+from deidentify.pixels.engine import OcrEngine
+from deidentify.pixels.reading import Region
+from deidentify.pixels.recognizer import Reading
+from deidentify.pixels.renderings import read_otherwise
+from deidentify.results import TextClass
+
+HEADER = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"okonkwo"})))
+VIEW = np.random.default_rng(1).integers(0, 255, (100, 300)).astype(np.uint8)
+
+
+class Says:
+    """A recogniser that gives one reading after the other, and the last one for good."""
+
+    def __init__(self, *readings: tuple[str, float]) -> None:
+        self.readings, self.asked = list(readings), 0
+
+    def read(self, _image, candidates):
+        text, score = self.readings[min(self.asked, len(self.readings) - 1)]
+        self.asked += 1
+        return [Reading(identified_text=text, score=score) for _ in candidates]
+
+
+def region(text="T12500", text_class=TextClass.IDENTIFYING, **outline):
+    place = {"x": 150, "y": 50, "width": 120, "height": 20, "angle": 0, "score": 0.9} | outline
+    return Region(outline=Candidate(**place), text_class=text_class, score=0.9, identified_text=text)
+
+
+def otherwise(says, one, view=VIEW):
+    engine = OcrEngine(name="fake", detector=None, recognizer=says)
+    return read_otherwise(engine, view, HEADER, one)
+
+
+def test_what_three_renderings_take_for_the_same_harmless_text_is_safe():
+    says = Says(("T12500", 0.9), ("TI 2500", 0.9), ("TI2500", 0.93), ("T12500", 0.9), ("TE 2500", 0.8), ("", 0.0))
+    found = otherwise(says, region())
+    assert (found.text_class, found.identified_text, found.score) == (TextClass.SAFE, "TI2500", 0.93)
+    assert found.outline == region().outline
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [("TI 2500", 0.9), ("TI 2500", 0.9), ("T12500", 0.9)],
+        [("TI 2500", 0.74), ("TI 2500", 0.74), ("TI 2500", 0.74), ("T12500", 0.9)],
+        [("TI 2500", 0.9), ("TE 12.3", 0.9), ("MI 0.8", 0.9), ("T12500", 0.9)],
+        [("L", 0.99)],
+        [("", 0.0)],
+    ],
+)
+def test_fewer_unsure_different_or_single_letters_change_nothing(readings):
+    assert otherwise(Says(*readings), region()) == region()
+
+
+def test_one_letter_is_a_side_where_there_is_room_for_no_more():
+    square = replace(region("B2", TextClass.UNREADABLE, width=20), score=0.7)
+    assert otherwise(Says(("R", 0.9)), square).text_class is TextClass.SAFE
+    assert otherwise(Says(("K", 0.9)), square) == square
+    long = replace(region("B2", TextClass.UNREADABLE, width=60), score=0.7)
+    assert otherwise(Says(("R", 0.9)), long) == long
+
+
+def test_what_is_not_like_a_good_first_reading_is_not_believed():
+    says = [("ERECT", 0.99)]
+    assert otherwise(Says(*says), region("KOWALCZYK")) == region("KOWALCZYK")
+    assert otherwise(Says(*says), replace(region("FEIGT"), score=0.5)).text_class is TextClass.SAFE
+
+
+def test_one_word_of_the_header_decides_against_all_others():
+    says = Says(*[("TI 2500", 0.99)] * 6, ("0KONKWO", 0.3))
+    assert otherwise(says, region()).text_class is TextClass.IDENTIFYING
+    assert otherwise(says, region(text_class=TextClass.UNREADABLE)).text_class is TextClass.IDENTIFYING
+
+
+def test_what_is_safe_or_of_the_header_is_not_read_again():
+    for one in (region("AP", TextClass.SAFE), region("OKONKWO")):
+        says = Says(("TI 2500", 0.99))
+        assert otherwise(says, one) == one
+        assert says.asked == 0
+
+
+def test_an_unreadable_line_that_two_renderings_read_identifies():
+    unreadable = region("", TextClass.UNREADABLE)
+    found = otherwise(Says(("Yamashita", 0.8), ("", 0.0), ("Yamashiia", 0.71), ("", 0.0)), unreadable)
+    assert (found.text_class, found.identified_text) == (TextClass.IDENTIFYING, "Yamashita")
+    assert otherwise(Says(("Yamashita", 0.8), ("", 0.0)), unreadable) == unreadable
+
+
+def column(rows: int = 4) -> np.ndarray:
+    """Return a column of marks with room between them."""
+    picture = np.zeros((100, 300), dtype=np.uint8)
+    for number in range(rows):
+        picture[10 + 20 * number : 22 + 20 * number, 146:154] = 200
+    return picture
+
+
+@pytest.mark.parametrize("numbers", [("15", "10", "5", "0"), ("2", "4", "6", "8")])
+def test_a_column_of_numbers_in_even_steps_is_a_scale(numbers):
+    says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in numbers))
+    found = otherwise(says, region("1510SO", x=150, y=46, width=12, height=80), column())
+    assert (found.text_class, found.identified_text) == (TextClass.SAFE, " ".join(numbers))
+
+
+@pytest.mark.parametrize("numbers", [("12", "03", "19", "61"), ("1", "2", "4", "8"), ("L", "E", "E", "S")])
+def test_a_column_of_anything_else_is_none(numbers):
+    says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in numbers))
+    one = region("1510SO", x=150, y=46, width=12, height=80)
+    assert otherwise(says, one, column()) == one
+
+
+def test_a_level_line_is_no_column():
+    says = Says(*[("1510SO", 0.9)] * 7, ("2", 0.9), ("4", 0.9), ("6", 0.9), ("8", 0.9))
+    one = region("1510SO", x=150, y=46, width=100, height=80)
+    assert otherwise(says, one, column()) == one
