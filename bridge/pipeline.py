@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bridge.crosswalk import CrosswalkKey, SealedEntry, entry_of
-from bridge.instance_holds import hold_by_error, hold_by_remains, hold_by_screen
+from bridge.instance_holds import hold_by_error, hold_by_release, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.layouts import layout_boxes
 from bridge.logs import configure_logging
@@ -32,7 +32,7 @@ from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, Re
 from cases.reruns import ERRAND_DIGITS, rerun_blob_key
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import DeidentificationError, TextRemainsError
+from deidentify.errors import DeidentificationError
 from deidentify.parser import read_instance
 from deidentify.pixels.digest import decoded_digest
 from deidentify.pixels.screen import PixelScreener
@@ -339,9 +339,10 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
                 scratch=unfinished_output,
                 review=review,
             )
-        except TextRemainsError as error:
-            hold = hold_by_remains(error, screen)
-            _keep_findings(task, replace(screen, findings=hold.findings))
+        except DeidentificationError as error:
+            hold = hold_by_release(error, screen)
+            if hold.findings:
+                _keep_findings(task, replace(screen, findings=hold.findings))
             return hold
         if any(finding.fate is not RegionFate.KEPT for finding in instance.screen.findings):
             _keep_findings(task, instance.screen)
