@@ -212,7 +212,6 @@ def _staged(instance: ReceivedInstance, found: Again, image: CurrentImage | None
         was=was,
         outcome=made.instance,
         blob_key=made.blob_key,
-        is_same=image is not None and image.sha256 == made.instance.sha256,
         identifiers=None if is_known else made.identifiers,
         crosswalk=(entry.key_id, entry.sealed) if entry is not None else None,
         changes=found.changes,

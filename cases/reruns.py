@@ -65,11 +65,22 @@ class RerunCandidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A re-run that was brought into its case, and what follows from that."""
+
+    errand: Errand
+    given_up: tuple[Errand, ...] = ()
+    """Re-runs of single images under the revision that the case had before: what they made is outdated."""
+    again: Errand | None = None
+    """The re-run that looks at images again, under the revision that the case has now, after a person decided on them;
+    no job works for it yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentImage:
     """What a case has of an instance before its re-run."""
 
     blob_key: str
-    sha256: str
     has_identifiers: bool
     """Whether the hashes of what its original said of whom are kept."""
 
@@ -83,8 +94,6 @@ class StagedInstance:
     outcome: DeidentifiedInstance | Hold | Dropped | None
     """None where the original was gone by then."""
     blob_key: str = ""
-    is_same: bool = False
-    """Whether it was written bit by bit as it is."""
     identifiers: IdentifierHashes | None = None
     crosswalk: tuple[str, bytes] | None = field(repr=False, default=None)
     """Id of the key and the sealed entry."""

@@ -60,8 +60,6 @@ class StagedInstanceRow(Base):
     reason: Mapped[str] = mapped_column(String(64), default="")
     detail: Mapped[str] = mapped_column(Text, default="")
     blob_key: Mapped[str] = mapped_column(String(512), default="")
-    is_same: Mapped[bool] = mapped_column(default=False)
-    """Whether the image was written bit by bit as it is."""
     review: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """Version of what a person had decided on its pixels; 0 where nobody had."""
     written: Mapped[dict[str, Any]] = mapped_column(default=dict)
