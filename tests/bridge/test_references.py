@@ -124,6 +124,29 @@ def test_what_refers_to_a_changed_image_follows_and_all_else_stays(
     assert images(database, blobs) == after
 
 
+@pytest.mark.parametrize("screen", [replace(REDACT, boxes=(replace(BOXES[0], x=8),)), CLEAR], ids=["boxes", "none"])
+def test_references_follow_an_image_that_was_taken_back_and_decided_otherwise(
+    database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str, screen: ScreenReport
+) -> None:
+    for arrived, one, first in zip(arrivals, (slice_of(1), slice_of(2, refers_to=1)), (REDACT, CLEAR), strict=False):
+        file(database, blobs, case_id, arrived, made(one, first, case_id))
+    follow(database)
+    before = images(database, blobs)
+    with database.write() as session:
+        Cases(session).withdraw_image(arrivals[0].arrival_id)
+    follow(database)
+    assert referred(images(database, blobs)[2]) == before[1].SOPInstanceUID, "nothing is known of it now"
+
+    file(database, blobs, case_id, arrivals[0], made(slice_of(1), screen, case_id))
+    follow(database)
+
+    after = images(database, blobs)
+    assert after[1].SOPInstanceUID != before[1].SOPInstanceUID
+    assert referred(after[2]) == after[1].SOPInstanceUID
+    follow(database)
+    assert images(database, blobs) == after
+
+
 def test_cases_that_others_may_see_are_left_alone(
     database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
 ) -> None:
