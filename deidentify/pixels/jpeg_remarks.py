@@ -29,7 +29,8 @@ def without_remarks(identified_stream: bytes) -> bytes:
     PixelDecodeError
         The process is another one, or the stream is malformed.
     """
-    parts, at = [], 0
+    parts: list[bytes] = []
+    at = 0
     for remark in read_remarks(identified_stream):
         parts += (identified_stream[at : remark.start], colour_segment(remark.kind, remark.identified_body))
         at = remark.stop
