@@ -115,6 +115,11 @@ class StagedInstance:
                 return GONE
 
     @property
+    def keeps_image(self) -> bool:
+        """Tell whether its case keeps the image that it has."""
+        return self.outcome is None or self.has_failed
+
+    @property
     def has_failed(self) -> bool:
         """Tell whether the machine failed over it."""
         return isinstance(self.outcome, Hold) and self.outcome.reason in OF_THE_MACHINE
@@ -145,6 +150,8 @@ class RerunResult:
     """What differs in how many images."""
     expired: int = 0
     """Those of the held ones whose originals were gone when it came into effect: nobody can look at them any more."""
+    references: int = 0
+    """Images of the case that name others by the UIDs that these have then."""
     texts: int = 0
     """Texts of the sender's that the revision keeps no more, and that nobody had edited."""
 
@@ -162,6 +169,7 @@ class RerunResult:
             "gone": self.gone,
             "decided": self.decided,
             "expired": self.expired,
+            "references": self.references,
             "texts": self.texts,
             "elements": [[one.place, one.name, one.change.value, count] for one, count in told],
             "more_elements": len(self.elements) - len(told),

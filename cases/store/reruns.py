@@ -38,6 +38,7 @@ from cases.store.errands import Errands, errand_value
 from cases.store.filing import Filing
 from cases.store.manifests import Manifests
 from cases.store.profiles import has_revision
+from cases.store.references import References
 from cases.store.remakable import can_be_made_anew, waits_for_a_person
 from cases.store.review_errands import OUTDATED, ReviewErrands, is_outdated
 from cases.store.rows import (
@@ -224,6 +225,7 @@ class Reruns(Filing):
         if case.status in OPEN_STATUSES:
             return self._apply(case, errand, decided_by="")
         result = self._result(case, errand, self.staged(errand_id))
+        result = replace(result, references=References(self._session).staged(errand_id))
         Errands(self._session).end(errand_id, ErrandState.IN_REVIEW, result.to_json())
         return errand_value(errand)
 
@@ -294,7 +296,8 @@ class Reruns(Filing):
         staged = self.staged(errand.id)
         bringing = BringingIn(self._session, case, errand_id=errand.id)
         took = bringing.bring_in(staged)
-        result = replace(self._result(case, errand, took), expired=bringing.expired)
+        followed = References(self._session).bring_in(errand.id, case.id)
+        result = replace(self._result(case, errand, took), expired=bringing.expired, references=followed)
         if result.cleared:
             Manifests(self._session).mark_case(errand.received_study, case.id)
         if not errand.asked.get(KEEPS_TEXT, True):

@@ -190,6 +190,7 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
         "gone": 0,
         "decided": 0,
         "expired": 0,
+        "references": 0,
         "texts": 0,
         "elements": [["(0018,1000)", "DeviceSerialNumber", "added", 3]],
         "more_elements": 0,
