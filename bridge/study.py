@@ -1,7 +1,7 @@
 """The durable workflow of a settled study; every step may be replayed.
 
 open the draft shell → inspect what arrived → decide resends and patients → fill the draft from a teaching file →
-process each instance → close the books
+carry what people decided on the same pictures → process each instance → let references follow → close the books
 """
 
 import logging
@@ -127,6 +127,19 @@ class StudyRunner:
         teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
         text = teaching.read(study, shell, tasks)
         teaching.fill(study, shell, text)
+        self._process(study, shell, fresh, resends, seen)
+        # Once more: only now are all images there to be marked, and the study that findings belong to.
+        teaching.fill(study, shell, text)
+
+    def _process(
+        self,
+        study: ReceivedStudy,
+        shell: CaseShell,
+        fresh: Sequence[ReceivedInstance],
+        resends: Resends,
+        seen: dict[str, Inspection],
+    ) -> None:
+        """Bring instances to their end, with what people decided on the pictures whose place they take."""
         while fresh:
             carried = carry(self.database, self._children(), study, shell, fresh=fresh, superseded=resends.superseded)
             todo = [instance for instance in fresh if instance.arrival_id not in carried.left_out]
@@ -141,8 +154,6 @@ class StudyRunner:
                     again.add(task.arrival_id)
             # Somebody decided meanwhile on a picture that these take the place of: it counts for them.
             fresh = [instance for instance in todo if instance.arrival_id in again]
-        # Once more: only now are all images there to be marked, and the study that findings belong to.
-        teaching.fill(study, shell, text)
 
     def _tasks(self, study: ReceivedStudy, fresh: Sequence[ReceivedInstance], shell: CaseShell) -> list[Task]:
         """Return what is to be done, with what people decided on pixels: on these, and on all of a device."""
