@@ -18,9 +18,13 @@ def hold_by_screen(screen: ScreenReport) -> Hold | None:
     return Hold(reason=screen.hold, detail=_sentence(screen), findings=screen.findings)
 
 
-def hold_by_remains(error: TextRemainsError, screen: ScreenReport) -> Hold:
-    """Return the hold of an instance in which text can be read after boxes were made black, with all that was found."""
-    return Hold(reason=error.reason, detail=str(error), findings=(*screen.findings, *error.findings))
+def hold_by_release(error: DeidentificationError, screen: ScreenReport) -> Hold:
+    """Return the hold of a screened instance that could not be written so that it may pass on, with all that was found.
+
+    The boxes say what would have become black: whoever decides needs them, whatever failed.
+    """
+    remains = error.findings if isinstance(error, TextRemainsError) else ()
+    return Hold(reason=error.reason, detail=str(error), findings=(*screen.findings, *remains))
 
 
 def _sentence(screen: ScreenReport) -> str:

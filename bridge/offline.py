@@ -18,6 +18,7 @@ from bridge import offline_child
 from bridge.offline_child import FileTask, NotDicom, Seen, Written
 from bridge.offline_files import counted, in_children
 from bridge.offline_progress import Step
+from bridge.offline_references import FollowTask, follow_file, followed, part_of, stale
 from bridge.offline_sources import Skip, Source
 from bridge.pool import Pool
 from bridge.safe_names import IdentifiedForms, SafeNames
@@ -65,6 +66,7 @@ class OfflineRun:
         self._hold_two_patients(instances)
         self._hold_conflicts(instances)
         self._deidentify([source for source in instances if source.outcome is None])
+        self._let_references_follow(instances)
 
     def _path(self, source: Source) -> str:
         root = self.identified_root
@@ -175,6 +177,23 @@ class OfflineRun:
             case_key=source.case_key,
             with_uids=self.with_uids,
         )
+
+    def _let_references_follow(self, sources: list[Source]) -> None:
+        changed = {id(source): (source, uids) for source, uids in stale(sources)}
+        if not changed:
+            return
+
+        def task(source: Source) -> FollowTask:
+            return FollowTask(target=str(self.output / source.place), uids=changed[id(source)][1])
+
+        waiting = [source for source, _ in changed.values()]
+        try:
+            for source, found in self._in_children("Following references", waiting, follow_file, task):
+                assert isinstance(source.outcome, Written)
+                source.outcome = followed(source.outcome, changed[id(source)][1], found)
+        finally:
+            for source in waiting:
+                part_of(self.output / source.place).unlink(missing_ok=True)
 
     def _in_children(
         self, what: str, sources: list[Source], function: Callable[[T], R], argument: Callable[[Source], T]

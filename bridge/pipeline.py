@@ -9,7 +9,7 @@ import errno
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bridge.crosswalk import CrosswalkKey, SealedEntry, entry_of
-from bridge.instance_holds import hold_by_error, hold_by_remains, hold_by_screen
+from bridge.instance_holds import hold_by_error, hold_by_release, hold_by_screen
 from bridge.keys import Generation, GenerationMissingError, Keys, Purpose, SecretError, load_keys
 from bridge.layouts import layout_boxes
 from bridge.logs import configure_logging
@@ -32,9 +32,9 @@ from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, Re
 from cases.reruns import ERRAND_DIGITS, rerun_blob_key
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import DeidentificationError, TextRemainsError
+from deidentify.errors import DeidentificationError
 from deidentify.parser import read_instance
-from deidentify.pixels.digest import decoded_digest
+from deidentify.pixels.digest import decoded_digest, picture_digest
 from deidentify.pixels.screen import PixelScreener
 from deidentify.pseudonyms import PseudonymScope, names_patient, patient_key, patient_number_key
 from deidentify.release import released
@@ -262,9 +262,18 @@ def inspect(task: Task) -> Inspection:
 
 def decoded(task: Task) -> str:
     """Return the digest of an original's decoded pixels; empty where they cannot be decoded or the original is gone."""
+    return _digest(task, decoded_digest)
+
+
+def picture(task: Task) -> str:
+    """Return the digest of all that an original shows; empty where it cannot be decoded or is gone."""
+    return _digest(task, picture_digest)
+
+
+def _digest(task: Task, digest_of: Callable[[BinaryIO, bytes], str]) -> str:
     try:
         with original(task) as identified_file:
-            return decoded_digest(identified_file, _have().keys.digest_key)
+            return digest_of(identified_file, _have().keys.digest_key)
     except (MemoryError, StoreUnavailableError):
         raise
     except Exception as error:
@@ -339,9 +348,10 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
                 scratch=unfinished_output,
                 review=review,
             )
-        except TextRemainsError as error:
-            hold = hold_by_remains(error, screen)
-            _keep_findings(task, replace(screen, findings=hold.findings))
+        except DeidentificationError as error:
+            hold = hold_by_release(error, screen)
+            if hold.findings:
+                _keep_findings(task, replace(screen, findings=hold.findings))
             return hold
         if any(finding.fate is not RegionFate.KEPT for finding in instance.screen.findings):
             _keep_findings(task, instance.screen)

@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw
 from api.errors import NotRenderableError, PartNotFoundError
 from api.render import Renderer
 from api.rendering import Rendering
-from bridge.instance_holds import hold_by_error, hold_by_remains, hold_by_screen
+from bridge.instance_holds import hold_by_error, hold_by_release, hold_by_screen
 from bridge.pictures import boxed
 from bridge.preview_names import picture_suffix, preview_suffix
 from deidentify.deidentifier import Deidentifier
-from deidentify.errors import TextRemainsError
+from deidentify.errors import DeidentificationError
 from deidentify.parser import read_instance
 from deidentify.pixels.screen import PixelScreener
 from deidentify.preview import Change, Preview, PreviewRow
@@ -136,8 +136,8 @@ class Previewer:
             try:
                 instance = released(self._engine, self._screener, plan, screen, identified_file=source, target=target)
                 screen = instance.screen
-            except TextRemainsError as error:
-                hold, screen = hold_by_remains(error, screen), replace(screen, hold=error.reason)
+            except DeidentificationError as error:
+                hold, screen = hold_by_release(error, screen), replace(screen, hold=error.reason)
             except Exception as error:  # noqa: BLE001
                 hold = hold_by_error(error)
         if hold is not None or screen is None:

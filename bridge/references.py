@@ -2,10 +2,12 @@
 
 import hashlib
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge import pipeline
 from bridge.children import Children
+from cases.errands import Errand
 from cases.errors import BlobNotFoundError, StoreUnavailableError
 from cases.references import Stale
 from cases.store import Database, References
@@ -62,17 +64,39 @@ def let_references_follow(database: Database, children: Children, received_study
         found = References(session).stale(received_study)
     if not found:
         return
+    for stale, followed in _followed(children, study_key, found):
+        with database.write() as session:
+            References(session).follow(
+                stale, blob_key=followed.blob_key, sha256=followed.sha256, size_bytes=followed.size_bytes
+            )
+    log.info("references followed", extra={"instances": len(found)})
+
+
+def stage_references(database: Database, children: Children, errand: Errand) -> bool:
+    """Write anew what will refer to images by UIDs that they have no more once a re-run is brought in.
+
+    Return False where nobody wants the re-run any more. May be repeated after a crash.
+    """
+    with database.read() as session:
+        found = References(session).stale_with(errand.id)
+    for stale, followed in _followed(children, errand.study_key, found):
+        with database.write() as session:
+            is_wanted = References(session).stage(
+                errand.id, stale, blob_key=followed.blob_key, sha256=followed.sha256, size_bytes=followed.size_bytes
+            )
+        if not is_wanted:
+            return False
+    return True
+
+
+def _followed(children: Children, study_key: str, found: Sequence[Stale]) -> Iterator[tuple[Stale, Followed]]:
     tasks = [FollowTask(study_key=study_key, stale=stale) for stale in found]
     results = children.each(tasks, follow_in_child, lambda _task: None)
     try:
         for task, followed in results:
             if followed is None:
                 log.warning("references of an image could not follow", extra={"case": task.stale.case_id})
-                continue
-            with database.write() as session:
-                References(session).follow(
-                    task.stale, blob_key=followed.blob_key, sha256=followed.sha256, size_bytes=followed.size_bytes
-                )
+            else:
+                yield task.stale, followed
     finally:
         results.close()
-    log.info("references followed", extra={"instances": len(found)})

@@ -14,7 +14,7 @@ from bridge import pipeline
 from bridge.children import Children
 from bridge.pipeline import Filed, OriginalGoneError, Processed, Task, task_of
 from bridge.profile_book import lay_out
-from bridge.references import let_references_follow
+from bridge.references import let_references_follow, stage_references
 from bridge.retention import delete_condemned
 from bridge.study import killed_processed
 from cases.blobs import BlobStore
@@ -102,7 +102,8 @@ class RerunRunner:
         Safe to run again after any crash.
         """
         work = self._begin(errand)
-        if work is not None and self._make(errand, *work):
+        is_made = work is not None and self._make(errand, *work)
+        if is_made and stage_references(self.database, self.children, errand):
             with self.database.write() as session:
                 ended = Reruns(session).conclude(errand.id)
                 if ended is not None:
@@ -194,7 +195,9 @@ def audit_rerun(audit: Audit, ended: Errand, actor: str) -> None:
     result = ended.result
     detail: dict[str, str | int | bool | None] = {"revision": ended.revision, "before": ended.base_revision}
     detail |= {
-        name: result[name] for name in ("remade", "changed", "cleared", "failed", "gone", "expired") if name in result
+        name: result[name]
+        for name in ("remade", "changed", "cleared", "failed", "gone", "expired", "references")
+        if name in result
     }
     detail |= {name: sum(result[name].values()) for name in ("held", "dropped") if name in result}
     audit.append(actor, action, f"case {ended.case_id}", detail)
@@ -212,7 +215,6 @@ def _staged(instance: ReceivedInstance, found: Again, image: CurrentImage | None
         was=was,
         outcome=made.instance,
         blob_key=made.blob_key,
-        is_same=image is not None and image.sha256 == made.instance.sha256,
         identifiers=None if is_known else made.identifiers,
         crosswalk=(entry.key_id, entry.sealed) if entry is not None else None,
         changes=found.changes,

@@ -161,6 +161,7 @@ def _counts(errand: Errand) -> str:
     parts += [f"{result['expired']} of these lost: originals gone"] if result["expired"] else []
     parts += [f"{result['gone']} as they were: originals gone"] if result["gone"] else []
     parts += [f"{result['failed']} as they were: they could not be made"] if result["failed"] else []
+    parts += [f"{result['references']} name others anew"] if result.get("references") else []
     parts += [f"{result['texts']} texts of the sender emptied"] if result["texts"] else []
     parts += [f"{result['decided']} left to a person"] if result["decided"] else []
     return ", ".join(parts)

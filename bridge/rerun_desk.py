@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.engine import EngineClient, EngineError
 from bridge.profile_texts import chosen_revision
 from bridge.rerun import audit_rerun
-from cases.errands import Errand, ErrandKind, ErrandState
+from cases.errands import ARRIVALS, Errand, ErrandKind, ErrandState
 from cases.errors import CaseError, CaseNotFoundError, StoreUnavailableError
 from cases.profiles import ProfileRevision
 from cases.reruns import RerunCandidate
@@ -112,13 +113,33 @@ class RerunDesk:
             When there is no such re-run.
         InvalidTransitionError
             When it is not in review; one that is queued or runs can be left as well.
+        StoreUnavailableError
+            When images have to be looked at again, and no worker ever ran here that could do it.
         """
         with self.database.write() as session:
-            reruns = Reruns(session)
-            decided = reruns.apply if applies else reruns.discard
-            ended = decided(errand_id, actor=actor)
-            audit_rerun(Audit(session), ended, actor)
-            return ended
+            reruns, audit = Reruns(session), Audit(session)
+            if not applies:
+                ended = reruns.discard(errand_id, actor=actor)
+                audit_rerun(audit, ended, actor)
+                return ended
+            done = reruns.apply(errand_id, actor=actor)
+            for errand in (done.errand, *done.given_up):
+                audit_rerun(audit, errand, actor)
+            if done.again is not None:
+                self._look_again(session, done.again, actor)
+            return done.errand
+
+    def _look_again(self, session: Any, errand: Errand, actor: str) -> None:
+        images = len(errand.asked[ARRIVALS])
+        self._enqueue(session, errand, images)
+        detail: dict[str, str | int | bool | None] = {"revision": errand.revision, "images": images}
+        Audit(session).append(actor, "case.rerun-requested", f"case {errand.case_id}", detail)
+
+    def _enqueue(self, session: Any, errand: Errand, instances: int) -> None:
+        try:
+            self.client.enqueue_study(session, errand.received_study, errand.generation, instances=instances)
+        except EngineError as error:
+            raise StoreUnavailableError(f"{error}; start one, then ask again") from None
 
     def _profile(self, chosen: str) -> ProfileRevision:
         with self.database.write() as session:
@@ -136,12 +157,7 @@ class RerunDesk:
         with self.database.write() as session:
             keeps_text = Profile.from_yaml(one.text).text != "remove"
             errand, plan, displaced = Reruns(session).request(case_id, one, actor=actor, keeps_text=keeps_text)
-            try:
-                self.client.enqueue_study(
-                    session, errand.received_study, errand.generation, instances=len(plan.instances)
-                )
-            except EngineError as error:
-                raise StoreUnavailableError(f"{error}; start one, then ask again") from None
+            self._enqueue(session, errand, len(plan.instances))
             detail: dict[str, str | int | bool | None] = {"revision": one.revision, "before": plan.revision}
             for given_up in displaced:
                 audit_rerun(Audit(session), given_up, actor)

@@ -1,7 +1,7 @@
 """The durable workflow of a settled study; every step may be replayed.
 
 open the draft shell → inspect what arrived → decide resends and patients → fill the draft from a teaching file →
-process each instance → close the books
+carry what people decided on the same pictures → process each instance → let references follow → close the books
 """
 
 import logging
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bridge import pipeline
+from bridge.carried import Carried, carry, comparable
 from bridge.children import ATTEMPTS, Children
 from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
@@ -23,7 +24,7 @@ from cases.blobs import BlobStore
 from cases.errors import CaseClosedError, StoreUnavailableError
 from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
 from cases.reviews import NOBODY_DECIDED
-from cases.store import Cases, Crosswalk, Database, Holds, Intake, Profiles, Reviews, SiteLayouts
+from cases.store import CarriedReviews, Cases, Crosswalk, Database, Holds, Intake, Profiles, Reviews, SiteLayouts
 from deidentify.compare import Fingerprint
 from deidentify.results import Dropped, Hold, HoldReason
 
@@ -126,14 +127,33 @@ class StudyRunner:
         teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
         text = teaching.read(study, shell, tasks)
         teaching.fill(study, shell, text)
-        for task, processed in self._in_children(tasks, pipeline.process, killed_processed):
-            if isinstance(processed, Filed) and seen[task.arrival_id].fingerprint is None:
-                self._condemn(processed, shell)
-                self._record(shell, task, NOT_COMPARED, resends)
-            else:
-                self._record(shell, task, processed, resends)
+        self._process(study, shell, fresh, resends, seen)
         # Once more: only now are all images there to be marked, and the study that findings belong to.
         teaching.fill(study, shell, text)
+
+    def _process(
+        self,
+        study: ReceivedStudy,
+        shell: CaseShell,
+        fresh: Sequence[ReceivedInstance],
+        resends: Resends,
+        seen: dict[str, Inspection],
+    ) -> None:
+        """Bring instances to their end, with what people decided on the pictures whose place they take."""
+        while fresh:
+            carried = carry(self.database, self._children(), study, shell, fresh=fresh, superseded=resends.superseded)
+            todo = [instance for instance in fresh if instance.arrival_id not in carried.left_out]
+            again = set()
+            for task, processed in self._in_children(
+                self._tasks(study, todo, shell), pipeline.process, killed_processed
+            ):
+                if isinstance(processed, Filed) and seen[task.arrival_id].fingerprint is None:
+                    self._condemn(processed, shell)
+                    processed = NOT_COMPARED  # noqa: PLW2901 - what it was is condemned
+                if not self._record(shell, task, processed, resends, carried):
+                    again.add(task.arrival_id)
+            # Somebody decided meanwhile on a picture that these take the place of: it counts for them.
+            fresh = [instance for instance in todo if instance.arrival_id in again]
 
     def _tasks(self, study: ReceivedStudy, fresh: Sequence[ReceivedInstance], shell: CaseShell) -> list[Task]:
         """Return what is to be done, with what people decided on pixels: on these, and on all of a device."""
@@ -250,9 +270,10 @@ class StudyRunner:
     def _children(self) -> Children:
         return Children(pool=self.pool, threads=self.threads, timeout_s=self.timeout_s)
 
-    def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
+    def _record(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends, carried: Carried) -> bool:
+        """Settle an instance; return False where it has to be worked on again."""
         try:
-            self._settle(shell, task, processed, resends)
+            is_settled = self._settle(shell, task, processed, resends, carried)
         except CaseClosedError:
             # Submitted or removed meanwhile: the engine tries the study again, which opens a linked draft.
             if isinstance(processed, Filed):
@@ -265,16 +286,26 @@ class StudyRunner:
             log.exception("an instance is held after an error of ours")
             if isinstance(processed, Filed):
                 self._condemn(processed, shell)
-            self._settle(shell, task, NOT_KEPT, resends)
+            is_settled = self._settle(shell, task, NOT_KEPT, resends, carried)
+        if not is_settled and isinstance(processed, Filed):
+            self._condemn(processed, shell)
+        return is_settled
 
     def _condemn(self, processed: Filed, shell: CaseShell) -> None:
         with self.database.write() as session:
             Cases(session).condemn_blob(processed.blob_key, shell.case_id)
 
-    def _settle(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends) -> None:
-        """Write down what became of an instance, and of those whose place it takes, in one transaction."""
+    def _settle(self, shell: CaseShell, task: Task, processed: Processed, resends: Resends, carried: Carried) -> bool:
+        """Write down what became of an instance, and of those whose place it takes, in one transaction.
+
+        Return False, and write nothing, where somebody decided on one of those since it was begun.
+        """
         with self.database.write() as session:
-            intake = Intake(session)
+            intake, reviews = Intake(session), CarriedReviews(session)
+            older = {old.arrival_id: old for old in comparable(resends.superseded, task.arrival_id)}
+            known = carried.known.get(task.arrival_id, {})
+            if older and reviews.is_decided_anew(next(iter(older.values())).received_study, known, older):
+                return False
             for old in resends.superseded.get(task.arrival_id, ()):
                 if old.outcome is InstanceOutcome.FILED:
                     if not isinstance(processed, Filed) or old.case_id != shell.case_id:
@@ -284,12 +315,14 @@ class StudyRunner:
             match processed:
                 case Filed(instance=instance, blob_key=blob_key, identifiers=identifiers, crosswalk=entry):
                     Cases(session).file(shell.case_id, task.arrival_id, instance, blob_key, identifiers)
+                    reviews.release(task.arrival_id)
                     if entry is not None:
                         Crosswalk(session).keep(shell.case_id, task.arrival_id, entry.key_id, entry.sealed)
                 case Hold():
                     Holds(session).hold(shell.case_id, task.arrival_id, processed)
                 case Dropped(reason=reason, detail=detail):
                     intake.finish(task.arrival_id, InstanceOutcome.DROPPED, reason=reason.value, detail=detail)
+        return True
 
 
 def _stored(instance: ReceivedInstance) -> Fingerprint:

@@ -34,6 +34,8 @@ class ErrandState(StrEnum):
     FAILED = "failed"
 
 
+ARRIVALS = "arrivals"
+"""Of what an errand asks for: the instances that it is about, where it is not about all of its case."""
 AT_WORK = frozenset({ErrandState.QUEUED, ErrandState.RUNNING})
 UNFINISHED = AT_WORK | {ErrandState.IN_REVIEW}
 

@@ -65,11 +65,22 @@ class RerunCandidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A re-run that was brought into its case, and what follows from that."""
+
+    errand: Errand
+    given_up: tuple[Errand, ...] = ()
+    """Re-runs of single images under the revision that the case had before: what they made is outdated."""
+    again: Errand | None = None
+    """The re-run that looks at images again, under the revision that the case has now, after a person decided on them;
+    no job works for it yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentImage:
     """What a case has of an instance before its re-run."""
 
     blob_key: str
-    sha256: str
     has_identifiers: bool
     """Whether the hashes of what its original said of whom are kept."""
 
@@ -83,8 +94,6 @@ class StagedInstance:
     outcome: DeidentifiedInstance | Hold | Dropped | None
     """None where the original was gone by then."""
     blob_key: str = ""
-    is_same: bool = False
-    """Whether it was written bit by bit as it is."""
     identifiers: IdentifierHashes | None = None
     crosswalk: tuple[str, bytes] | None = field(repr=False, default=None)
     """Id of the key and the sealed entry."""
@@ -104,6 +113,11 @@ class StagedInstance:
                 return InstanceOutcome.DROPPED.value
             case _:
                 return GONE
+
+    @property
+    def keeps_image(self) -> bool:
+        """Tell whether its case keeps the image that it has."""
+        return self.outcome is None or self.has_failed
 
     @property
     def has_failed(self) -> bool:
@@ -136,6 +150,8 @@ class RerunResult:
     """What differs in how many images."""
     expired: int = 0
     """Those of the held ones whose originals were gone when it came into effect: nobody can look at them any more."""
+    references: int = 0
+    """Images of the case that name others by the UIDs that these have then."""
     texts: int = 0
     """Texts of the sender's that the revision keeps no more, and that nobody had edited."""
 
@@ -153,6 +169,7 @@ class RerunResult:
             "gone": self.gone,
             "decided": self.decided,
             "expired": self.expired,
+            "references": self.references,
             "texts": self.texts,
             "elements": [[one.place, one.name, one.change.value, count] for one, count in told],
             "more_elements": len(self.elements) - len(told),

@@ -305,6 +305,14 @@ def decided(
     return after
 
 
+def carried(review: PixelReview) -> PixelReview:
+    """Return what is decided on a picture that came in again under another header.
+
+    What a reviewer let stand was seen beside the header of that time: beside this one it may be the patient's name.
+    """
+    return replace(review, safe=(), safe_elsewhere=_joined(review.safe_elsewhere, review.safe))
+
+
 def _joined(before: Sequence[MarkedBox], more: Sequence[MarkedBox]) -> tuple[MarkedBox, ...]:
     return tuple(dict.fromkeys((*before, *more)))
 

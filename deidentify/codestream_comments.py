@@ -16,6 +16,10 @@ _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _TEXT = re.compile(
     rb"[A-Za-z\x80-\xff]{4,}|(?:[A-Za-z]\0){4,}|(?:\0[A-Za-z]){4,}|\d{5,}|\d{1,4}[-./:]\d{1,2}[-./:]\d{2,4}"
 )
+_PRINTABLE = bytes((0x09, 0x0A, 0x0D, *range(0x20, 0x7F)))
+_MOST_BINARY = 64
+"""Bytes that are no text in a segment of an encoder; a readable picture needs more."""
+_JFIF_BYTES = 14
 _RLE_HEADER = 64
 """Bytes of the header of an RLE frame."""
 _WRITERS = frozenset(
@@ -106,6 +110,20 @@ def is_known_comment(comment: bytes) -> bool:
     known = vocabulary() | _WRITERS
     found = (match.group().decode("latin-1").replace("\0", "") for match in _TEXT.finditer(comment))
     return all(folded(text) in known for text in found)
+
+
+def may_hold_picture(comment: bytes) -> bool:
+    """Tell whether a comment segment has room for a picture, which no search for text would find: a thumbnail, say.
+
+    A thumbnail shows what the image showed when it was made, and nobody looks at it here.
+    """
+    if comment.startswith(b"JFIF\0"):
+        return len(comment) > _JFIF_BYTES or any(comment[_JFIF_BYTES - 2 :])
+    if comment.startswith(b"JFXX\0") or b"\xff\xd8\xff" in comment:
+        return True
+    if comment.startswith(b"ICC_PROFILE\0"):
+        return False
+    return len(comment.rstrip(b"\0").translate(None, _PRINTABLE)) > _MOST_BINARY
 
 
 def _jpeg_comments(frame: bytes) -> Iterator[bytes]:

@@ -48,6 +48,27 @@ def fingerprint(identified_file: BinaryIO, key: bytes) -> Fingerprint:
     return Fingerprint(dataset=dataset.hexdigest(), pixels=pixels.hexdigest())
 
 
+def group_digest(identified_file: BinaryIO, key: bytes, group: int) -> str:
+    """Return the digest of what one group of a data set says at its top level, 64 hexadecimal digits.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If the file cannot be parsed.
+    UnsupportedTransferSyntaxError
+        If the transfer syntax is unknown.
+    """
+    received = read_instance(identified_file)
+    source = Source(identified_file, deflated_at=received.deflated_at)
+    digest = hmac.new(key, b"group\0", hashlib.sha256)
+    try:
+        of_group = [element for element in received.identified_elements if element.tag >> 16 == group]
+        _Digester(received, source, hashlib.sha256()).level(of_group, digest)
+    finally:
+        source.close()
+    return digest.hexdigest()
+
+
 class _Digester:
     def __init__(self, received: ReceivedInstance, source: Source, pixels: _Hash) -> None:
         self._little = received.encoding.little

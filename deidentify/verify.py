@@ -14,7 +14,7 @@ from functools import cache
 from typing import BinaryIO
 
 from deidentify.charsets import DEFAULT, Charset, charset_of
-from deidentify.codestream_comments import comments_of, is_known_comment
+from deidentify.codestream_comments import comments_of, is_known_comment, may_hold_picture
 from deidentify.dataset import ENCODINGS, EXPLICIT_LITTLE, PIXEL_TAGS, Element, Encoding, Source, tag_text
 from deidentify.dictionary import CHARSET_VRS
 from deidentify.errors import InvalidResultError, ResidualIdentifierError, UnreadableInstanceError
@@ -131,6 +131,8 @@ def _search_span(element: Element, source: Source, search: "Search") -> None:
             search.raw(comment, place)
             if not is_known_comment(comment):
                 raise ResidualIdentifierError(f"there is text that nobody knows in {place}")
+            if may_hold_picture(comment):
+                raise ResidualIdentifierError(f"there may be a picture in {place}")
     elif element.tag not in PIXEL_TAGS:
         tail = b""
         for chunk in source.chunks(element.span):

@@ -38,6 +38,9 @@ class RerunResultOut(Answer):
     gone: int = Field(examples=[0], description="Images that stay as they are, since their originals are gone.")
     decided: int = Field(examples=[0], description="Instances that a person decided on, or has to.")
     expired: int = Field(examples=[0], description="Held ones that nobody can look at: their originals are gone.")
+    references: int = Field(
+        default=0, examples=[0], description="Images that name others by the UIDs that these have then."
+    )
     texts: int = Field(examples=[0], description="Texts of the sender's, not edited since, that are emptied.")
     elements: list[ElementChangeOut]
     more_elements: int = Field(examples=[0], description="Attributes that are not named for their number.")

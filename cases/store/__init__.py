@@ -2,6 +2,7 @@
 
 from cases.store.accounts import Accounts
 from cases.store.audit import Audit
+from cases.store.carried import CarriedReviews
 from cases.store.cases import Cases
 from cases.store.commitments import Commitments
 from cases.store.crosswalk import Crosswalk
@@ -28,6 +29,7 @@ from cases.store.site_layouts import SiteLayouts
 __all__ = [
     "Accounts",
     "Audit",
+    "CarriedReviews",
     "Cases",
     "Commitments",
     "Crosswalk",

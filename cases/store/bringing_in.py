@@ -1,6 +1,7 @@
 """Bringing into a case what a re-run made of its originals; rows of images, series and studies stay rows."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -50,7 +51,13 @@ class BringingIn(Filing):
         self._decided = {key for key, kept in reviews.items() if kept.review != NO_REVIEW}
         # What was made before somebody decided on its pixels is older than the decision, which has its own re-run.
         newest = [one for one in staged if reviews.get(one.arrival_id, NOBODY_DECIDED).version == one.review]
-        took = [one for one in newest if self._one(one, arrived.get(one.arrival_id), images.get(one.arrival_id))]
+        took = []
+        for one in newest:
+            image = images.get(one.arrival_id)
+            is_as_it_was = image is not None and _is_written_as(image, one)
+            if self._one(one, arrived.get(one.arrival_id), image):
+                # What it was compared with may have been another image than the one that the case has by now.
+                took.append(replace(one, changes=()) if is_as_it_was else one)
         self._session.flush()
         condemn(self._session, self._old_blobs, self._case.id)
         for series_id in sorted(self._left):
@@ -82,7 +89,7 @@ class BringingIn(Filing):
             return True
         match one.outcome:
             case DeidentifiedInstance() if one.was is InstanceOutcome.FILED:
-                if image is None:
+                if image is None or not (one.blob_key or _is_written_as(image, one)):
                     return False
                 self._replace(image, one, one.outcome)
             case DeidentifiedInstance():
@@ -106,6 +113,7 @@ class BringingIn(Filing):
     # -- what becomes of one ------------------------------------------------------------------------------------------
 
     def _replace(self, image: CaseImageRow, one: StagedInstance, instance: DeidentifiedInstance) -> None:
+        is_as_it_was = _is_written_as(image, one)
         series_id = self._series_of(image, build.place(instance))
         if series_id != image.series_id:
             self._left.add(image.series_id)
@@ -118,7 +126,7 @@ class BringingIn(Filing):
             image.report = {**image.report, "uids_before": [uid for uid in uids if uid != image.sop_instance_uid]}
         if one.identifiers is not None and not image.identifiers_kept:
             image.identifiers_kept = HashesOfIdentifiers(self._session).add(self._case.id, one.identifiers)
-        if not one.is_same:
+        if not is_as_it_was:  # else its staged blob goes with what was staged
             self._old_blobs.append(image.blob_key)
             image.blob_key = one.blob_key
 
@@ -246,3 +254,8 @@ class BringingIn(Filing):
                 study.description = study.study_day = ""
                 study.study_instance_uid = f"2.25.{int(study.id, 16)}"
         self._session.flush()
+
+
+def _is_written_as(image: CaseImageRow, one: StagedInstance) -> bool:
+    """Tell whether what was made is bit by bit the image that its case has now."""
+    return isinstance(one.outcome, DeidentifiedInstance) and one.outcome.sha256 == image.sha256

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cases.errands import ErrandKind, ErrandState
@@ -60,8 +60,6 @@ class StagedInstanceRow(Base):
     reason: Mapped[str] = mapped_column(String(64), default="")
     detail: Mapped[str] = mapped_column(Text, default="")
     blob_key: Mapped[str] = mapped_column(String(512), default="")
-    is_same: Mapped[bool] = mapped_column(default=False)
-    """Whether the image was written bit by bit as it is."""
     review: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """Version of what a person had decided on its pixels; 0 where nobody had."""
     written: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -71,3 +69,20 @@ class StagedInstanceRow(Base):
     findings: Mapped[list[Any]] = mapped_column(default=list)
     changes: Mapped[list[Any]] = mapped_column(default=list)
     """Which elements differ from the image as it is."""
+
+
+class StagedReferenceRow(Base):
+    """An image written anew with its references exchanged, for the moment when a re-run comes into effect."""
+
+    __tablename__ = "staged_reference"
+    __table_args__ = (Index("ix_staged_reference_blob_key", "blob_key"),)
+
+    errand_id: Mapped[str] = mapped_column(ForeignKey("errand.id"), primary_key=True)
+    arrival_id: Mapped[str] = mapped_column(ForeignKey("received_instance.arrival_id"), primary_key=True)
+    before: Mapped[str] = mapped_column(String(512))
+    """The blob that it was written from: staged, or that of the image as it is."""
+    blob_key: Mapped[str] = mapped_column(String(512))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    uids: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What it referred to and what it refers to now; both are UIDs of the case."""

@@ -11,7 +11,7 @@ from cases.errors import CaseNotFoundError
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn_unused
-from cases.store.errand_rows import ErrandRow, StagedInstanceRow
+from cases.store.errand_rows import ErrandRow, StagedInstanceRow, StagedReferenceRow
 
 _MOST_REASON = 200
 
@@ -162,9 +162,10 @@ class Errands:
     def drop_staged(self, errand_id: str) -> None:
         """Delete what was staged; blobs that no image got are condemned."""
         row = self._session.get(ErrandRow, errand_id)
-        staged = StagedInstanceRow.errand_id == errand_id
-        keys = self._session.scalars(select(StagedInstanceRow.blob_key).where(staged)).all()
-        self._session.execute(delete(StagedInstanceRow).where(staged))
+        keys = list[str]()
+        for table in (StagedInstanceRow, StagedReferenceRow):
+            keys += self._session.scalars(select(table.blob_key).where(table.errand_id == errand_id))
+            self._session.execute(delete(table).where(table.errand_id == errand_id))
         condemn_unused(self._session, keys, row.case_id if row is not None else None)
 
     def locked(self, errand_id: str) -> ErrandRow:

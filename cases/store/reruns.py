@@ -10,7 +10,7 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from cases import build
-from cases.errands import AT_WORK, Errand, ErrandKind, ErrandState, NewErrand
+from cases.errands import ARRIVALS, AT_WORK, Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import (
     CaseClosedError,
     CaseNotFoundError,
@@ -21,6 +21,7 @@ from cases.errors import (
 from cases.model import OPEN_STATUSES, CaseStatus, HoldState, InstanceOutcome
 from cases.profiles import ProfileRevision
 from cases.reruns import (
+    Applied,
     CurrentImage,
     RerunPlan,
     RerunResult,
@@ -37,7 +38,9 @@ from cases.store.errands import Errands, errand_value
 from cases.store.filing import Filing
 from cases.store.manifests import Manifests
 from cases.store.profiles import has_revision
+from cases.store.references import References
 from cases.store.remakable import can_be_made_anew, waits_for_a_person
+from cases.store.review_errands import OUTDATED, ReviewErrands, is_outdated
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
@@ -50,8 +53,6 @@ from cases.store.staged import staged_of, staged_values
 from deidentify.results import DeidentifiedInstance
 
 KEEPS_TEXT = "keeps_text"
-ARRIVALS = "arrivals"
-"""Of what an errand asks for: the instances that it is about, where it is not about all of the case."""
 
 
 class Reruns(Filing):
@@ -173,7 +174,7 @@ class Reruns(Filing):
     def images(self, case_id: str) -> dict[str, CurrentImage]:
         """Return the images that a case has, by arrival."""
         return {
-            row.arrival_id: CurrentImage(blob_key=row.blob_key, sha256=row.sha256, has_identifiers=row.identifiers_kept)
+            row.arrival_id: CurrentImage(blob_key=row.blob_key, has_identifiers=row.identifiers_kept)
             for row in self._session.scalars(select(CaseImageRow).where(CaseImageRow.case_id == case_id))
         }
 
@@ -193,11 +194,7 @@ class Reruns(Filing):
         if errand.state is not ErrandState.RUNNING or there is not None:
             condemn_unused(self._session, [one.blob_key], errand.case_id)
             return there is not None
-        values = staged_values(errand_id, one)
-        if one.is_same:
-            condemn_unused(self._session, [one.blob_key], errand.case_id)
-            values["blob_key"] = ""
-        self._session.add(StagedInstanceRow(**values))
+        self._session.add(StagedInstanceRow(**staged_values(errand_id, one)))
         errand.done += 1
         self._session.flush()
         return True
@@ -222,25 +219,41 @@ class Reruns(Filing):
         case, errand = self._locked_case(errand_id)
         if errand.state is not ErrandState.RUNNING:
             return None
+        if is_outdated(errand, case):
+            Errands(self._session).call_off(errand_id, ErrandState.DISCARDED, OUTDATED)
+            return errand_value(errand)
         if case.status in OPEN_STATUSES:
             return self._apply(case, errand, decided_by="")
         result = self._result(case, errand, self.staged(errand_id))
+        result = replace(result, references=References(self._session).staged(errand_id))
         Errands(self._session).end(errand_id, ErrandState.IN_REVIEW, result.to_json())
         return errand_value(errand)
 
-    def apply(self, errand_id: str, *, actor: str) -> Errand:
+    def apply(self, errand_id: str, *, actor: str) -> Applied:
         """Bring into the case what was made and reviewed.
+
+        Where the case gets another revision by it, images that a person decided on meanwhile are looked at again.
 
         Raises
         ------
         CaseNotFoundError
             When there is no such re-run.
         InvalidTransitionError
-            When it is not in review.
+            When it is not in review, or looked at single images under a revision that its case has no more.
         """
+        lock_study(self._session, Errands(self._session).get(errand_id).received_study)
         case, errand = self._locked_case(errand_id)
         _check_in_review(errand)
-        return self._apply(case, errand, decided_by=actor)
+        if is_outdated(errand, case):
+            raise InvalidTransitionError(OUTDATED)
+        ended = self._apply(case, errand, decided_by=actor)
+        if errand.is_review:
+            return Applied(errand=ended)
+        asking = ReviewErrands(self._session)
+        given_up, wanted = asking.give_up_older(case, actor=actor)
+        there = {one.arrival_id for one in self.plan(case.id, wanted).instances}
+        again, is_new = asking.ask(case.id, there, actor=actor) if there else (None, False)
+        return Applied(errand=ended, given_up=tuple(given_up), again=again if is_new else None)
 
     def discard(self, errand_id: str, *, actor: str) -> Errand:
         """Leave the case as it is; one that is queued or runs is called off.
@@ -283,7 +296,8 @@ class Reruns(Filing):
         staged = self.staged(errand.id)
         bringing = BringingIn(self._session, case, errand_id=errand.id)
         took = bringing.bring_in(staged)
-        result = replace(self._result(case, errand, took), expired=bringing.expired)
+        followed = References(self._session).bring_in(errand.id, case.id)
+        result = replace(self._result(case, errand, took), expired=bringing.expired, references=followed)
         if result.cleared:
             Manifests(self._session).mark_case(errand.received_study, case.id)
         if not errand.asked.get(KEEPS_TEXT, True):

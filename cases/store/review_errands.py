@@ -2,14 +2,19 @@
 
 from collections.abc import Collection
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cases.errands import Errand, ErrandKind, ErrandState, NewErrand
+from cases.errands import ARRIVALS, Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import InvalidTransitionError
 from cases.store.errand_rows import ErrandRow
 from cases.store.errands import Errands, errand_value
-from cases.store.reruns import ARRIVALS
-from cases.store.rows import CaseRow
+from cases.store.review_rows import reviews_of
+from cases.store.rows import CaseImageRow, CaseRow
+from deidentify.review import NO_REVIEW
+
+OUTDATED = "the case got another revision since: discard this and make the case anew, which carries what was decided"
+_OTHER_REVISION = "its case got another revision, under which these images are looked at again"
 
 
 class ReviewErrands:
@@ -63,7 +68,36 @@ class ReviewErrands:
         )
         return errands.open(case.received_study or "", new), True
 
+    def give_up_older(self, case: CaseRow, *, actor: str) -> tuple[list[Errand], set[str]]:
+        """Give up re-runs of single images that began under another revision than the case has now.
+
+        Returns
+        -------
+        tuple
+            Those that were given up, and the instances that have to be looked at again: theirs, and images that a
+            person decided on and the case still has of another revision.
+        """
+        errands, given_up = Errands(self._session), []
+        query = select(CaseImageRow.arrival_id).where(
+            CaseImageRow.case_id == case.id, CaseImageRow.profile_revision != case.profile_revision
+        )
+        reviews = reviews_of(self._session, self._session.scalars(query).all())
+        again = {arrival_id for arrival_id, kept in reviews.items() if kept.review != NO_REVIEW}
+        for before in errands.unfinished_of(case.id):
+            # One that nobody began gets the revision of its case when it begins.
+            if before.state is ErrandState.QUEUED or not is_outdated(before, case):
+                continue
+            errands.call_off(before.id, ErrandState.DISCARDED, _OTHER_REVISION, decided_by=actor)
+            given_up.append(errands.get(before.id))
+            again |= set(before.asked[ARRIVALS])
+        return given_up, again
+
     def _taken_along(self, row: ErrandRow, wanted: set[str]) -> Errand:
         row.asked = {**row.asked, ARRIVALS: sorted(wanted | set(row.asked[ARRIVALS]))}
         self._session.flush()
         return errand_value(row)
+
+
+def is_outdated(errand: Errand | ErrandRow, case: CaseRow) -> bool:
+    """Tell whether an errand looks at single images under another revision than their case has."""
+    return errand.is_review and (errand.profile, errand.revision) != (case.profile, case.profile_revision)

@@ -37,7 +37,6 @@ def staged_values(errand_id: str, one: StagedInstance) -> dict[str, Any]:
         "reason": "",
         "detail": "",
         "blob_key": one.blob_key,
-        "is_same": one.is_same,
         "review": one.review,
         "written": {},
         "known": _known(one),
@@ -63,7 +62,6 @@ def staged_of(row: StagedInstanceRow) -> StagedInstance:
         was=InstanceOutcome(row.was),
         outcome=_outcome(row),
         blob_key=row.blob_key,
-        is_same=row.is_same,
         identifiers=IdentifierHashes(
             hashes=frozenset(bytes.fromhex(one) for one in identifiers["hashes"]), is_whole=identifiers["is_whole"]
         )

@@ -1,4 +1,4 @@
-"""A keyed digest of decoded frames: the same pixels in another transfer syntax give the same one."""
+"""Keyed digests of decoded frames: the same pixels in another transfer syntax give the same one."""
 
 import hashlib
 import hmac
@@ -6,8 +6,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from deidentify.compare import group_digest
 from deidentify.pixels.decode import iter_frames, read_format
 from deidentify.pixels.source import locate
+
+_IMAGE_PIXEL_GROUP = 0x0028
 
 
 def decoded_digest(identified_file: BinaryIO, key: bytes) -> str:
@@ -32,4 +35,29 @@ def decoded_digest(identified_file: BinaryIO, key: bytes) -> str:
                 words = words - ((words >> (frame.bits_stored - 1)) << frame.bits_stored)
         digest.update(repr(words.shape).encode())
         digest.update(np.ascontiguousarray(words, dtype=words.dtype.newbyteorder("<")).data)
+    return digest.hexdigest()
+
+
+def picture_digest(identified_file: BinaryIO, key: bytes) -> str:
+    """Return the digest of all that a picture shows, 64 hexadecimal digits; empty without pixel data.
+
+    That is every bit of every decoded word, also those that no value uses, and whatever the attributes of group 0028
+    say: size, colour, palettes, windows. What a person decided on one picture holds for another with the same digest.
+
+    Raises
+    ------
+    PixelDecodeError
+        When a frame cannot be decoded.
+    UnreadableInstanceError, UnsupportedTransferSyntaxError
+        When the file cannot be parsed.
+    """
+    source = locate(identified_file)
+    if source.element is None:
+        return ""
+    digest = hmac.new(key, b"picture\0", hashlib.sha256)
+    for frame in iter_frames(source, read_format(source)):
+        digest.update(f"{frame.words.shape} {frame.words.dtype.kind}{frame.words.dtype.itemsize}\0".encode())
+        digest.update(np.ascontiguousarray(frame.words, dtype=frame.words.dtype.newbyteorder("<")).data)
+    identified_file.seek(0)
+    digest.update(group_digest(identified_file, key, _IMAGE_PIXEL_GROUP).encode())
     return digest.hexdigest()

@@ -24,9 +24,9 @@ from pydicom.uid import (
 
 from deidentify.pixels.codestream import frame_header, jpeg_segments
 from deidentify.pixels.jpeg_lossless import LosslessForm, encode_lossless
+from deidentify.pixels.jpeg_remarks import colour_segment
 
 _JPEG_LOSSLESS, _JPEG_LS = 0xC3, 0xF7
-_COLOUR_SEGMENTS = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 _SCAN = 0xDA
 _SIZE, _CODING, _TILE_PART = 0xFF51, 0xFF52, 0xFF90
 _RGB = 1  # what the encoder of JPEG 2000 must be told before it applies a colour transform
@@ -83,11 +83,7 @@ def _jpeg_lossless(content: bytes, words: NDArray[Any]) -> bytes | None:
     unsigned = _within(words, header[0])
     if unsigned is None:
         return None
-    segments = b"".join(
-        b"\xff" + bytes((kind,)) + (len(segment) + 2).to_bytes(2, "big") + segment
-        for kind, segment in jpeg_segments(content)
-        if kind in _COLOUR_SEGMENTS and segment.startswith(_COLOUR_SEGMENTS[kind])
-    )
+    segments = b"".join(colour_segment(kind, segment) for kind, segment in jpeg_segments(content))
     return encode_lossless(unsigned, LosslessForm(precision=header[0], component_ids=ids, segments=segments))
 
 

@@ -9,6 +9,7 @@ from deidentify.pixels.boxes import Box, clipped_to
 from deidentify.pixels.frame_codec import BlankedCodestream, CodestreamBlanker
 from deidentify.pixels.jpeg_blocks import blank
 from deidentify.pixels.jpeg_markers import FrameHeader, read_markers
+from deidentify.pixels.jpeg_remarks import without_remarks
 
 _BLOCK = 8
 _SMOOTHED = 1
@@ -18,7 +19,8 @@ _SMOOTHED = 1
 def jpeg_blanker(attributes: Dataset) -> CodestreamBlanker:
     """Return what blanks the frames of an instance with these attributes in their coefficients.
 
-    It gives None for what ``jpeg_blocks`` cannot do (progressive frames and the like): the object then becomes native.
+    Thumbnails and comments of such a frame go: they are of the picture as it was. It gives None for what
+    ``jpeg_blocks`` cannot do (progressive frames and the like): the object then becomes native.
     """
     photometric = str(attributes.get("PhotometricInterpretation", ""))
 
@@ -26,7 +28,7 @@ def jpeg_blanker(attributes: Dataset) -> CodestreamBlanker:
         try:
             header, _ = read_markers(identified_content)
             black = _black(photometric, header)
-            content = blank(identified_content, areas, black=black) if black is not None else None
+            content = without_remarks(blank(identified_content, areas, black=black)) if black is not None else None
         except PixelDecodeError:
             return None
         if content is None:

@@ -1,7 +1,7 @@
 """The marker segments of a sequential JPEG code stream (ITU-T T.81 Annex B), read without its pixels.
 
 Processes 1 (baseline) and 2 and 4 (extended, Huffman, 8 and 12 bit) are read; each other one is refused by its name.
-What is not needed for the blocks (APPn, COM) is passed over.
+What is not needed for the blocks (APPn, COM) is passed over, but for where it stands.
 """
 
 import re
@@ -93,6 +93,18 @@ class Scan:
     intervals: tuple[Interval, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """An application segment or a comment: where it begins and ends in the stream, its marker and what it says."""
+
+    start: int
+    """Of its marker, or of fill bytes before it."""
+    stop: int
+    kind: int
+    """Second byte of its marker."""
+    identified_body: bytes = field(repr=False)
+
+
 class _Reader:
     """Walks the markers and remembers which tables are in force."""
 
@@ -100,6 +112,7 @@ class _Reader:
         self.stream = identified_stream
         self.header: FrameHeader | None = None
         self.scans: list[Scan] = []
+        self.remarks: list[Remark] = []
         self._steps: dict[int, int] = {}
         self._tables: dict[tuple[int, int], HuffmanTable] = {}
         self._restart_interval = 0
@@ -115,6 +128,8 @@ class _Reader:
             body, at = self._body(at)
             if kind == _SOS:
                 at = self._scan(begin, body, at)
+            elif _APP0 <= kind < _APP0 + 16 or kind == _COM:
+                self.remarks.append(Remark(start=begin, stop=at, kind=kind, identified_body=body))
             else:
                 self._segment(kind, body)
 
@@ -147,7 +162,7 @@ class _Reader:
             if len(body) != 2:  # noqa: PLR2004 - one number of 16 bits
                 raise PixelDecodeError("The restart interval of the JPEG stream cannot be read.")
             (self._restart_interval,) = unpack_from(">H", body)
-        elif not _APP0 <= kind < _APP0 + 16 and kind != _COM:
+        else:
             raise PixelDecodeError("The JPEG stream has a marker that no sequential process has.")
 
     def _scan(self, start: int, body: bytes, at: int) -> int:
@@ -220,6 +235,19 @@ def read_markers(identified_stream: bytes) -> tuple[FrameHeader, tuple[Scan, ...
     if reader.header is None or sum(len(scan.components) for scan in reader.scans) != len(reader.header.components):
         raise PixelDecodeError("The JPEG stream ends before all components have come.")
     return reader.header, tuple(reader.scans)
+
+
+def read_remarks(identified_stream: bytes) -> tuple[Remark, ...]:
+    """Return the application segments and comments of one code stream, as they come.
+
+    Raises
+    ------
+    PixelDecodeError
+        The process is another one, or the stream is malformed.
+    """
+    reader = _Reader(identified_stream)
+    reader.read()
+    return tuple(reader.remarks)
 
 
 def grid(header: FrameHeader, index: int, *, is_interleaved: bool) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import tempfile
 import types
 from collections.abc import Iterator
@@ -19,7 +20,16 @@ from bridge.keys import Generation, Keys, create_secret
 from bridge.pipeline import Filed, Task, Tools
 from cases.blobs import LocalBlobs
 from cases.errors import StoreUnavailableError
-from deidentify.results import Hold, HoldReason, PixelVerdict, ScreenReport
+from deidentify.errors import DeidentificationError, RedactionError, ResidualIdentifierError, TextRemainsError
+from deidentify.results import (
+    Hold,
+    HoldReason,
+    PixelFinding,
+    PixelVerdict,
+    RegionFate,
+    ScreenReport,
+    TextClass,
+)
 from scp.sealing import SealedName, SpoolKeys, seal
 from tests.bridge.books import laid_out_in, shipped
 from tests.builders import ct_instance, write_part10
@@ -133,6 +143,43 @@ def secret_file(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) ->
     pipeline._later_keys.cache_clear()
     yield path
     pipeline._later_keys.cache_clear()
+
+
+FOUND = PixelFinding(
+    frame=0, x=4, y=5, width=17, height=6, text_class=TextClass.IDENTIFYING, score=0.9, fate=RegionFate.REDACTED
+)
+REMAINS = dataclasses.replace(FOUND, y=20, fate=RegionFate.HELD)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (RedactionError("The frames cannot be encoded again."), (FOUND,)),
+        (ResidualIdentifierError("an identifier is in a comment"), (FOUND,)),
+        (TextRemainsError((REMAINS,)), (FOUND, REMAINS)),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_could_not_be_written_is_held_with_what_was_to_become_black(
+    spool: Path, monkeypatch: pytest.MonkeyPatch, error: DeidentificationError, found: tuple[PixelFinding, ...]
+) -> None:
+    def fail(*_: Any, **_options: Any) -> None:
+        raise error
+
+    screen = dataclasses.replace(
+        CLEAR_SCREEN, verdict=PixelVerdict.REDACT, findings=(FOUND,), identified_texts=("ZWITSCHERVOGEL",)
+    )
+    monkeypatch.setattr(pipeline, "screener", lambda: types.SimpleNamespace(screen=lambda *_, **_options: screen))
+    monkeypatch.setattr(pipeline, "released", fail)
+    spool.parents[2].joinpath("incoming").mkdir()
+    spool.write_bytes(write_part10(ct_instance()))
+
+    processed = pipeline.process(TASK)
+
+    assert processed == Hold(reason=error.reason, detail=str(error), findings=found)
+    kept = pipeline.spool().read_beside(TASK.study_key, TASK.sop_key, TASK.arrival_id, "findings.json")
+    assert kept is not None
+    assert [one["text"] for one in json.loads(kept)["findings"]] == ["ZWITSCHERVOGEL", ""][: len(found)]
 
 
 SECOND = Generation(number=2, secret=b"\x02" * 32)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bridge import pipeline
 from bridge.children import Children
@@ -16,20 +16,24 @@ from bridge.looks import LookRunner
 from bridge.pipeline import Filed, OriginalGoneError, Task
 from bridge.pool import ChildDiedError
 from bridge.rerun import INCOMPARABLE, Again, AgainTask, RerunRunner, process_again
+from bridge.rerun_desk import RerunDesk
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errands import Errand, ErrandState
 from cases.errors import StoreUnavailableError
-from cases.model import CaseShell, HoldState, InstanceFacts, InstanceOutcome, NewArrival, Role
+from cases.model import CaseShell, CaseStatus, HoldState, InstanceFacts, InstanceOutcome, NewArrival, Role
 from cases.profiles import ProfileRevision
 from cases.reruns import rerun_blob_key
 from cases.reviews import Decision, ReviewAction
 from cases.store import Audit, Cases, Database, Errands, Holds, Intake, Profiles, Reruns, Reviews, SiteLayouts
-from cases.store.rows import CaseImageRow
+from cases.store.review_errands import ReviewErrands
+from cases.store.rows import CaseImageRow, CaseRow
+from config import load_settings
 from deidentify.results import DropReason, ElementChange, ElementFate, Hold
 from deidentify.review import MarkedBox, PixelReview, SiteLayout
 from tests.bridge.books import book, shipped
 from tests.bridge.spooled import spool_in
+from tests.bridge.test_scanner import Engine
 from tests.cases.world import HOLD, INBOX, file, image, key, open_shell, receive, user
 
 STRICT = shipped("strict")
@@ -376,3 +380,34 @@ def test_what_a_person_decides_while_a_rerun_works_is_not_passed_over(
 
     with database.read() as session:
         assert Intake(session).instance(one.arrival_id).outcome is InstanceOutcome.FILED
+
+
+def test_what_was_decided_while_a_rerun_waited_for_an_editor_gets_a_job_when_it_is_applied(
+    database: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    before = shipped()
+    (one,) = receive(database, INBOX, "study", 1)
+    with database.write() as session:
+        Profiles(session).keep(before)
+        shell = Cases(session).open_shell(STUDY, before)
+        Intake(session).set_fingerprint(one.arrival_id, dataset="d", pixels="p")
+    file(database, shell, one, image("1", study="study"))
+    whole = requested(database, shell)
+    with database.write() as session:
+        session.execute(update(CaseRow).values(status=CaseStatus.PUBLISHED))
+    jobs.run(STUDY, whole.generation)
+    rita = user(database, "rita", Role.REVIEWER)
+    with database.write() as session:
+        # As a decision on an image of the case makes it, which was worked on but not applied.
+        review, _ = ReviewErrands(session).ask(shell.case_id, [one.arrival_id], actor=rita.name)
+        Reruns(session).begin(review)
+        assert Reruns(session).conclude(review.id) is not None
+    engine = Engine()
+    desk = RerunDesk(database=database, client=engine, settings=load_settings({}))  # type: ignore[arg-type]
+
+    desk.decide("eve", whole.id, applies=True)
+
+    again = next(errand for errand in desk.list(case_id=shell.case_id) if errand.state is ErrandState.QUEUED)
+    assert engine.jobs == [(STUDY, again.generation, 1)]
+    assert again.revision == STRICT.revision
+    assert actions(database, shell)[-3:] == ["case.rerun", "case.rerun-discarded", "case.rerun-requested"]

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def work(database: Database, arrivals: list[NewArrival]) -> None:
     with database.write() as session:
         Errands(session).begin(errand.id, 3)
     outcomes = [
-        image("study0", study="study", number=0),
+        replace(image("study0", study="study", number=0), sha256="0" * 64),
         HOLD,
         Dropped(reason=DropReason.SCREEN_CAPTURE, detail="a capture"),
     ]

@@ -190,6 +190,7 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
         "gone": 0,
         "decided": 0,
         "expired": 0,
+        "references": 0,
         "texts": 0,
         "elements": [["(0018,1000)", "DeviceSerialNumber", "added", 3]],
         "more_elements": 0,
@@ -318,7 +319,7 @@ def test_a_case_that_others_may_see_waits_for_an_editor(database: Database, stat
     assert condemned(database) == set()
     with database.write() as session:
         applied = Reruns(session).apply(errand.id, actor="eve")
-    assert (applied.state, applied.decided_by) == (ErrandState.DONE, "eve")
+    assert (applied.errand.state, applied.errand.decided_by) == (ErrandState.DONE, "eve")
     assert detail(database, shell).summary.status is status
     assert condemned(database) == old_blobs
     with database.write() as session, pytest.raises(InvalidTransitionError, match="only one that is in review"):
@@ -488,14 +489,33 @@ def test_an_image_that_is_written_bit_by_bit_as_it_is_keeps_its_blob(database: D
     shell, arrivals = study_of(database, 1)
     old_blobs = blobs(database)
     errand = begun(database, shell, 1)
-    made = replace(staged(arrivals[0], again(0)), is_same=True)
+    made = staged(arrivals[0], replace(again(0), sha256=image("0").sha256), InstanceOutcome.FILED, SERIAL)
     stage(database, errand, made)
-    conclude(database, errand)
+    ended = conclude(database, errand)
 
     assert blobs(database) == old_blobs
     assert condemned(database) == {made.blob_key}
+    assert (ended.result["remade"], ended.result["changed"]) == (1, 0)
     with database.read() as session:
         assert session.scalars(select(CaseImageRow.profile_revision)).all() == [NEW.revision]
+
+
+def test_whether_an_image_is_as_it_was_is_seen_when_it_is_brought_in(database: Database) -> None:
+    shell, arrivals = study_of(database, 1)
+    set_status(database, shell, CaseStatus.PUBLISHED)
+    errand = begun(database, shell, 1)
+    made = staged(arrivals[0], replace(again(0), sha256=image("0").sha256))
+    stage(database, errand, made)
+    conclude(database, errand)
+    with database.write() as session:
+        # Its references followed, for example, while the editor thought about it.
+        session.execute(text("UPDATE case_image SET sha256 = :s, blob_key = 'cases/x/followed.dcm'"), {"s": "f" * 64})
+        Reruns(session).apply(errand.id, actor="eve")
+
+    assert blobs(database) == {made.blob_key}
+    assert condemned(database) == {"cases/x/followed.dcm"}
+    with database.read() as session:
+        assert session.scalars(select(CaseImageRow.sha256)).all() == [image("0").sha256]
 
 
 def test_a_failed_rerun_leaves_the_case_and_condemns_what_it_made(database: Database) -> None:
@@ -592,7 +612,7 @@ def test_an_image_that_would_be_held_without_its_original_is_a_tombstone(databas
     with database.write() as session:  # the editor takes a week
         Intake(session).mark_purged([one.arrival_id for one in arrivals], NOON)
     with database.write() as session:
-        ended = Reruns(session).apply(errand.id, actor="eve")
+        ended = Reruns(session).apply(errand.id, actor="eve").errand
 
     assert (ended.result["expired"], ended.result["held"]) == (1, {"burned-in-text": 1})
     assert outcome(database, arrivals[0]) is InstanceOutcome.EXPIRED

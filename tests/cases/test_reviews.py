@@ -1,5 +1,6 @@
 """What people decide on held images: whom it reaches, what a re-run makes of it, and how it is taken back."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,7 @@ from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance
 from cases.reviews import (
     HOLD_TRANSITIONS,
+    NOBODY_DECIDED,
     Decision,
     HoldEvent,
     ReviewAction,
@@ -107,20 +109,27 @@ def outcome_of(database: Database, arrived: NewArrival) -> tuple[InstanceOutcome
     return found.outcome, found.reason
 
 
-def begin(database: Database, errand: Errand) -> dict[str, int]:
+def begin(database: Database, errand: Errand, under: str = UNDER.revision) -> dict[str, int]:
     """Begin the work on an errand; return what it is about, with the versions of the reviews that it carries."""
     with database.write() as session:
         found = Reruns(session).begin(errand)
         assert found is not None
         plan, revision = found
-        assert revision == UNDER.revision
+        assert revision == under
         reviews = Reviews(session).of(one.arrival_id for one in plan.instances)
-        return {one.arrival_id: reviews[one.arrival_id].version for one in plan.instances}
+        return {one.arrival_id: reviews.get(one.arrival_id, NOBODY_DECIDED).version for one in plan.instances}
 
 
-def conclude(database: Database, errand: Errand, made: dict[str, DeidentifiedInstance | Hold], **was: object) -> None:
+def conclude(
+    database: Database,
+    errand: Errand,
+    made: dict[str, DeidentifiedInstance | Hold],
+    under: str = UNDER.revision,
+    decided_meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     """Work through an errand with these results, by arrival."""
-    versions = begin(database, errand)
+    versions = begin(database, errand, under)
+    decided_meanwhile()
     with database.write() as session:
         for arrival_id, outcome in made.items():
             one = StagedInstance(
@@ -504,6 +513,116 @@ def test_an_image_is_looked_at_under_the_revision_that_its_case_has_by_then(data
         assert Errands(session).get(errand.id).profile == "strict"
     with database.read() as session:
         assert Cases(session).get(ann, shell.case_id).rerun is None  # it is about one image, not about the case
+
+
+NEWER = ProfileRevision(name="strict", revision="b" * 16, text="name: strict")
+
+
+def under_newer(name: str) -> DeidentifiedInstance:
+    made = image(name, study="study")
+    return replace(made, report=replace(made.report, profile=NEWER.name, profile_revision=NEWER.revision))
+
+
+def in_review(database: Database, shell: CaseShell, made: dict[str, DeidentifiedInstance | Hold]) -> Errand:
+    """Publish a case, and let a whole re-run of it under the newer revision wait for an editor."""
+    with database.write() as session:
+        Profiles(session).keep(NEWER)
+        session.execute(text("UPDATE teaching_case SET status = 'published' WHERE id = :c"), {"c": shell.case_id})
+        whole, _, _ = Reruns(session).request(shell.case_id, NEWER, actor="ada")
+    conclude(database, whole, made, NEWER.revision)
+    return whole
+
+
+def state_of(database: Database, errand: Errand) -> tuple[ErrandState, str]:
+    with database.read() as session:
+        found = Errands(session).get(errand.id)
+    return found.state, found.reason
+
+
+@pytest.mark.parametrize("first_applied", ["whole", "review"])
+def test_what_was_looked_at_under_an_older_revision_is_looked_at_again_under_the_one_that_the_case_got(
+    database: Database, first_applied: str
+) -> None:
+    rita = user(database, "rita", Role.REVIEWER)
+    shell, (one, other) = held(database, count=2)
+    whole = in_review(database, shell, {one.arrival_id: HOLD, other.arrival_id: HOLD})
+    [review] = decide(database, rita, one, CONFIRM).errands
+    conclude(database, review, {one.arrival_id: image("1", study="study")})
+
+    with database.write() as session:
+        if first_applied == "review":
+            Reruns(session).apply(review.id, actor="eve")
+        done = Reruns(session).apply(whole.id, actor="eve")
+
+    assert done.errand.state is ErrandState.DONE
+    assert done.again is not None
+    assert done.again.asked == {"arrivals": [one.arrival_id]}
+    assert (done.again.state, done.again.revision) == (ErrandState.QUEUED, NEWER.revision)
+    if first_applied == "whole":
+        assert [given_up.id for given_up in done.given_up] == [review.id]
+        assert state_of(database, review) == (
+            ErrandState.DISCARDED,
+            "its case got another revision, under which these images are looked at again",
+        )
+        with database.write() as session, pytest.raises(InvalidTransitionError, match="only one that is in review"):
+            Reruns(session).apply(review.id, actor="eve")
+    conclude(database, done.again, {one.arrival_id: under_newer("1")}, NEWER.revision)
+    with database.write() as session:
+        again = Reruns(session).apply(done.again.id, actor="eve")
+    assert (again.given_up, again.again) == ((), None)
+    with database.read() as session:
+        (image_of_case,) = Cases(session).get(rita, shell.case_id).studies[0].series[0].images
+    assert image_of_case.profile_revision == NEWER.revision
+
+
+def test_a_review_that_runs_while_its_case_gets_another_revision_ends_and_begins_anew(database: Database) -> None:
+    rita = user(database, "rita", Role.REVIEWER)
+    shell, (one,) = held(database)
+    whole = in_review(database, shell, {one.arrival_id: HOLD})
+    [review] = decide(database, rita, one, CONFIRM).errands
+    begin(database, review)
+    with database.write() as session:
+        done = Reruns(session).apply(whole.id, actor="eve")
+        made = StagedInstance(arrival_id=one.arrival_id, was=InstanceOutcome.HELD, outcome=image("1"), blob_key="b")
+        assert not Reruns(session).stage(review.id, made)
+        assert Reruns(session).conclude(review.id) is None
+    assert done.again is not None
+    assert state_of(database, review)[0] is ErrandState.DISCARDED
+
+
+def test_what_nobody_decided_on_is_not_looked_at_again(database: Database) -> None:
+    shell, (one,) = held(database)
+    whole = in_review(database, shell, {one.arrival_id: HOLD})
+    with database.write() as session:
+        done = Reruns(session).apply(whole.id, actor="eve")
+    assert (done.given_up, done.again) == ((), None)
+
+
+def test_single_images_of_an_older_revision_are_never_brought_in(database: Database) -> None:
+    rita = user(database, "rita", Role.REVIEWER)
+    _, (one,) = held(database)
+    with database.write() as session:
+        Profiles(session).keep(NEWER)
+    newer = text("UPDATE teaching_case SET profile = 'strict', profile_revision = :r")
+
+    def changed() -> None:
+        with database.write() as session:
+            session.execute(newer, {"r": NEWER.revision})
+
+    [errand] = decide(database, rita, one, CONFIRM).errands
+    conclude(database, errand, {one.arrival_id: image("1", study="study")}, decided_meanwhile=changed)
+    state, reason = state_of(database, errand)
+    assert (state, "make the case anew" in reason) == (ErrandState.DISCARDED, True)
+
+    with database.write() as session:
+        session.execute(text("UPDATE teaching_case SET status = 'published'"))
+    [errand] = decide(database, rita, one, DRAW).errands
+    conclude(database, errand, {one.arrival_id: image("1", study="study")}, NEWER.revision)
+    with database.write() as session:
+        session.execute(newer, {"r": UNDER.revision})
+    with database.write() as session, pytest.raises(InvalidTransitionError, match="make the case anew"):
+        Reruns(session).apply(errand.id, actor="eve")
+    assert outcome_of(database, one)[0] is InstanceOutcome.HELD
 
 
 def test_a_case_older_than_revisions_says_what_to_do(database: Database) -> None:

@@ -264,6 +264,35 @@ def test_what_encoders_write_beside_the_pixels_holds_nothing(text):
     deidentified(write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame]))
 
 
+JFIF = b"JFIF\0\1\2\0\0\1\0\1"
+PICTURES = {
+    "a thumbnail of JFIF": (0xE0, JFIF + b"\4\4" + bytes(48)),
+    "a thumbnail behind JFIF": (0xE0, JFIF + b"\0\0" + b"\1" * 48),
+    "a thumbnail of JFXX": (0xE0, b"JFXX\0\x13\1\1\1\2\3\0"),
+    "a JPEG": (0xE1, b"Exif\0\0\xff\xd8\xff\0\1"),
+    "bytes of no known kind": (0xE5, bytes((1, 2, 3, 0)) * 20 + b"\1\1"),
+}
+
+
+@pytest.mark.parametrize("place", PICTURES)
+def test_what_may_be_a_picture_beside_the_pixels_holds(place):
+    kind, body = PICTURES[place]
+    frame = b"\xff\xd8" + jpeg_segment(kind, body) + SCAN + b"\xff\xd9"
+    original = write_part10(
+        ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame + b"\0" * (len(frame) % 2)]
+    )
+    with pytest.raises(ResidualIdentifierError, match="picture"):
+        deidentified(original)
+
+
+@pytest.mark.parametrize("body", [JFIF + b"\0\0", b"ICC_PROFILE\0\1\1" + bytes(range(1, 100))])
+def test_how_colour_is_coded_holds_nothing(body):
+    frame = b"\xff\xd8" + jpeg_segment(0xE2, body) + SCAN + b"\xff\xd9"
+    deidentified(
+        write_part10(ct_instance(), transfer_syntax="1.2.840.10008.1.2.4.50", frames=[frame + b"\0" * (len(frame) % 2)])
+    )
+
+
 def test_text_in_the_unused_offsets_of_a_run_length_header_holds():
     header = (1).to_bytes(4, "little") + (64).to_bytes(4, "little")
     for slack, holds in ((b"Quilmara Unreal", True), (b"", False)):

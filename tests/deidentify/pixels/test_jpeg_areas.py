@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from deidentify.pixels.decode import iter_frames, read_format
@@ -103,6 +103,34 @@ def test_what_cannot_be_blanked_in_its_coefficients_is_left_to_others(photometri
     attributes.PhotometricInterpretation = photometric
     assert jpeg_blanker(attributes)(jpeg(picture(0), **options), [BOX]) is None
     assert jpeg_blanker(attributes)(b"no JPEG", [BOX]) is None
+
+
+def segment(kind: int, body: bytes) -> bytes:
+    return bytes((0xFF, kind)) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+def test_a_thumbnail_of_the_picture_as_it_was_goes_and_so_do_comments_wherever_they_stand() -> None:
+    thumbnail = bytes(range(200, 212)) * 4
+    plain = jpeg(picture(1), subsampling=0)
+    assert plain[2:6] == b"\xff\xe0\x00\x10"
+    jfif, rest = plain[2:20], plain[20:]
+    with_thumbnail = segment(0xE0, jfif[4:-2] + bytes((4, 4)) + thumbnail)
+    adobe = b"Adobe\x00\x64\x00\x00\x00\x00\x01"
+    extras = (
+        segment(0xE0, b"JFXX\0\x10" + thumbnail) + segment(0xE1, b"Exif\0\0DOE^JANE") + segment(0xEE, adobe + b"JANE")
+    )
+    behind = b"\xff" + segment(0xFE, b"DOE^JANE") + b"\xff\xd9"
+    stream = b"\xff\xd8" + with_thumbnail + extras + rest[:-2] + behind
+    attributes = Dataset()
+    attributes.PhotometricInterpretation = "YBR_FULL"
+
+    blanked = jpeg_blanker(attributes)(stream, [BOX])
+    without = jpeg_blanker(attributes)(b"\xff\xd8" + jfif + segment(0xEE, adobe) + rest, [BOX])
+
+    assert blanked is not None
+    assert without is not None
+    assert blanked.content == without.content, "JFIF and Adobe stay, and say how colour is coded"
+    assert blanked.content.startswith(b"\xff\xd8" + jfif + segment(0xEE, adobe))
 
 
 def test_every_real_file_of_these_syntaxes_is_redacted_as_it_is_stored() -> None:

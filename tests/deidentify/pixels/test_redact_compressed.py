@@ -467,3 +467,13 @@ def test_segments_that_say_what_colour_is_are_kept():
     comment = b"\xff\xfe\x00\x0aDOE^JANE"
     again = encoded_like(JPEGLosslessSV1, content[:2] + comment + adobe + content[2:], words)
     assert again == content[:2] + adobe + content[2:]
+
+
+def test_a_thumbnail_of_the_picture_as_it_was_goes():
+    kind = KINDS["RGB"]
+    words = kind.words(1)[0]
+    content = encoded(JPEGLosslessSV1, words, kind)
+    jfif = b"JFIF\x00\x01\x02\x00\x00\x01\x00\x01"
+    small = b"\xff\xe0\x00\x1c" + jfif + b"\x02\x02" + bytes(range(12))
+    again = encoded_like(JPEGLosslessSV1, content[:2] + small + content[2:], words)
+    assert again == content[:2] + b"\xff\xe0\x00\x10" + jfif + b"\x00\x00" + content[2:]
