@@ -6,11 +6,8 @@ to keep it. Regions that read as identifying are not looked at again, unless the
 only, and are large and barely legible (at such a size drawn letters are read surely, or are seen again), or resemble
 what is known to be harmless: "PORTABLI".
 
-What the small screen sees where nothing was found is looked at too, and each line is read in several renderings before
-it is believed to identify.
-
-Text seldom stands alone. A view in which some stays is read once more, larger and in its local contrast, and every
-line is followed to its ends, since all of it has to be blacked out.
+What the small screen sees where nothing was found is looked at too. Every line is followed to its ends, since all of it
+has to be blacked out, and read in several renderings before it is believed to identify.
 """
 
 from collections.abc import Sequence
@@ -23,10 +20,9 @@ from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.lines import whole_lines
 from deidentify.pixels.marks import overlooked
-from deidentify.pixels.reading import Region, overlap, read_at, read_view
+from deidentify.pixels.reading import Region, overlap, read_at
 from deidentify.pixels.renderings import read_otherwise
 from deidentify.pixels.technical import is_nearly_technical
-from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
 
 _HEIGHTS_PX = (24.0, 32.0, 48.0)
@@ -37,7 +33,6 @@ _LARGE_PX, _BARELY_LEGIBLE_BELOW = 40.0, 0.65
 _LEAST_CONTEXT_PX = 48
 _MOST_LOOKS = 40
 _SAME_PLACE = 0.3
-_ENLARGED_BELOW_PIXELS = 1 << 20
 _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
 _NEARLY_ALL = 0.8
 
@@ -45,24 +40,14 @@ _NEARLY_ALL = 0.8
 def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
     """Return the regions that stay, all but the doubtful ones of which a closer look sees nothing or safe text.
 
-    Where some stay that are no safe text, what else stands in the view is added, and each is as long as its line.
+    What was overlooked is added, and each is as long as its line.
     """
     stay = _after_doubt(engine, view, header, regions)
-    if any(region.text_class is not TextClass.SAFE for region in stay):
-        others = [
-            one for one in _again(engine, view, header) if not any(overlap(known, one) >= _SAME_PLACE for known in stay)
-        ]
-        stay += _after_doubt(engine, view, header, others)
     stay += overlooked(engine, view, header, stay)
     lines = whole_lines(engine, view, header, stay)
     if sum(region.text_class is not TextClass.SAFE for region in lines) > _MOST_LOOKS:
         return lines
     return [read_otherwise(engine, view, header, region) for region in lines]
-
-
-def _again(engine: OcrEngine, view: Image, header: HeaderWords) -> list[Region]:
-    is_small = view.shape[0] * view.shape[1] <= _ENLARGED_BELOW_PIXELS
-    return read_view(engine, local_contrast(view), header, scale=2.0 if is_small else 1.0)
 
 
 def _after_doubt(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:

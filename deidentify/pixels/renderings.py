@@ -37,6 +37,7 @@ _LETTER_ASPECT = 1.4
 _READ_WELL_FROM, _LIKE_PERCENT = 0.8, 50
 _TALL_FROM, _UPRIGHT_WITHIN_DEG = 1.5, 12
 _FEWEST_TICKS, _MOST_DIGITS = 3, 3
+_ZEROS = str.maketrans("od。", "000")
 _INK = 0.35
 
 
@@ -147,23 +148,39 @@ def _ticks(engine: OcrEngine, view: Image, region: Region) -> Region | None:
     left, top, right, bottom = region.box(view.shape[1], view.shape[0])
     if min(turned, 90 - turned) > _UPRIGHT_WITHIN_DEG or bottom - top < _TALL_FROM * (right - left):
         return None
-    part = view[top:bottom, left:right]
-    numbers = []
-    for first, last in _rows_with_ink(part):
-        reading = _read(engine, part[max(0, first - 2) : last + 2])
-        text = normalised(reading.identified_text)
-        if not text.isdecimal() or len(text) > _MOST_DIGITS or reading.score < _SURELY_FROM:
-            return None
-        numbers.append(text)
-    if len(numbers) < _FEWEST_TICKS or not is_even(tuple(numbers)):
+    numbers = [_number_in(engine, piece) for piece in _pieces(view[top:bottom, left:right])]
+    found = tuple(number for number in numbers if number is not None)
+    if len(found) < max(_FEWEST_TICKS, len(numbers)) or not is_even(found):
         return None
-    return replace(region, text_class=TextClass.SAFE, identified_text=" ".join(numbers))
+    return replace(region, text_class=TextClass.SAFE, identified_text=" ".join(found))
 
 
-def _rows_with_ink(part: Image) -> list[tuple[int, int]]:
-    """Return first and last row (outside) of each piece between which nothing is drawn."""
+def _number_in(engine: OcrEngine, piece: Image) -> str | None:
+    """Return the short number that the surest rendering of a picture reads."""
+    readings = sorted((_read(engine, shown) for shown in _renderings(piece)), key=_score, reverse=True)
+    for one in readings:
+        text = normalised(one.identified_text).translate(_ZEROS).rstrip(".-")
+        if one.score >= _SURELY_FROM and text.isdecimal() and len(text) <= _MOST_DIGITS:
+            return text
+    return None
+
+
+def _pieces(part: Image) -> Iterator[Image]:
+    """Yield what is drawn one below the other, each cut off to itself with a little room; specks are left out."""
     grey = part.max(axis=2) if part.ndim == 3 else part  # noqa: PLR2004 - colour
     ink = np.abs(grey.astype(np.float32) - float(np.median(grey)))
-    drawn = (ink > _INK * ink.max()).any(axis=1)
+    drawn = ink > _INK * ink.max()
+    rows = _runs(drawn.any(axis=1))
+    tallest = max((last - first for first, last in rows), default=0)
+    for first, last in rows:
+        if 2 * (last - first) >= tallest:
+            columns = np.flatnonzero(drawn[first:last].any(axis=0))
+            room = max(2, (last - first) // 4)
+            left, right = max(0, int(columns[0]) - room), int(columns[-1]) + 1 + room
+            yield part[max(0, first - room) : last + room, left:right]
+
+
+def _runs(drawn: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return first and last (outside) of each run."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], drawn, [False])).astype(np.int8)))
     return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
