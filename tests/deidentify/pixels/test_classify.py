@@ -3,7 +3,7 @@
 import pytest
 
 from deidentify.identity import IdentifiedTokens
-from deidentify.pixels.classify import HeaderWords, classify, is_evident
+from deidentify.pixels.classify import HeaderWords, classify, is_evident, is_of_header
 from deidentify.pixels.detector import Candidate
 from deidentify.pixels.gate import judge
 from deidentify.pixels.recognizer import Reading
@@ -122,3 +122,28 @@ def test_short_names_of_the_header_are_evident(text):
 @pytest.mark.parametrize("text", ["W 400 L 40", "L", "1,5 2,0 2,5", "TE 12.5", "MI 0,8", "FOV 24 cm", "10 20 30 40"])
 def test_settings_are_none_the_worse_for_it(text):
     assert classify(text, BORN) is TextClass.SAFE
+
+
+NUMBERED = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"24665655", "okonkwo"})))
+
+
+@pytest.mark.parametrize(("text", "expected"), [("6656", True), ("TR 6565", True), ("2468", False), ("TR 2466", True)])
+def test_four_digits_are_of_the_header_where_it_has_just_these(text: str, expected: bool) -> None:
+    assert is_of_header(text, NUMBERED) is expected
+    assert (classify(text, NUMBERED) is TextClass.IDENTIFYING) is expected
+
+
+@pytest.mark.parametrize("text", ["W:400 L:40", "C:40 W:400", "L:-600"])
+def test_width_and_level_with_a_colon_are_no_time(text: str) -> None:
+    assert classify(text, NOBODY) is TextClass.SAFE
+
+
+@pytest.mark.parametrize("text", ["I0:45", "l2:45", "W:4001:40"])
+def test_a_time_with_misread_digits_still_is_one(text: str) -> None:
+    assert is_evident(text, NOBODY)
+
+
+def test_a_pattern_is_evidence_but_not_of_the_header() -> None:
+    assert is_evident("12/03/1961", NUMBERED)
+    assert not is_of_header("12/03/1961", NUMBERED)
+    assert is_of_header("0KONKWO", NUMBERED)

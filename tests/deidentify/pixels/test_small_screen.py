@@ -1,5 +1,6 @@
 """The small screen passes on whatever shows text, and most of what does not stays behind."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -111,3 +112,30 @@ def test_a_changed_model_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module.resources, "files", lambda _: tmp_path)
     with pytest.raises(DetectorUnavailableError):
         load_small_screen.__wrapped__()
+
+
+@pytest.mark.parametrize("is_colour", [False, True])
+def test_it_is_warm_where_the_text_is_and_cold_elsewhere(is_colour):
+    picture = np.full((200, 300), 60, np.uint8)
+    cv2.putText(picture, "KOWALCZYK", (160, 150), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 210, 1, cv2.LINE_AA)
+    view = np.stack([picture, np.full_like(picture, 60), picture], axis=2) if is_colour else picture
+    warm = load_small_screen().warmth(view)
+    assert warm.shape == (25, 38)
+    row, column = np.unravel_index(warm.argmax(), warm.shape)
+    assert 136 <= row * 8 <= 152
+    assert 152 <= column * 8 <= 272
+    assert warm.max() > 10
+    assert warm[:12].max() < 3
+
+
+def test_warmth_of_a_large_view_is_put_together_from_its_tiles():
+    session = FakeSession()
+    picture = np.zeros((2000, 1600), np.uint8)
+    picture[1500, 1200] = 255
+    warm = SmallScreen(session).warmth(picture)
+    assert warm.shape == (250, 200)
+    # The fake is as warm as the brightest pixel of what it is shown: of the tile with the pixel, nowhere else.
+    assert warm.max() == 10
+    assert warm[896 // 8 :, 896 // 8 :].min() == 10
+    # Tiles in which nothing differs are not shown to it.
+    assert warm[: 896 // 8].max() == -np.inf
