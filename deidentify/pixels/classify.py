@@ -13,7 +13,7 @@ from deidentify.pixels.technical import Terms, is_number, terms_of
 from deidentify.pixels.vocabulary import MARKERS, NAME_LIKE
 from deidentify.results import TextClass
 
-_SIMILARITY = 85
+_SIMILARITY, _SIMILARITY_OF_SHORT = 85, 75
 _SHORTEST_FUZZY, _SHORTEST_FUZZY_NUMBER = 4, 6
 _SHORTEST_EXACT = 3
 _LONGEST_NUMBER_RUN = 5
@@ -74,13 +74,19 @@ class HeaderWords:
             return True
         if len(word) < _SHORTEST_FUZZY or not self.identified_fuzzy:
             return False
-        if word.isdecimal() and len(word) < _SHORTEST_FUZZY_NUMBER:
-            # Three of four digits are found somewhere in every third header.
-            return any(word in token for token in self.identified_fuzzy)
+        if len(word) == _SHORTEST_FUZZY or (word.isdecimal() and len(word) < _SHORTEST_FUZZY_NUMBER):
+            # Three characters of four are found somewhere in every third header, and one that was misread in a name.
+            return any(word in token or _is_alike(word, token) for token in self.identified_fuzzy)
         best = process.extractOne(
             word, self.identified_fuzzy, scorer=fuzz.partial_ratio, processor=None, score_cutoff=_SIMILARITY
         )
         return best is not None
+
+
+def _is_alike(word: str, token: str) -> bool:
+    """Say whether a short word is a whole token of the header, but for one letter."""
+    is_name = word.isalpha() or token.isalpha()
+    return is_name and abs(len(word) - len(token)) <= 1 and fuzz.ratio(word, token) >= _SIMILARITY_OF_SHORT
 
 
 def normalised(text: str) -> str:

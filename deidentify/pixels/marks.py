@@ -20,7 +20,7 @@ from deidentify.pixels.small_screen import CELL_PX
 from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
 
-_WARM_FROM, _HOT_FROM = 4.0, 7.0
+_WARM_FROM, _HOT_FROM = 3.0, 5.0
 _AROUND_PX = 16
 _THIN_PX, _HOT_WHERE_THIN = 8, 12.0
 """One cell in a row is what a line close by leaves, unless it is hotter."""
@@ -31,6 +31,7 @@ _LARGEST_SCALE = 3.0
 _LEVEL, _UPRIGHT = (0,), (90, -90)
 _ALL_TURNS = (0, 45, -45, 90, -90)
 _ROW_ASPECT, _LARGE_PX = 2.0, 96
+_LEVEL_WITHIN_DEG, _PIECE_CHARACTERS = 20, 4
 _SAME_PLACE = 0.3
 _SURELY_READ_FROM = 0.8
 _SURELY_TEXT_FROM = 10.0
@@ -60,7 +61,8 @@ def overlooked(engine: OcrEngine, view: Image, header: HeaderWords, regions: Seq
         return []
     warm = engine.glance.warmth(view)
     for region in regions:
-        _cool(warm, region, view.shape)
+        if not _is_slanted_piece(region):
+            _cool(warm, region, view.shape)
     found: list[Region] = []
     for mark in _marks(warm):
         seen = _looked_at(engine, view, header, mark)
@@ -69,6 +71,13 @@ def overlooked(engine: OcrEngine, view: Image, header: HeaderWords, regions: Seq
         else:
             found += [one for one in seen if one.text_class is not TextClass.UNREADABLE]
     return [one for one in once(found) if not any(overlap(known, one) >= _SAME_PLACE for known in regions)]
+
+
+def _is_slanted_piece(region: Region) -> bool:
+    """Tell whether a region may be the day in a date at 45 degrees: scales and settings are level or upright."""
+    turned = region.outline.angle % 90
+    is_slanted = min(turned, 90 - turned) > _LEVEL_WITHIN_DEG
+    return region.text_class is TextClass.SAFE and is_slanted and len(region.identified_text) <= _PIECE_CHARACTERS
 
 
 def _unread(mark: _Mark) -> Region:

@@ -37,7 +37,7 @@ _LETTER_ASPECT = 1.4
 _READ_WELL_FROM, _LIKE_PERCENT = 0.8, 50
 _TALL_FROM, _UPRIGHT_WITHIN_DEG = 1.5, 12
 _FEWEST_TICKS, _MOST_DIGITS = 3, 3
-_ZEROS = str.maketrans("od。", "000")
+_ZEROS = str.maketrans("od", "00")
 _INK = 0.35
 
 
@@ -156,13 +156,14 @@ def _ticks(engine: OcrEngine, view: Image, region: Region) -> Region | None:
 
 
 def _number_in(engine: OcrEngine, piece: Image) -> str | None:
-    """Return the short number that the surest rendering of a picture reads."""
+    """Return the short number that the surest rendering of a picture reads, or most do; a bare zero is never sure."""
     readings = sorted((_read(engine, shown) for shown in _renderings(piece)), key=_score, reverse=True)
-    for one in readings:
-        text = normalised(one.identified_text).translate(_ZEROS).rstrip(".-")
-        if one.score >= _SURELY_FROM and text.isdecimal() and len(text) <= _MOST_DIGITS:
-            return text
-    return None
+    numbers = [(_said(one.identified_text).translate(_ZEROS), one.score) for one in readings]
+    found = [(text, score) for text, score in numbers if text.isdecimal() and len(text) <= _MOST_DIGITS]
+    if not found:
+        return None
+    text, times = Counter(text for text, _ in found).most_common(1)[0]
+    return text if times >= _FEWEST_SAFE or found[0][1] >= _SURELY_FROM else None
 
 
 def _pieces(part: Image) -> Iterator[Image]:

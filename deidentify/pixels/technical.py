@@ -6,7 +6,7 @@ of a name ("MA1", "L1M").
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -60,12 +60,26 @@ def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | Non
         if len(joined) >= _SHORTEST_ALIKE and joined in VOCABULARY | site_words:
             return (joined,)
     found: list[str] = []
-    for chunk in chunks:
-        terms = _terms_of_chunk(chunk, site_words)
+    for place, chunk in enumerate(chunks):
+        terms = _terms_of_chunk(chunk, site_words) or _key_like(chunks, place)
         if terms is None:
             return None
         found += terms
     return tuple(found)
+
+
+def _key_like(chunks: Sequence[str], place: int) -> Terms | None:
+    """Return the key of two letters that an unknown one resembles, before its number and beside a key that is sure."""
+    chunk, rest = chunks[place], chunks[place + 1 :]
+    others = [run for one in (*chunks[:place], *rest) for run in _RUN.findall(one) if len(run) == len("tr")]
+    has_number = bool(rest) and rest[0][0].isdecimal()
+    if not (has_number and SETTINGS.intersection(others) and len(chunk) == len("tr") and chunk.isalpha()):
+        return None
+    for key in sorted(SETTINGS):
+        differing = [frozenset(pair) for pair in zip(chunk, key, strict=False) if pair[0] != pair[1]]
+        if len(key) == len(chunk) and len(differing) == 1 and differing[0] in _ALIKE:
+            return (key,)
+    return None
 
 
 def is_nearly_technical(text: str) -> bool:

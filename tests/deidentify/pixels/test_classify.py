@@ -147,3 +147,12 @@ def test_a_pattern_is_evidence_but_not_of_the_header() -> None:
     assert is_evident("12/03/1961", NUMBERED)
     assert not is_of_header("12/03/1961", NUMBERED)
     assert is_of_header("0KONKWO", NUMBERED)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("W0NG", True), ("WONG", True), ("VONG", True), ("HR72", False), ("R721", True), ("TIBO", False)],
+)
+def test_a_short_word_is_of_the_header_whole_or_but_for_one_letter(text: str, expected: bool) -> None:
+    header = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"wong", "r72117693"})))
+    assert is_of_header(text, header) is expected

@@ -127,7 +127,7 @@ def test_nothing_is_looked_at_where_nothing_is_warm_or_all_of_it_is_known():
         score=0.9,
         identified_text="MAX",
     )
-    for places, regions in (((), ()), (((25, 15, 35, 17, 6.9),), ()), ((AT_THE_LINE,), (known,))):
+    for places, regions in (((), ()), (((25, 15, 35, 17, 4.9),), ()), ((AT_THE_LINE,), (known,))):
         eyes = Bright()
         assert looked(eyes, *places, regions=regions) == []
         assert eyes.shown == 0
@@ -138,6 +138,21 @@ def test_one_row_of_cells_has_to_be_hotter():
     assert looked(eyes, (25, 15, 35, 16, 11.9)) == []
     assert eyes.shown == 0
     assert looked(eyes, (25, 15, 35, 16, 12.0))
+
+
+@pytest.mark.parametrize(
+    ("angle", "text", "is_looked_at"), [(45, "19", True), (0, "19", False), (45, "UPRIGHT", False)]
+)
+def test_a_slanted_number_may_be_the_day_of_a_date(angle, text, is_looked_at):
+    piece = Region(
+        outline=Candidate(x=210, y=128, width=40, height=20, angle=angle, score=0.9),
+        text_class=TextClass.SAFE,
+        score=0.9,
+        identified_text=text,
+    )
+    eyes = Bright()
+    looked(eyes, (24, 14, 29, 18, 9.0), regions=[piece])
+    assert (eyes.shown > 0) is is_looked_at
 
 
 def test_what_nobody_can_read_holds_where_it_is_long_and_hot_enough():

@@ -107,3 +107,20 @@ def test_two_letters_of_the_header_identify_among_words_alone():
     assert classify("250 mA", header) is TextClass.IDENTIFYING
     assert classify("PA", header) is TextClass.SAFE
     assert classify("王", header) is TextClass.IDENTIFYING
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ir 4500 te 98", ("tr", "4500", "te", "98")),
+        ("ir 4500te98", ("tr", "4500", "te", "98")),
+        ("ir 4500", None),
+        ("xr 4500 te 98", None),
+        ("ir te 98", None),
+        ("irs 4500 te 98", None),
+    ],
+)
+def test_a_key_of_two_letters_may_be_misread_beside_one_that_is_sure(
+    text: str, expected: tuple[str, ...] | None
+) -> None:
+    assert terms_of(text) == expected
