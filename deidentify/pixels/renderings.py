@@ -57,7 +57,7 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
         return replace(region, text_class=TextClass.IDENTIFYING)
     is_letter = max(strip.shape[:2]) <= _LETTER_ASPECT * min(strip.shape[:2])
     safe = [one for one in readings if _is_surely_safe(one, header, is_letter=is_letter) and _is_like(one, region)]
-    return _agreed(safe, region) or _ticks(engine, view, region) or _legible(readings, region, header)
+    return _agreed(safe, region) or _ticks(engine, view, header, region) or _legible(readings, region, header)
 
 
 def _agreed(safe: Sequence[Reading], region: Region) -> Region | None:
@@ -67,9 +67,8 @@ def _agreed(safe: Sequence[Reading], region: Region) -> Region | None:
     said, times = Counter(_said(one.identified_text) for one in safe).most_common(1)[0]
     if times < _FEWEST_ALIKE:
         return None
-    return _read_as(
-        max((one for one in safe if _said(one.identified_text) == said), key=_score), region, TextClass.SAFE
-    )
+    alike = [one for one in safe if _said(one.identified_text) == said]
+    return _read_as(max(alike, key=_score), region, TextClass.SAFE)
 
 
 def _legible(readings: Sequence[Reading], region: Region, header: HeaderWords) -> Region:
@@ -142,7 +141,7 @@ def _read(engine: OcrEngine, strip: Image) -> Reading:
     return engine.recognizer.read(strip, [whole])[0]
 
 
-def _ticks(engine: OcrEngine, view: Image, region: Region) -> Region | None:
+def _ticks(engine: OcrEngine, view: Image, header: HeaderWords, region: Region) -> Region | None:
     """Return a column of numbers in even steps, one below the other, as the safe text that it is."""
     turned = region.outline.angle % 90
     left, top, right, bottom = region.box(view.shape[1], view.shape[0])
@@ -150,7 +149,7 @@ def _ticks(engine: OcrEngine, view: Image, region: Region) -> Region | None:
         return None
     numbers = [_number_in(engine, piece) for piece in _pieces(view[top:bottom, left:right])]
     found = tuple(number for number in numbers if number is not None)
-    if len(found) < max(_FEWEST_TICKS, len(numbers)) or not is_even(found):
+    if len(found) < max(_FEWEST_TICKS, len(numbers)) or not is_even(found) or is_of_header(" ".join(found), header):
         return None
     return replace(region, text_class=TextClass.SAFE, identified_text=" ".join(found))
 

@@ -124,6 +124,14 @@ def test_a_column_that_is_not_read_to_its_end_is_none():
     assert otherwise(says, one, column()) == one
 
 
+def test_a_column_that_is_a_date_of_the_header_is_no_scale():
+    says = Says(*[("101112", 0.9)] * 7, *((number, 0.9) for number in ("10", "11", "12") for _ in range(7)))
+    one = region("101112", x=150, y=36, width=12, height=60)
+    engine = OcrEngine(name="fake", detector=None, recognizer=says)
+    born = HeaderWords.of(IdentifiedTokens(dates=frozenset({"20121110"})))
+    assert read_otherwise(engine, column(3), born, one).text_class is TextClass.IDENTIFYING
+
+
 def test_a_level_line_is_no_column():
     says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in "2468" for _ in range(7)))
     one = region("1510SO", x=150, y=46, width=100, height=80)
