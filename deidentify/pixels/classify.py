@@ -142,9 +142,9 @@ def _is_short_name_of(word: str, header: HeaderWords) -> bool:
     return len(word) == _SHORT_NAME and word.isalpha() and word in header.identified_short and word not in MARKERS
 
 
-def is_one_letter(identified_text: str) -> bool:
-    """Say whether a text is one letter or digit; dashes and ticks are none."""
-    return len(_compact(normalised(identified_text))) == 1
+def letters_of(identified_text: str) -> str:
+    """Return the letters and digits of a text, normalised; dashes and ticks are none."""
+    return _compact(normalised(identified_text))
 
 
 def classify(identified_text: str, header: HeaderWords) -> TextClass:

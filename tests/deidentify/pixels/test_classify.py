@@ -86,19 +86,25 @@ def test_what_is_too_thin_or_has_no_letter_is_no_text_and_other_unread_lines_are
 
 
 @pytest.mark.parametrize(
-    ("text", "width", "expected"),
+    ("text", "score", "sides", "expected"),
     [
-        ("P", 200, TextClass.UNREADABLE),
-        ("P", 30, TextClass.SAFE),
-        ("-", 200, TextClass.SAFE),
-        ("L", 25, TextClass.SAFE),
+        ("P", 0.9, (200, 20), TextClass.UNREADABLE),
+        ("P", 0.9, (20, 200), TextClass.UNREADABLE),
+        ("P", 0.9, (30, 20), TextClass.SAFE),
+        ("-", 0.9, (200, 20), TextClass.SAFE),
+        ("L", 0.9, (25, 20), TextClass.SAFE),
+        ("1", 0.9, (6, 20), TextClass.SAFE),
+        ("1", 0.9, (200, 20), TextClass.UNREADABLE),
+        ("~t>1", 0.55, (80, 20), TextClass.UNREADABLE),
+        ("T1", 0.9, (80, 20), TextClass.SAFE),
+        ("T1", 0.55, (40, 20), TextClass.SAFE),
     ],
 )
-def test_one_letter_as_long_as_a_line_is_a_line_that_was_not_read(text: str, width: int, expected: TextClass) -> None:
-    candidate = Candidate(x=100, y=50, width=width, height=20, angle=0, score=0.9)
-    reading = Reading(identified_text=text, score=0.9)
-    header = HeaderWords(identified_exact=frozenset(), identified_fuzzy=())
-    assert judge(candidate, reading, header, scale=1) is expected
+def test_what_is_as_long_as_a_line_is_more_than_a_letter_or_a_few_unsure_ones(
+    text: str, score: float, sides: tuple[int, int], expected: TextClass
+) -> None:
+    candidate = Candidate(x=100, y=50, width=sides[0], height=sides[1], angle=0, score=0.9)
+    assert judge(candidate, Reading(identified_text=text, score=score), NOBODY, scale=1) is expected
 
 
 BORN = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"li", "wu", "l", "kowalczyk"}), dates=frozenset({"19621203"})))
