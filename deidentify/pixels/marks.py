@@ -77,7 +77,9 @@ def _is_slanted_piece(region: Region) -> bool:
     """Tell whether a region may be the day in a date at 45 degrees: scales and settings are level or upright."""
     turned = region.outline.angle % 90
     is_slanted = min(turned, 90 - turned) > _LEVEL_WITHIN_DEG
-    return region.text_class is TextClass.SAFE and is_slanted and len(region.identified_text) <= _PIECE_CHARACTERS
+    has_letters = any(map(str.isalpha, region.identified_text))
+    is_piece = not has_letters or len(region.identified_text) <= _PIECE_CHARACTERS
+    return region.text_class is TextClass.SAFE and is_slanted and is_piece
 
 
 def _unread(mark: _Mark) -> Region:

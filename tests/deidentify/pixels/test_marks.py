@@ -141,7 +141,8 @@ def test_one_row_of_cells_has_to_be_hotter():
 
 
 @pytest.mark.parametrize(
-    ("angle", "text", "is_looked_at"), [(45, "19", True), (0, "19", False), (45, "UPRIGHT", False)]
+    ("angle", "text", "is_looked_at"),
+    [(45, "19", True), (45, "18.01", True), (0, "18.01", False), (45, "UPRIGHT", False)],
 )
 def test_a_slanted_number_may_be_the_day_of_a_date(angle, text, is_looked_at):
     piece = Region(
