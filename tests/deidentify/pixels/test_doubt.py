@@ -1,7 +1,5 @@
 """Which regions a second look may clear, and which it adds, without the models."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -108,11 +106,27 @@ def test_a_word_unlike_any_marker_is_not_asked_about_again():
     assert doubt.identified_text in {one.identified_text for one in Reader(("ERECT", 0.99)).look_at(doubt)}
 
 
-def test_a_view_is_read_once_more_only_where_text_stays_in_it():
+def test_safe_text_is_not_looked_at_again():
     safe = region("ERECT", height=20, text_class=TextClass.SAFE)
     alone = Reader(("OKONKWO", 0.95))
     assert alone.look_at(safe) == [safe]
     assert alone.looks == 0
-    first = region("OKONKWO", height=20)
-    far = replace(first, outline=replace(first.outline, x=40, y=20, width=40, height=10))
-    assert len(Reader(("OKONKWO", 0.95)).look_at(far)) == 2
+
+
+class Warm:
+    """A small screen that is warm at one place."""
+
+    def may_hold_text(self, _view):
+        return True
+
+    def warmth(self, _view):
+        warm = np.full((25, 50), -9, np.float32)
+        warm[2:4, 4:12] = 9
+        return warm
+
+
+def test_what_was_overlooked_is_added():
+    known = region("OKONKWO", height=20)
+    eyes = Reader(("ADAEZE", 0.95))
+    found = second_look(OcrEngine(name="one", detector=eyes, recognizer=eyes, glance=Warm()), VIEW, HEADER, [known])
+    assert {one.identified_text for one in found} == {"OKONKWO", "ADAEZE"}
