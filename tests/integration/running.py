@@ -21,10 +21,18 @@ ADMIN_TOKEN = "an-administrator-s-token-for-tests-only-0123456789"
 CHECKOUT = Path(__file__).parents[2]
 
 
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on, and none twice: a bridge that has two services on one does not start."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
 
 
 def eventually(look: Callable[[], T | None], *, within_s: float, what: str) -> T:
