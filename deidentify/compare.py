@@ -38,13 +38,9 @@ def fingerprint(identified_file: BinaryIO, key: bytes) -> Fingerprint:
         If the transfer syntax is unknown.
     """
     received = read_instance(identified_file)
-    source = Source(identified_file, deflated_at=received.deflated_at)
     dataset = hmac.new(key, b"dataset\0", hashlib.sha256)
     pixels = hmac.new(key, b"pixels\0", hashlib.sha256)
-    try:
-        _Digester(received, source, pixels).level(received.identified_elements, dataset)
-    finally:
-        source.close()
+    _digest(identified_file, received, received.identified_elements, dataset=dataset, pixels=pixels)
     return Fingerprint(dataset=dataset.hexdigest(), pixels=pixels.hexdigest())
 
 
@@ -59,14 +55,21 @@ def group_digest(identified_file: BinaryIO, key: bytes, group: int) -> str:
         If the transfer syntax is unknown.
     """
     received = read_instance(identified_file)
-    source = Source(identified_file, deflated_at=received.deflated_at)
     digest = hmac.new(key, b"group\0", hashlib.sha256)
+    of_group = [element for element in received.identified_elements if element.tag >> 16 == group]
+    _digest(identified_file, received, of_group, dataset=digest, pixels=hashlib.sha256())
+    return digest.hexdigest()
+
+
+def _digest(
+    identified_file: BinaryIO, received: ReceivedInstance, elements: list[Element], *, dataset: _Hash, pixels: _Hash
+) -> None:
+    """Feed elements of an instance to two digests, pixel data to the second."""
+    source = Source(identified_file, deflated_at=received.deflated_at)
     try:
-        of_group = [element for element in received.identified_elements if element.tag >> 16 == group]
-        _Digester(received, source, hashlib.sha256()).level(of_group, digest)
+        _Digester(received, source, pixels).level(elements, dataset)
     finally:
         source.close()
-    return digest.hexdigest()
 
 
 class _Digester:

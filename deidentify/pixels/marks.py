@@ -107,9 +107,11 @@ def _marks(warm: NDArray[np.float32]) -> Iterator[_Mark]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats((warm >= _WARM_FROM).astype(np.uint8))
     peaks = [(float(warm[labels == label].max()), label) for label in range(1, count)]
     for peak, label in sorted(peaks, reverse=True)[:_MOST_MARKS]:
+        if peak < _HOT_FROM:
+            return
         x, y, width, height, _ = (int(number) * CELL_PX for number in stats[label])
         is_thin = min(width, height) <= _THIN_PX
-        if peak >= (_HOT_WHERE_THIN if is_thin else _HOT_FROM):
+        if not is_thin or peak >= _HOT_WHERE_THIN:
             cells = labels == label
             is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells)
             turns = _turns(cells)

@@ -230,14 +230,21 @@ def test_references_follow_with_a_rerun_when_an_editor_applies_it(
     assert not kept & condemned
 
 
-def test_a_rerun_that_is_discarded_leaves_references_and_condemns_what_followed(
+def first_made_anew(
     database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
-) -> None:
+) -> tuple[dict[int, pydicom.Dataset], Errand]:
+    """File two images, the second of which refers to the first, and make the first anew; return them as they were."""
     for arrived, one in zip(arrivals, (slice_of(1), slice_of(2, refers_to=1)), strict=False):
         file(database, blobs, case_id, arrived, made(one, CLEAR, case_id))
     before = images(database, blobs)
     made_anew = {arrivals[0]: made(slice_of(1), REDACT, case_id)}
-    errand = under_review(database, blobs, case_id, made_anew, whole=False)
+    return before, under_review(database, blobs, case_id, made_anew, whole=False)
+
+
+def test_a_rerun_that_is_discarded_leaves_references_and_condemns_what_followed(
+    database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
+) -> None:
+    before, errand = first_made_anew(database, blobs, arrivals, case_id)
     with database.write() as session:
         Reruns(session).discard(errand.id, actor="eve")
     assert images(database, blobs) == before
@@ -252,11 +259,7 @@ def test_a_rerun_that_is_discarded_leaves_references_and_condemns_what_followed(
 def test_references_stay_where_what_they_lead_to_became_something_else(
     database: Database, blobs: LocalBlobs, arrivals: tuple[NewArrival, ...], case_id: str
 ) -> None:
-    for arrived, one in zip(arrivals, (slice_of(1), slice_of(2, refers_to=1)), strict=False):
-        file(database, blobs, case_id, arrived, made(one, CLEAR, case_id))
-    before = images(database, blobs)
-    made_anew = {arrivals[0]: made(slice_of(1), REDACT, case_id)}
-    errand = under_review(database, blobs, case_id, made_anew, whole=False)
+    before, errand = first_made_anew(database, blobs, arrivals, case_id)
     with database.write() as session:
         # Somebody decided on it since: what was staged is older than that.
         session.add(
