@@ -21,6 +21,7 @@ _UNKNOWN_WORD = 3
 _PATTERNS = re.compile(
     r"\d\s*/\s*\d"  # any date or fraction with a slash
     r"|\d{5,}"
+    r"|[*\u2217]\s*\d"  # born
     r"|\d{1,2}\s*:\s*\d{2}"  # time
     r"|\d{1,4}\s*[.,;'\-年]\s*\d{1,2}\s*[.,;'\-月]\s*\d{1,4}"  # date; a comma is a full stop that was misread
     r"|\d{1,2}\W{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)"
@@ -31,6 +32,8 @@ _MISREAD = str.maketrans("oqilzsb", "0011258")
 _WITH_DIGITS = re.compile(r"[\w.,;:'/\-]*\d[\w.,;:'/\-]*")
 _LETTER_AND_VALUE = re.compile(r"[wlc]:-?\d{1,4}")
 """Width and level of a window, not a time ("L:40")."""
+_WINDOW = re.compile(r"w\W?\s?(\d{2,4})\s?[l1i]:\s?(-?\d{1,4})")
+"""Width and level with the letter between them misread ("W:400 1:40"), and nothing else."""
 _DIGITS_AND_SIGNS = re.compile(r"[\d.,;:'/\-]+")
 _NUMBER = re.compile(r"\d+")
 _DATE_DIGITS = 8
@@ -99,7 +102,7 @@ def is_evident(identified_text: str, header: HeaderWords) -> bool:
     """Say whether a text identifies by what it is, a date or a number or a word of the header, not by being unknown."""
     if is_of_header(identified_text, header):
         return True
-    text = normalised(identified_text)
+    text = _with_window_repaired(normalised(identified_text))
     return any(_PATTERNS.search(one) for one in (text, _with_digits_repaired(text)))
 
 
@@ -110,6 +113,11 @@ def is_of_header(identified_text: str, header: HeaderWords) -> bool:
     if any(header.has(word) or _is_short_name_of(word, header) for word in words):
         return True
     return _has_date_of(_with_digits_repaired(text), header)
+
+
+def _with_window_repaired(text: str) -> str:
+    found = _WINDOW.fullmatch(text)
+    return f"w {found[1]} l {found[2]}" if found else text
 
 
 def _spelled(date: str) -> Iterator[tuple[int, int, int]]:
@@ -154,7 +162,7 @@ def classify(identified_text: str, header: HeaderWords) -> TextClass:
     what of it could be a name, a date or a record's number is not. UNREADABLE stands for text too short to say: two
     characters that are no known marker.
     """
-    text = normalised(identified_text)
+    text = _with_window_repaired(normalised(identified_text))
     compact = _compact(text)
     if len(compact) <= 1:
         return TextClass.IDENTIFYING if _is_short_name(compact, header) else TextClass.SAFE
@@ -192,7 +200,7 @@ def _is_harmless(terms: Terms, header: HeaderWords) -> bool:
 def _may_be_a_date(terms: Terms) -> bool:
     """Say whether numbers in a row could be day, month and year, or one of them is a year that is no setting."""
     for before, term in zip(("", *terms), terms, strict=False):
-        if _YEAR.fullmatch(term) and before not in _KEYS_OF_LARGE_NUMBERS:
+        if _YEAR.fullmatch(re.split("[.,]", term)[0]) and before not in _KEYS_OF_LARGE_NUMBERS:
             return True
     if len(terms) > _FEWEST_TICKS and all(map(is_number, terms)) and is_even(terms):
         return False
@@ -210,9 +218,9 @@ def _is_date(three: Terms) -> bool:
 
 
 def _are_ticks(numbers: Terms) -> bool:
-    """Say whether bare numbers are those of a scale: one, a few digits, or numbers in even steps."""
+    """Say whether bare numbers are those of a scale: a few digits, or numbers in even steps."""
     digits = sum(character.isdigit() for number in numbers for character in number)
-    return len(numbers) == 1 or digits <= _LONGEST_NUMBER_RUN or is_even(numbers)
+    return digits <= _LONGEST_NUMBER_RUN or is_even(numbers)
 
 
 def is_even(numbers: Terms) -> bool:

@@ -23,6 +23,7 @@ from deidentify.pixels.marks import overlooked
 from deidentify.pixels.reading import Region, overlap, read_at
 from deidentify.pixels.renderings import read_otherwise
 from deidentify.pixels.technical import is_nearly_technical
+from deidentify.pixels.ticks import as_ticks
 from deidentify.results import TextClass
 
 _HEIGHTS_PX = (24.0, 32.0, 48.0)
@@ -43,11 +44,14 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
     What was overlooked is added, and each is as long as its line.
     """
     stay = _after_doubt(engine, view, header, regions)
-    stay += overlooked(engine, view, header, stay)
-    lines = whole_lines(engine, view, header, stay)
+    warm = engine.glance.warmth(view) if engine.glance is not None else None
+    if warm is not None:
+        stay += overlooked(engine, view, header, stay, warm)
+    lines = whole_lines(engine, view, header, stay, warm)
     if sum(region.text_class is not TextClass.SAFE for region in lines) > _MOST_LOOKS:
         return lines
-    return [read_otherwise(engine, view, header, region) for region in lines]
+    read = [read_otherwise(engine, view, header, region) for region in lines]
+    return [as_ticks(engine, view, header, region) for region in read]
 
 
 def _after_doubt(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:

@@ -17,11 +17,13 @@ from deidentify.pixels.detector import Candidate, Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.gate import judge
 from deidentify.pixels.reading import Region
+from deidentify.pixels.small_screen import CELL_PX
+from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
 
 _LINE_ASPECT = 1.3
 """Less than this says nothing of the direction; text is taken for level then, unless it is slanted."""
-_LEVEL_WITHIN_DEG = 20
+_LEVEL_WITHIN_DEG, _NEARLY_LEVEL_DEG, _QUARTER_DEG = 20, 10, 90
 _HEIGHT_PX = 40.0
 _LEAST_SCALE, _LARGEST_SCALE = 0.5, 4.0
 _LONGEST_STRIP_PX = 1920
@@ -29,19 +31,27 @@ _STRIP_HEIGHTS = 3
 _OFF_LINE, _THINNEST, _THICKEST = 0.35, 0.4, 1.8
 _GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
 """In heights of the line: what may lie between two words, or between two that were read, and what counts as longer."""
+_MUCH_GROWN = 2.0
+"""What counts as longer where safe text goes on in what nobody read."""
+_WARM_FROM = 0.0
 _PIECE_CHARACTERS = 2
 _CONTRAST_PERCENT = (1, 99)
 
 
-def whole_lines(engine: OcrEngine, view: Image, header: HeaderWords, regions: list[Region]) -> list[Region]:
+Warmth = NDArray[np.float32]
+
+
+def whole_lines(
+    engine: OcrEngine, view: Image, header: HeaderWords, regions: list[Region], warm: Warmth | None = None
+) -> list[Region]:
     """Return the regions, each as long as its line.
 
     A safe one with digits that turns out to be a piece of a longer line is taken for what the line says: "31" may be
-    the day of a date.
+    the day of a date. ``warm`` is where the small screen sees text: a line goes on as far as that does.
     """
     found = []
     for region in regions:
-        line = _line_of(engine, view, region) if _may_be_part(region) else None
+        line = _line_of(engine, view, region, warm) if _may_be_part(region) else None
         if line is None:
             found.append(region)
         elif region.text_class is TextClass.SAFE:
@@ -60,7 +70,8 @@ def _joined(region: Region, found: list[Region]) -> Region:
     axes = np.array([[np.cos(turned), -np.sin(turned)], [np.sin(turned), np.cos(turned)]])
     boxes = [(one.outline.corners() - (upright.x, upright.y)) @ axes for one in found if _may_be_part(one)]
     first, last = _chained(_spans(boxes, upright.height), upright, _GAP_TO_TEXT)
-    return replace(region, outline=_stretched(upright, first, last)) if last - first > upright.width else region
+    is_longer = round(last - first - upright.width) > 0
+    return replace(region, outline=_fitted(upright, first, last, boxes)) if is_longer else region
 
 
 def _may_be_part(region: Region) -> bool:
@@ -82,7 +93,7 @@ def _read_whole(engine: OcrEngine, view: Image, header: HeaderWords, region: Reg
     )
 
 
-def _line_of(engine: OcrEngine, view: Image, region: Region) -> Candidate | None:
+def _line_of(engine: OcrEngine, view: Image, region: Region, warm: Warmth | None) -> Candidate | None:
     """Return the outline of the line where it is longer than the region's, else None."""
     upright = _along(region.outline)
     if upright is None:
@@ -91,12 +102,71 @@ def _line_of(engine: OcrEngine, view: Image, region: Region) -> Candidate | None
     scale = float(np.clip(_HEIGHT_PX / upright.height, _LEAST_SCALE, _LARGEST_SCALE))
     scale = min(scale, _LONGEST_STRIP_PX / (before + behind))
     middle = (before * scale, _STRIP_HEIGHTS * upright.height * scale / 2)
-    candidates = engine.detector.find(_strip(view, upright, before, behind, scale))
+    strip = _strip(view, upright, before, behind, scale)
+    candidates = [*engine.detector.find(strip), *engine.detector.find(local_contrast(strip))]
     boxes = [(candidate.corners() - middle) / scale for candidate in candidates]
-    first, last = _chained(_spans(boxes, upright.height), upright, _GAP)
+    spans = _spans(boxes, upright.height)
+    first, last = _chained(spans, upright, _GAP)
+    if warm is not None and _off_right_angle(upright) <= _NEARLY_LEVEL_DEG:
+        further = _chained([*spans, *_warm_spans(warm, upright, before, behind)], upright, _GAP)
+        is_sure = region.text_class is not TextClass.SAFE
+        if further[1] - further[0] >= last - first + (_GROWN if is_sure else _MUCH_GROWN) * upright.height:
+            line = _fitted(upright, first, last, boxes)
+            level = replace(line, angle=round(line.angle / _QUARTER_DEG) * _QUARTER_DEG)
+            return line.around(
+                _stretched(level, further[0] - first - line.width / 2, further[1] - last + line.width / 2)
+            )
     if last - first < upright.width + _GROWN * upright.height:
         return None
-    return _stretched(upright, first, last)
+    return _fitted(upright, first, last, boxes)
+
+
+def _off_right_angle(one: Candidate) -> float:
+    turned = one.angle % _QUARTER_DEG
+    return min(turned, _QUARTER_DEG - turned)
+
+
+def _warm_spans(warm: Warmth, one: Candidate, before: float, behind: float) -> list[tuple[float, float]]:
+    """Return from where to where the middle of a line is warm, counted from the middle of its outline."""
+    turned = np.deg2rad(one.angle)
+    along = np.arange(-before, behind, CELL_PX / 2)
+    columns = np.clip((one.x + along * float(np.cos(turned))) // CELL_PX, 0, warm.shape[1] - 1).astype(int)
+    rows = np.clip((one.y + along * float(np.sin(turned))) // CELL_PX, 0, warm.shape[0] - 1).astype(int)
+    edges = np.flatnonzero(
+        np.diff(np.concatenate(([False], warm[rows, columns] >= _WARM_FROM, [False])).astype(np.int8))
+    )
+    runs = zip(along[edges[::2]], along[edges[1::2] - 1], strict=True)
+    # The cells beside a line are warm too.
+    return [(float(first) + CELL_PX, float(last) - CELL_PX) for first, last in runs if last - first > 2 * CELL_PX]
+
+
+def _fitted(upright: Candidate, first: float, last: float, boxes: Sequence[NDArray[Any]]) -> Candidate:
+    """Return the outline of a whole line: a word of it shows the direction to some degrees only, the line shows it all.
+
+    ``boxes`` are what was seen in the strip, from the middle of the outline and along it.
+    """
+    half = upright.height / 2
+    own = np.array([(x, y) for x in (-upright.width / 2, upright.width / 2) for y in (-half, half)])
+    of_line = [own]
+    for corners in boxes:
+        (left, right), is_of_line = (corners[:, 0].min(), corners[:, 0].max()), bool(_spans([corners], upright.height))
+        if is_of_line and left >= first and right <= last:
+            of_line.append(corners)
+    (x, y), (width, height), angle = cv2.minAreaRect(np.vstack(of_line).astype(np.float32))
+    if abs(angle) > _QUARTER_DEG / 2:
+        width, height, angle = height, width, angle - _QUARTER_DEG if angle > 0 else angle + _QUARTER_DEG
+    if height > _THICKEST * upright.height:
+        return _stretched(upright, first, last)
+    turned = np.deg2rad(upright.angle)
+    cosine, sine = float(np.cos(turned)), float(np.sin(turned))
+    return replace(
+        upright,
+        x=upright.x + x * cosine - y * sine,
+        y=upright.y + x * sine + y * cosine,
+        width=width,
+        height=height,
+        angle=upright.angle + angle,
+    )
 
 
 def _stretched(upright: Candidate, first: float, last: float) -> Candidate:

@@ -17,10 +17,11 @@ from deidentify.pixels.detector import Candidate, Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region, once, overlap, read_at
 from deidentify.pixels.small_screen import CELL_PX
-from deidentify.pixels.views import local_contrast
+from deidentify.pixels.views import local_contrast, turned
 from deidentify.results import TextClass
 
 _WARM_FROM, _HOT_FROM = 3.0, 5.0
+_FAINT_FROM, _HOT_WHERE_FAINT = 1.0, 8.0
 _AROUND_PX = 16
 _THIN_PX, _HOT_WHERE_THIN = 8, 12.0
 """One cell in a row is what a line close by leaves, unless it is hotter."""
@@ -32,10 +33,10 @@ _LEVEL, _UPRIGHT = (0,), (90, -90)
 _ALL_TURNS = (0, 45, -45, 90, -90)
 _ROW_ASPECT, _LARGE_PX = 2.0, 96
 _LEVEL_WITHIN_DEG, _PIECE_CHARACTERS = 20, 4
-_SAME_PLACE = 0.3
+_SAME_PLACE, _MOST_OF_IT = 0.3, 0.5
 _SURELY_READ_FROM = 0.8
-_SURELY_TEXT_FROM = 10.0
-_LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 48, 48, 1.5, 0.2
+_SURELY_TEXT_FROM = 6.5
+_LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 48, 96, 1.5, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +53,14 @@ class _Mark:
     """How it is shown: as it runs where that can be told."""
 
 
-def overlooked(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
-    """Return what a view holds beside the regions that were found in it.
+def overlooked(
+    engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region], warmth: NDArray[np.float32]
+) -> list[Region]:
+    """Return what a view holds beside the regions that were found in it; ``warmth`` is what the small screen sees.
 
     What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
     """
-    if engine.glance is None:
-        return []
-    warm = engine.glance.warmth(view)
+    warm = warmth.copy()
     for region in regions:
         if not _is_slanted_piece(region):
             _cool(warm, region, view.shape)
@@ -67,10 +68,21 @@ def overlooked(engine: OcrEngine, view: Image, header: HeaderWords, regions: Seq
     for mark in _marks(warm):
         seen = _looked_at(engine, view, header, mark)
         if mark.is_line:
-            found += seen or [_unread(mark)]
+            found += seen if _is_half_seen(mark, seen) else [*seen, _unread(mark)]
         else:
             found += [one for one in seen if one.text_class is not TextClass.UNREADABLE]
     return [one for one in once(found) if not any(overlap(known, one) >= _SAME_PLACE for known in regions)]
+
+
+def _is_half_seen(mark: _Mark, seen: Sequence[Region]) -> bool:
+    """Tell whether what was seen reaches along more than half of a mark."""
+    axis = 0 if mark.right - mark.left >= mark.bottom - mark.top else 1
+    first, last = ((mark.left, mark.right), (mark.top, mark.bottom))[axis]
+    along = np.zeros(last - first, dtype=bool)
+    for one in seen:
+        box = one.box(mark.right, mark.bottom)
+        along[max(0, box[axis] - first) : max(0, box[axis + 2] - first)] = True
+    return bool(along.mean() > _MOST_OF_IT)
 
 
 def _is_slanted_piece(region: Region) -> bool:
@@ -104,18 +116,24 @@ def _cool(warm: NDArray[np.float32], region: Region, shape: tuple[int, ...]) -> 
 
 def _marks(warm: NDArray[np.float32]) -> Iterator[_Mark]:
     """Yield what is warm and somewhere hot, the hottest first."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((warm >= _WARM_FROM).astype(np.uint8))
+    count, labels = cv2.connectedComponents((warm >= _WARM_FROM).astype(np.uint8))
+    _, wider = cv2.connectedComponents((warm >= _FAINT_FROM).astype(np.uint8))
     peaks = [(float(warm[labels == label].max()), label) for label in range(1, count)]
     for peak, label in sorted(peaks, reverse=True)[:_MOST_MARKS]:
         if peak < _HOT_FROM:
             return
-        x, y, width, height, _ = (int(number) * CELL_PX for number in stats[label])
-        is_thin = min(width, height) <= _THIN_PX
-        if not is_thin or peak >= _HOT_WHERE_THIN:
-            cells = labels == label
+        cells = labels == label
+        if peak >= _HOT_WHERE_FAINT and not _is_long(cells):
+            # A faint line is hot at one word, and goes on from there.
+            faint = wider == wider[cells][0]
+            cells = faint if _is_long(faint) else cells
+        rows, columns = np.nonzero(cells)
+        left, top, right, bottom = (
+            int(edge) * CELL_PX for edge in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        )
+        if min(right - left, bottom - top) > _THIN_PX or peak >= _HOT_WHERE_THIN:
             is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells)
-            turns = _turns(cells)
-            yield _Mark(left=x, top=y, right=x + width, bottom=y + height, is_line=is_line, turns_deg=turns)
+            yield _Mark(left=left, top=top, right=right, bottom=bottom, is_line=is_line, turns_deg=_turns(cells))
 
 
 def _is_long(cells: NDArray[np.bool_]) -> bool:
@@ -158,24 +176,11 @@ def _looked_at(engine: OcrEngine, view: Image, header: HeaderWords, mark: _Mark)
     found: list[Region] = []
     for turn in mark.turns_deg:
         for shown in (plain, local_contrast(part)):
-            turned, back = _turned(shown, turn)
-            found += [_turned_back(one, back, turn) for one in read_at(engine, turned, header, scale=scale)]
+            level, back = turned(shown, turn)
+            found += [_turned_back(one, back, turn) for one in read_at(engine, level, header, scale=scale)]
         if any(one.score >= _SURELY_READ_FROM for one in found):
             break
     return [one.moved(dx=left, dy=top) for one in found]
-
-
-def _turned(part: Image, turn: int) -> tuple[Image, NDArray[np.float64]]:
-    """Return a picture turned about its middle, with room for its corners, and the way back."""
-    if not turn:
-        return part, np.array([[1.0, 0, 0], [0, 1, 0]])
-    rows, columns = part.shape[:2]
-    way = cv2.getRotationMatrix2D((columns / 2, rows / 2), turn, 1.0)
-    cosine, sine = abs(way[0, 0]), abs(way[0, 1])
-    wide, tall = round(columns * cosine + rows * sine), round(columns * sine + rows * cosine)
-    way[:, 2] += (wide - columns) / 2, (tall - rows) / 2
-    turned = cv2.warpAffine(part, way, (wide, tall), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(turned, dtype=np.uint8), np.asarray(cv2.invertAffineTransform(way))
 
 
 def _turned_back(region: Region, back: NDArray[np.float64], turn: int) -> Region:

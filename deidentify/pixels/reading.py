@@ -18,6 +18,8 @@ _ENLARGED_PX, _LARGEST_SCALE = 768, 3.0
 _TILED_FROM_PIXELS = 3_000_000
 _UNBOUNDED = 1 << 20
 _SAME_TEXT_OVERLAP, _ALL_OF_IT = 0.5, 0.9
+_SAME_LINE = 1.8
+"""Times as thick as another what may be the same line, seen with more or less of a margin."""
 _SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 _TILE_PX = 1024
 _TILE_OVERLAP_PX = 128
@@ -67,17 +69,25 @@ def overlap(other: Region, region: Region) -> float:
 def once(regions: list[Region]) -> list[Region]:
     """Drop what another region covers that is at least as bad: the same text seen in another view.
 
-    Where identifying text reaches further than the other, that one grows: all of it has to become black.
+    Where identifying text reaches further than the other, that one grows: all of it has to become black. A line and a
+    blob over several lines are not the same text: both stay, so that the line is known as one.
     """
     ordered = sorted(regions, key=lambda region: (_SEVERITY[region.text_class], region.score), reverse=True)
     kept: list[Region] = []
     for region in ordered:
-        place = next((n for n, other in enumerate(kept) if overlap(other, region) >= _SAME_TEXT_OVERLAP), None)
-        if place is None:
+        places = [n for n, other in enumerate(kept) if overlap(other, region) >= _SAME_TEXT_OVERLAP]
+        if region.text_class is TextClass.IDENTIFYING:
+            places = [n for n in places if _is_as_thick(kept[n], region)]
+        if not places:
             kept.append(region)
-        elif region.text_class is TextClass.IDENTIFYING and overlap(kept[place], region) < _ALL_OF_IT:
-            kept[place] = replace(kept[place], outline=kept[place].outline.around(region.outline))
+        elif region.text_class is TextClass.IDENTIFYING and overlap(kept[places[0]], region) < _ALL_OF_IT:
+            kept[places[0]] = replace(kept[places[0]], outline=kept[places[0]].outline.around(region.outline))
     return kept
+
+
+def _is_as_thick(one: Region, other: Region) -> bool:
+    thin, thick = sorted(min(each.outline.width, each.outline.height) for each in (one, other))
+    return thick <= _SAME_LINE * thin
 
 
 def read_view(engine: OcrEngine, view: Image, header: HeaderWords, *, scale: float) -> list[Region]:

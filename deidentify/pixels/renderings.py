@@ -8,7 +8,7 @@ it, whatever the others say.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from deidentify.pixels.classify import HeaderWords, classify, is_even, is_of_header, normalised
+from deidentify.pixels.classify import HeaderWords, classify, is_of_header, normalised
 from deidentify.pixels.detector import Candidate, Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region
@@ -24,21 +24,46 @@ from deidentify.pixels.recognizer import Reading, straightened
 from deidentify.pixels.vocabulary import SIDES
 from deidentify.results import TextClass
 
-_MARGIN = 0.5
-"""What is shown around a line, of its height, both sides together."""
-_HEIGHTS_PX = (16, 24)
+_HEIGHTS_PX = (12, 16, 24)
+_SMOOTHED_PX, _READ_PX = 18, 48
 _SOFTER = (0.04, 0.07)
+_NARROWER = 0.75
 _TIGHTER = 6
 _LOW_PERCENT, _HIGH_PERCENT = 2, 98
 _SURELY_FROM, _LEGIBLE_FROM = 0.75, 0.7
-_FEWEST_SAFE, _FEWEST_ALIKE, _FEWEST_LEGIBLE = 3, 2, 2
+_FEWEST_LEGIBLE = 2
 _FEWEST_CHARACTERS, _THINNEST_PX = 2, 3
 _LETTER_ASPECT = 1.4
-_READ_WELL_FROM, _LIKE_PERCENT = 0.8, 50
-_TALL_FROM, _UPRIGHT_WITHIN_DEG = 1.5, 12
-_FEWEST_TICKS, _MOST_DIGITS = 3, 3
-_ZEROS = str.maketrans("od", "00")
-_INK = 0.35
+_READ_WELL_FROM, _LIKE_PERCENT, _MOST_RENDERINGS = 0.8, 50, 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Round:
+    """The same renderings with more or less of what is around a line; a letter at its edge may be seen in one alone."""
+
+    margin: float
+    """What is shown around the line, of its height, both sides together."""
+    fewest_safe: int
+    """How many renderings have to be harmless for the line to be."""
+    fewest_alike: int
+    """How many of them have to say the same."""
+
+    def agreed(self, safe: Sequence[Reading], region: Region) -> Region | None:
+        """Return the region as safe text where enough renderings say so, and say the same."""
+        times = Counter(_said(one.identified_text) for one in safe)
+        like = [one for one in safe if _is_like(one, region, times[_said(one.identified_text)])]
+        if len(like) < self.fewest_safe:
+            return None
+        best = max(like, key=lambda one: (times[_said(one.identified_text)], one.score))
+        alike = times[_said(best.identified_text)] >= self.fewest_alike
+        return _read_as(best, region, TextClass.SAFE) if alike else None
+
+
+_ROUNDS = (
+    _Round(margin=0.15, fewest_safe=3, fewest_alike=2),
+    _Round(margin=0.0, fewest_safe=5, fewest_alike=3),
+    _Round(margin=0.4, fewest_safe=5, fewest_alike=3),
+)
 
 
 def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: Region) -> Region:
@@ -49,26 +74,28 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
     """
     if region.text_class is TextClass.SAFE or is_of_header(region.identified_text, header):
         return region
-    strip = straightened(view, _with_margin(region.outline))
-    if min(strip.shape[:2]) < _THINNEST_PX or strip.min() == strip.max():
-        return region
-    readings = [_read(engine, shown) for shown in _renderings(strip)]
-    if any(is_of_header(one.identified_text, header) for one in readings):
-        return replace(region, text_class=TextClass.IDENTIFYING)
-    is_letter = max(strip.shape[:2]) <= _LETTER_ASPECT * min(strip.shape[:2])
-    safe = [one for one in readings if _is_surely_safe(one, header, is_letter=is_letter) and _is_like(one, region)]
-    return _agreed(safe, region) or _ticks(engine, view, header, region) or _legible(readings, region, header)
+    seen: list[Reading] = []
+    for round_ in _ROUNDS:
+        strip = straightened(view, _with_margin(region.outline, round_.margin))
+        if min(strip.shape[:2]) < _THINNEST_PX or strip.min() == strip.max():
+            continue
+        readings = readings_of(engine, strip)
+        seen += readings
+        if any(is_of_header(one.identified_text, header) for one in readings):
+            return replace(region, text_class=TextClass.IDENTIFYING)
+        is_letter = max(strip.shape[:2]) <= _LETTER_ASPECT * min(strip.shape[:2])
+        safe = [one for one in readings if _is_surely_safe(one, header, is_letter=is_letter)]
+        agreed = round_.agreed(safe, region)
+        if agreed is not None:
+            return agreed
+        if not safe:
+            break
+    return _legible(seen, region, header)
 
 
-def _agreed(safe: Sequence[Reading], region: Region) -> Region | None:
-    """Return the region as safe text where enough renderings say so, and say the same."""
-    if len(safe) < _FEWEST_SAFE:
-        return None
-    said, times = Counter(_said(one.identified_text) for one in safe).most_common(1)[0]
-    if times < _FEWEST_ALIKE:
-        return None
-    alike = [one for one in safe if _said(one.identified_text) == said]
-    return _read_as(max(alike, key=_score), region, TextClass.SAFE)
+def readings_of(engine: OcrEngine, strip: Image) -> list[Reading]:
+    """Return what each rendering of a line, cut out and level, is read as."""
+    return [_read(engine, shown) for shown in _renderings(strip)]
 
 
 def _legible(readings: Sequence[Reading], region: Region, header: HeaderWords) -> Region:
@@ -99,36 +126,54 @@ def _is_surely_safe(reading: Reading, header: HeaderWords, *, is_letter: bool) -
     return is_whole and reading.score >= _SURELY_FROM and classify(reading.identified_text, header) is TextClass.SAFE
 
 
-def _is_like(reading: Reading, region: Region) -> bool:
-    """Tell whether a reading could be what was read before, where that was read well."""
-    if region.score < _READ_WELL_FROM:
+def _is_like(reading: Reading, region: Region, times: int) -> bool:
+    """Tell whether a reading could be what was read before, where that was read well.
+
+    What most renderings say is believed even if only a part of it was read before.
+    """
+    said, before = _said(reading.identified_text), _said(region.identified_text)
+    if region.score < _READ_WELL_FROM or (times >= _MOST_RENDERINGS and len(said) >= len(before)):
         return True
-    return fuzz.ratio(_said(reading.identified_text), _said(region.identified_text)) >= _LIKE_PERCENT
+    return fuzz.ratio(said, before) >= _LIKE_PERCENT
 
 
 def _is_legible(reading: Reading, header: HeaderWords) -> bool:
     return reading.score >= _LEGIBLE_FROM and classify(reading.identified_text, header) is TextClass.IDENTIFYING
 
 
-def _with_margin(outline: Candidate) -> Candidate:
-    grown = _MARGIN * min(outline.width, outline.height)
+def _with_margin(outline: Candidate, margin: float) -> Candidate:
+    grown = margin * min(outline.width, outline.height)
     return replace(outline, width=outline.width + grown, height=outline.height + grown)
 
 
 def _renderings(strip: Image) -> Iterator[Image]:
-    """Yield a line as it is, of the heights of small print, softer, in its own contrast, and without its margin."""
+    """Yield a line as it is, of the heights of small print, softer, in its own contrast, and without its margin.
+
+    Letters of dots are read best when their dots run together: made small and large again, or soft and narrow.
+    """
     yield strip
     short = min(strip.shape[:2])
     for height in _HEIGHTS_PX:
-        way = cv2.INTER_AREA if height < short else cv2.INTER_CUBIC
-        yield _uint8(cv2.resize(strip, None, fx=height / short, fy=height / short, interpolation=way))
+        yield _of_height(strip, height)
+    yield _of_height(_of_height(strip, _SMOOTHED_PX), _READ_PX)
     for share in _SOFTER:
-        yield _uint8(cv2.GaussianBlur(strip, (0, 0), max(0.5, share * short)))
+        yield _soft(strip, share)
+    yield _uint8(cv2.resize(_soft(strip, _SOFTER[-1]), None, fx=_NARROWER, fy=1, interpolation=cv2.INTER_AREA))
     low, high = np.percentile(strip, (_LOW_PERCENT, _HIGH_PERCENT))
     yield _uint8(np.clip((strip.astype(np.float32) - low) * (255 / max(1.0, high - low)), 0, 255))
     rim = short // _TIGHTER
     if rim and short > 2 * rim + _THINNEST_PX:
         yield strip[rim:-rim, rim:-rim]
+
+
+def _of_height(strip: Image, height: int) -> Image:
+    times = height / min(strip.shape[:2])
+    way = cv2.INTER_AREA if times < 1 else cv2.INTER_CUBIC
+    return _uint8(cv2.resize(strip, None, fx=times, fy=times, interpolation=way))
+
+
+def _soft(strip: Image, share: float) -> Image:
+    return _uint8(cv2.GaussianBlur(strip, (0, 0), max(0.5, share * min(strip.shape[:2]))))
 
 
 def _uint8(picture: NDArray[Any]) -> Image:
@@ -139,48 +184,3 @@ def _read(engine: OcrEngine, strip: Image) -> Reading:
     rows, columns = strip.shape[:2]
     whole = Candidate(x=columns / 2, y=rows / 2, width=columns, height=rows, angle=0.0, score=1.0)
     return engine.recognizer.read(strip, [whole])[0]
-
-
-def _ticks(engine: OcrEngine, view: Image, header: HeaderWords, region: Region) -> Region | None:
-    """Return a column of numbers in even steps, one below the other, as the safe text that it is."""
-    turned = region.outline.angle % 90
-    left, top, right, bottom = region.box(view.shape[1], view.shape[0])
-    if min(turned, 90 - turned) > _UPRIGHT_WITHIN_DEG or bottom - top < _TALL_FROM * (right - left):
-        return None
-    numbers = [_number_in(engine, piece) for piece in _pieces(view[top:bottom, left:right])]
-    found = tuple(number for number in numbers if number is not None)
-    if len(found) < max(_FEWEST_TICKS, len(numbers)) or not is_even(found) or is_of_header(" ".join(found), header):
-        return None
-    return replace(region, text_class=TextClass.SAFE, identified_text=" ".join(found))
-
-
-def _number_in(engine: OcrEngine, piece: Image) -> str | None:
-    """Return the short number that the surest rendering of a picture reads, or most do; a bare zero is never sure."""
-    readings = sorted((_read(engine, shown) for shown in _renderings(piece)), key=_score, reverse=True)
-    numbers = [(_said(one.identified_text).translate(_ZEROS), one.score) for one in readings]
-    found = [(text, score) for text, score in numbers if text.isdecimal() and len(text) <= _MOST_DIGITS]
-    if not found:
-        return None
-    text, times = Counter(text for text, _ in found).most_common(1)[0]
-    return text if times >= _FEWEST_SAFE or found[0][1] >= _SURELY_FROM else None
-
-
-def _pieces(part: Image) -> Iterator[Image]:
-    """Yield what is drawn one below the other, each cut off to itself with a little room; specks are left out."""
-    grey = part.max(axis=2) if part.ndim == 3 else part  # noqa: PLR2004 - colour
-    ink = np.abs(grey.astype(np.float32) - float(np.median(grey)))
-    drawn = ink > _INK * ink.max()
-    rows = _runs(drawn.any(axis=1))
-    tallest = max((last - first for first, last in rows), default=0)
-    for first, last in rows:
-        if 2 * (last - first) >= tallest:
-            columns = np.flatnonzero(drawn[first:last].any(axis=0))
-            room = max(2, (last - first) // 4)
-            left, right = max(0, int(columns[0]) - room), int(columns[-1]) + 1 + room
-            yield part[max(0, first - room) : last + room, left:right]
-
-
-def _runs(drawn: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return first and last (outside) of each run."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], drawn, [False])).astype(np.int8)))
-    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]

@@ -43,9 +43,22 @@ _ALIKE = frozenset(
     frozenset(pair) for pair in ("nh", "mn", "it", "tl", "il", "ec", "ef", "co", "od", "uv", "hb", "pr", "oq")
 )
 _SHORTEST_ALIKE, _SHORTEST_ALIKE_TWICE = 5, 7
+_NO_NAME = "mlo"
+"""Whatever the letter of the side before it is taken for, nobody is called so."""
+_MAY_LOSE_A_LETTER = frozenset(
+    ("upright", "supine", "portable", "decubitus", "standing", "sitting", "lateral", "oblique")
+)
+"""Markers that are nobody's name without one of their letters."""
 _SHORTEST_GLUED, _SHORTEST_GLUED_RUN = 4, 6
 _SHORTEST_REPAIRED = 3
+_SHORT_KEY = (2, 3)
 _NEARLY_PERCENT = 75
+_WITH_UNIT = re.compile(
+    r"(?<![^\W\d_])([^\W\d_]{2,5})[\s:=]*(\d{1,4}(?:[.,]\d{1,2})?\s*(?:%|(?:mm|cm|hz|khz|mhz|ms|kv|kvp|mas|db|bpm|fps)\b))"
+)
+_KEYS_OF_VALUES = frozenset(key for key in SETTINGS - UNITS | {"fov"} if key.isalpha() and len(key) > len("tr"))
+_KEYS_OF_DECIMALS = frozenset(("mi", "tis", "tib", "tic"))
+"""Indices below ten: a zero before another digit has lost its point ("MI08")."""
 
 Terms = tuple[str, ...]
 """Words and numbers of a text in order, as they were meant."""
@@ -53,7 +66,7 @@ Terms = tuple[str, ...]
 
 def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | None:
     """Return the words and numbers of a normalised text, or None where any of it is not known."""
-    chunks = _CHUNK.findall(text)
+    chunks = _CHUNK.findall(_WITH_UNIT.sub(_with_key, text))
     if len(chunks) > 1 and all(chunk.isalpha() for chunk in chunks):
         # A gap within a word ("UPRI GHT").
         joined = "".join(chunks)
@@ -68,12 +81,26 @@ def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | Non
     return tuple(found)
 
 
+def _with_key(found: re.Match[str]) -> str:
+    """Return a value and its unit with the key that the letters before it resemble ("Acea 3.2 cm"), or as it is.
+
+    Whatever the letters are, nobody is known by a length, a frequency or a share.
+    """
+    letters, value = found.groups()
+    if letters in SETTINGS:
+        return found.group()
+    key = max(sorted(_KEYS_OF_VALUES), key=lambda one: fuzz.ratio(letters, one))
+    is_short = len(letters) < len("fov")
+    is_alike = key[1:] == letters if is_short else fuzz.ratio(letters, key) >= _NEARLY_PERCENT
+    return f"{key} {value}" if is_alike else found.group()
+
+
 def _key_like(chunks: Sequence[str], place: int) -> Terms | None:
-    """Return the key of two letters that an unknown one resembles, before its number and beside a key that is sure."""
+    """Return the short key that an unknown one resembles, before its number and beside a key that is sure."""
     chunk, rest = chunks[place], chunks[place + 1 :]
-    others = [run for one in (*chunks[:place], *rest) for run in _RUN.findall(one) if len(run) == len("tr")]
+    others = [run for one in (*chunks[:place], *rest) for run in _RUN.findall(one) if len(run) in _SHORT_KEY]
     has_number = bool(rest) and rest[0][0].isdecimal()
-    if not (has_number and SETTINGS.intersection(others) and len(chunk) == len("tr") and chunk.isalpha()):
+    if not (has_number and SETTINGS.intersection(others) and len(chunk) in _SHORT_KEY and chunk.isalpha()):
         return None
     for key in sorted(SETTINGS):
         differing = [frozenset(pair) for pair in zip(chunk, key, strict=False) if pair[0] != pair[1]]
@@ -125,6 +152,8 @@ def _long_markers() -> tuple[str, ...]:
 
 
 def _is_alike(run: str, word: str) -> bool:
+    if len(run) == len(word) - 1:
+        return word in _MAY_LOSE_A_LETTER and any(run == word[:at] + word[at + 1 :] for at in range(len(word)))
     if len(run) != len(word):
         return False
     differing = [frozenset(pair) for pair in zip(run, word, strict=True) if pair[0] != pair[1]]
@@ -134,6 +163,8 @@ def _is_alike(run: str, word: str) -> bool:
 
 def _is_glued(run: str) -> bool:
     """Say whether a run is markers without spaces: a side and one marker ("rmlo"), or several with a long one."""
+    if len(run) == len("rmlo") and run.endswith(_NO_NAME):
+        return True
     for rest in (run, *_without_side(run)):
         if rest != run and rest in (PROJECTIONS | POSITIONS | BODY) - _NEVER_GLUED:
             return True
@@ -243,8 +274,7 @@ def _terms_of_runs(runs: list[str]) -> Terms | None:
     found: list[str] = []
     for place, run in enumerate(runs):
         if is_number(run):
-            whole = re.split(r"[.,]", run)[0]
-            if len(whole) > _LONGEST_NUMBER or (len(whole) > 1 and whole[0] == "0" and len(runs) > 1):
+            if not _may_be_a_value(run, runs[:place], is_alone=len(runs) == 1):
                 return None
             found.append(run)
             continue
@@ -253,6 +283,14 @@ def _terms_of_runs(runs: list[str]) -> Terms | None:
             return None
         found += words
     return tuple(found)
+
+
+def _may_be_a_value(number: str, before: Sequence[str], *, is_alone: bool) -> bool:
+    """Say whether a number is short, and has no zero before it unless as the index that it is."""
+    whole = re.split(r"[.,]", number)[0]
+    has_zero = len(whole) > 1 and whole[0] == "0" and not is_alone
+    has_lost_its_point = len(number) == len("08") and bool(before) and before[-1] in _KEYS_OF_DECIMALS
+    return len(whole) <= _LONGEST_NUMBER and (not has_zero or has_lost_its_point)
 
 
 def _has_place(letter: str, place: int, count: int) -> bool:

@@ -40,6 +40,19 @@ def local_contrast(view: Image) -> Image:
     return stronger
 
 
+def turned(view: Image, turn: int) -> tuple[Image, NDArray[np.float64]]:
+    """Return a picture turned about its middle by degrees, with room for its corners, and the way back, (2, 3)."""
+    if not turn:
+        return view, np.array([[1.0, 0, 0], [0, 1, 0]])
+    rows, columns = view.shape[:2]
+    way = cv2.getRotationMatrix2D((columns / 2, rows / 2), turn, 1.0)
+    cosine, sine = abs(way[0, 0]), abs(way[0, 1])
+    wide, tall = round(columns * cosine + rows * sine), round(columns * sine + rows * cosine)
+    way[:, 2] += (wide - columns) / 2, (tall - rows) / 2
+    level = cv2.warpAffine(view, way, (wide, tall), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(level, dtype=np.uint8), np.asarray(cv2.invertAffineTransform(way))
+
+
 def _all_views(frame: Frame, attributes: Dataset) -> Iterator[Image]:
     words = frame.words
     if words.dtype.kind == "f":

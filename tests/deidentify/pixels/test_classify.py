@@ -144,7 +144,7 @@ def test_width_and_level_with_a_colon_are_no_time(text: str) -> None:
     assert classify(text, NOBODY) is TextClass.SAFE
 
 
-@pytest.mark.parametrize("text", ["I0:45", "l2:45", "W:4001:40"])
+@pytest.mark.parametrize("text", ["I0:45", "l2:45", "X:4001:40"])
 def test_a_time_with_misread_digits_still_is_one(text: str) -> None:
     assert is_evident(text, NOBODY)
 

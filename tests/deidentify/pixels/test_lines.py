@@ -103,3 +103,46 @@ def test_what_lies_between_two_pieces_of_one_line_is_covered(gap, is_joined):
     found = whole_lines(engine, np.zeros((200, 400), np.uint8), HEADER, [date, clock])
     assert found[0].outline.width == (140 + gap if is_joined else 80)
     assert found[1] == clock
+
+
+def warmth(left, right, *, around=-9.0):
+    """Return cells of 8 pixels of a view of 200 × 400 that are warm along the line of ``at``."""
+    warm = np.full((25, 50), around, dtype=np.float32)
+    warm[12, left // 8 : right // 8] = 1.0
+    return warm
+
+
+def warmed(one, warm, *spans, text="31-JAN-1969"):
+    eyes = Eyes(*spans, text=text)
+    view = np.arange(200 * 400, dtype=np.uint32).astype(np.uint8).reshape(200, 400)
+    return whole_lines(OcrEngine(name="eyes", detector=eyes, recognizer=eyes), view, HEADER, [one], warm)[0]
+
+
+def test_a_line_goes_on_as_far_as_the_small_screen_sees_text():
+    grown = warmed(at(100, 160), warmth(96, 320))
+    left, _, right, _ = grown.box(400, 200)
+    assert (left, right) == (pytest.approx(100, abs=2), pytest.approx(308, abs=5))
+    assert min(grown.outline.width, grown.outline.height) == pytest.approx(40)
+    assert warmed(at(100, 160), warmth(240, 360)) == at(100, 160), "too far off"
+    assert warmed(at(100, 160), warmth(96, 168)) == at(100, 160), "no more than the rim of what was found"
+
+
+def test_a_slanted_line_does_not_go_on_since_the_cells_beside_it_are_warm_too():
+    slanted = region(x=130, y=100, width=60, height=40, angle=45)
+    assert warmed(slanted, np.full((25, 50), 1.0, dtype=np.float32)) == slanted
+
+
+def test_safe_text_goes_on_only_where_much_more_is_warm():
+    safe = at(100, 160, text_class=TextClass.SAFE)
+    assert warmed(safe, warmth(96, 220)).text_class is TextClass.SAFE
+    assert warmed(safe, warmth(96, 320)).text_class is TextClass.IDENTIFYING
+    assert warmed(safe, warmth(96, 320), text="31 mm").text_class is TextClass.SAFE
+
+
+def test_a_line_has_the_direction_of_all_its_words():
+    picture, (wide, tall, _) = drawn(0)
+    askew = region(x=200, y=200, width=wide / 4, height=tall, angle=4)
+    (found,) = whole_lines(load_engine(), picture, HEADER, [askew])
+    left, top, right, bottom = found.box(400, 400)
+    assert right - left > wide * 0.95
+    assert bottom - top < tall * 1.5

@@ -65,7 +65,8 @@ def view(*, is_colour: bool = False) -> np.ndarray:
 
 def looked(eyes, *places, regions=(), is_colour=False):
     engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm(*places) if places else Warm())
-    return overlooked(engine, view(is_colour=is_colour), HEADER, regions)
+    shown = view(is_colour=is_colour)
+    return overlooked(engine, shown, HEADER, regions, engine.glance.warmth(shown))
 
 
 AT_THE_LINE = (25, 15, 35, 17, 9.0)
@@ -99,7 +100,7 @@ def test_what_is_seen_when_it_is_turned_is_found_where_it_stands_too(turns):
 
 @pytest.mark.parametrize(
     ("place", "looks"),
-    [((25, 15, 35, 17, 9.0), 2), ((25, 10, 27, 20, 9.0), 4), (NO_ROW, 10), ((10, 5, 40, 30, 9.0), 2)],
+    [((25, 15, 35, 17, 6.0), 2), ((25, 10, 27, 20, 6.0), 4), (NO_ROW, 10), ((10, 5, 40, 30, 9.0), 2)],
 )
 def test_a_row_is_shown_level_and_what_is_none_in_every_way(place, looks):
     eyes = Bright(blind_for=1000)
@@ -115,7 +116,7 @@ def test_a_slanted_row_is_turned_level(down):
     cv2.line(picture, *ends, 255, 8)
     eyes = Bright()
     engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm(*cells))
-    (found,) = overlooked(engine, picture, HEADER, ())
+    (found,) = overlooked(engine, picture, HEADER, (), engine.glance.warmth(picture))
     assert min(found.outline.width, found.outline.height) < 24
     assert max(found.outline.width, found.outline.height) == pytest.approx(136 + 8, abs=10)
 
@@ -158,23 +159,34 @@ def test_a_slanted_number_may_be_the_day_of_a_date(angle, text, is_looked_at):
 
 def test_what_nobody_can_read_holds_where_it_is_long_and_hot_enough():
     blind = Bright(blind_for=1000)
-    assert looked(blind, (25, 15, 31, 17, 9.9)) == []
-    for short_square_thick in ((25, 15, 30, 18, 30.0), (25, 15, 31, 20, 30.0), (25, 15, 40, 22, 30.0)):
+    assert looked(blind, (25, 15, 31, 17, 6.4)) == []
+    for short_square_thick in ((25, 15, 30, 18, 30.0), (25, 15, 31, 20, 30.0), (25, 15, 45, 28, 30.0)):
         assert looked(blind, short_square_thick) == []
-    (found,) = looked(blind, (25, 15, 31, 17, 10.0))
+    (found,) = looked(blind, (25, 15, 31, 17, 6.5))
     assert found.text_class is TextClass.UNREADABLE
     assert found.box(COLUMNS, ROWS) == (200, 120, 248, 136)
     assert found.identified_text == ""
 
 
+def test_what_goes_on_faintly_from_a_hot_word_is_of_its_line():
+    word, rest = (25, 15, 28, 17, 8.0), (28, 15, 40, 17, 1.0)
+    (found,) = looked(Bright(blind_for=1000), rest, word)
+    assert found.box(COLUMNS, ROWS) == (200, 120, 320, 136)
+    for less in (((28, 15, 40, 17, 0.9), word), (rest, (25, 15, 28, 17, 7.9))):
+        assert looked(Bright(blind_for=1000), *less) == []
+
+
 def test_what_is_hardly_read_counts_only_where_it_is_surely_a_line():
     hardly = Bright(score=0.3)
-    assert looked(hardly, AT_THE_LINE) == []
+    assert looked(hardly, (25, 15, 35, 17, 6.0)) == []
     (found,) = looked(hardly, (25, 15, 35, 17, 12.0))
     assert found.text_class is TextClass.UNREADABLE
     assert found.box(COLUMNS, ROWS) == pytest.approx(LINE, abs=3)
 
 
-def test_without_a_small_screen_nothing_is_added():
-    eyes = Bright()
-    assert overlooked(OcrEngine(name="fake", detector=eyes, recognizer=eyes), view(), HEADER, ()) == []
+def test_where_less_than_half_of_a_line_was_read_the_rest_is_unreadable():
+    wide = (25, 15, 47, 17, 9.0)
+    read, unread = looked(Bright(), wide)
+    assert (read.text_class, unread.text_class) == (TextClass.IDENTIFYING, TextClass.UNREADABLE)
+    assert unread.box(COLUMNS, ROWS) == (200, 120, 376, 136)
+    assert len(looked(Bright(), (25, 15, 40, 17, 9.0))) == 1

@@ -7,7 +7,7 @@ from deidentify.identity import IdentifiedTokens
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.detector import Candidate
 from deidentify.pixels.engine import OcrEngine
-from deidentify.pixels.reading import Region, read_at, read_view
+from deidentify.pixels.reading import Region, once, read_at, read_view
 from deidentify.pixels.recognizer import Reading
 from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
@@ -65,3 +65,26 @@ def test_local_contrast_raises_faint_letters_alike_on_dark_and_bright_ground():
     for column in (40, 120):
         assert raised[40, column] - raised[20, column] > 25
     assert local_contrast(np.repeat(view[..., None], 3, axis=2)).shape == (80, 160, 3)
+
+
+def line(top, bottom, *, left=20, right=180, text="OKONKWO", text_class=TextClass.IDENTIFYING, score=0.9):
+    middle = {"x": (left + right) / 2, "y": (top + bottom) / 2}
+    outline = Candidate(**middle, width=right - left, height=bottom - top, angle=0, score=0.9)
+    return Region(outline=outline, text_class=text_class, score=score, identified_text=text)
+
+
+def test_a_line_and_a_blob_over_several_lines_are_both_kept():
+    blob, thin = line(0, 60, score=0.99), line(20, 40)
+    assert once([blob, thin]) == [blob, thin]
+    assert once([thin, line(21, 39, score=0.8)]) == [thin]
+
+
+def test_identifying_text_seen_further_in_another_view_grows_along_its_line_only():
+    (grown,) = once([line(20, 40), line(18, 42, left=60, right=240, score=0.8)])
+    assert grown.box(400, 400) == pytest.approx((20, 18, 240, 42), abs=1)
+    assert grown.score == 0.9
+    assert len(once([line(20, 40), line(10, 60, left=60, right=240, score=0.8)])) == 2
+
+
+def test_what_does_not_identify_is_dropped_where_identifying_text_covers_it():
+    assert once([line(0, 60), line(20, 40, text_class=TextClass.SAFE, score=1.0)]) == [line(0, 60)]

@@ -75,6 +75,22 @@ def test_what_is_not_like_a_good_first_reading_is_not_believed():
     assert otherwise(Says(*says), replace(region("FEIGT"), score=0.5)).text_class is TextClass.SAFE
 
 
+def test_what_most_renderings_say_is_believed_where_only_a_part_was_read_before():
+    assert otherwise(Says(("MI 0.8", 0.9)), region("HJ.")).text_class is TextClass.SAFE
+    some = [("MI 0.8", 0.9)] * 5 + [("XQ W", 0.9)] * 25
+    assert otherwise(Says(*some), region("HJ.")) == region("HJ.")
+
+
+def test_a_round_with_less_around_the_line_needs_more_that_agree():
+    one_of_ten = [("MI 0.8", 0.9)] + [("WJ 08", 0.9)] * 9
+    for others, expected in ((5, TextClass.SAFE), (4, TextClass.IDENTIFYING)):
+        again = [("MI 0.8", 0.9)] * others + [("WJ 08", 0.9)] * 100
+        assert otherwise(Says(*one_of_ten, *again), region("WI 0.8")).text_class is expected
+    none_of_ten = Says(*[("WJ 08", 0.9)] * 10, ("MI 0.8", 0.9))
+    assert otherwise(none_of_ten, region("WI 0.8")).text_class is TextClass.IDENTIFYING
+    assert none_of_ten.asked == 10
+
+
 def test_one_word_of_the_header_decides_against_all_others():
     says = Says(*[("TI 2500", 0.99)] * 6, ("0KONKWO", 0.3))
     assert otherwise(says, region()).text_class is TextClass.IDENTIFYING
@@ -93,46 +109,3 @@ def test_an_unreadable_line_that_two_renderings_read_identifies():
     found = otherwise(Says(("Yamashita", 0.8), ("", 0.0), ("Yamashiia", 0.71), ("", 0.0)), unreadable)
     assert (found.text_class, found.identified_text) == (TextClass.IDENTIFYING, "Yamashita")
     assert otherwise(Says(("Yamashita", 0.8), ("", 0.0)), unreadable) == unreadable
-
-
-def column(rows: int = 4) -> np.ndarray:
-    """Return a column of marks with room between them."""
-    picture = np.zeros((100, 300), dtype=np.uint8)
-    for number in range(rows):
-        picture[10 + 20 * number : 22 + 20 * number, 146:154] = 200
-    return picture
-
-
-@pytest.mark.parametrize("numbers", [("15", "10", "5", "0"), ("15", "10", "5", "O"), ("2", "4", "6", "8")])
-def test_a_column_of_numbers_in_even_steps_is_a_scale(numbers):
-    says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in numbers for _ in range(7)))
-    found = otherwise(says, region("1510SO", x=150, y=46, width=12, height=80), column())
-    said = " ".join(numbers).replace("O", "0")
-    assert (found.text_class, found.identified_text) == (TextClass.SAFE, said)
-
-
-@pytest.mark.parametrize("numbers", [("12", "03", "19", "61"), ("1", "2", "4", "8"), ("L", "E", "E", "S")])
-def test_a_column_of_anything_else_is_none(numbers):
-    says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in numbers for _ in range(7)))
-    one = region("1510SO", x=150, y=46, width=12, height=80)
-    assert otherwise(says, one, column()) == one
-
-
-def test_a_column_that_is_not_read_to_its_end_is_none():
-    says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in ("15", "10", "5", "K") for _ in range(7)))
-    one = region("1510SO", x=150, y=46, width=12, height=80)
-    assert otherwise(says, one, column()) == one
-
-
-def test_a_column_that_is_a_date_of_the_header_is_no_scale():
-    says = Says(*[("101112", 0.9)] * 7, *((number, 0.9) for number in ("10", "11", "12") for _ in range(7)))
-    one = region("101112", x=150, y=36, width=12, height=60)
-    engine = OcrEngine(name="fake", detector=None, recognizer=says)
-    born = HeaderWords.of(IdentifiedTokens(dates=frozenset({"20121110"})))
-    assert read_otherwise(engine, column(3), born, one).text_class is TextClass.IDENTIFYING
-
-
-def test_a_level_line_is_no_column():
-    says = Says(*[("1510SO", 0.9)] * 7, *((number, 0.9) for number in "2468" for _ in range(7)))
-    one = region("1510SO", x=150, y=46, width=100, height=80)
-    assert otherwise(says, one, column()) == one

@@ -38,6 +38,24 @@ def test_technical_text_is_safe_glued_and_misread_too(text):
 
 @pytest.mark.parametrize(
     "text",
+    ["MI08", "TIS02", "WR100%", "PVWR 100%", "Acea3.2cm", "rea 3.2 cm", "OV24cm", "W:4010 1:40", "W:4001:40", "UPRGHT",
+     "AP SUPIN", "BMLO", "MAX 120 MTN 15", "1250.5", "TR 2000.5"],
+)  # fmt: skip
+def test_technical_text_with_a_letter_lost_or_misread_is_safe(text):
+    assert classify(text, NOBODY) is TextClass.SAFE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["15.0012", "1936.1", "*1936.1", "*12", "WJ08", "A08", "JO 100%", "Meyer 24 cm", "IV24cm", "BERING", "WIGHT",
+     "MTN 15", "W:4001:40 A"],
+)  # fmt: skip
+def test_what_is_only_somewhat_like_technical_text_is_not(text):
+    assert classify(text, NOBODY) is not TextClass.SAFE
+
+
+@pytest.mark.parametrize(
+    "text",
     ["F 1957", "M 1957", "C 2001", "12 3 57", "W 400 3 12 57", "10 20 30", "5 10 15", "MA HU", "MAX L", "GRAY MAX",
      "MA0", "L1MA", "50H", "PALM", "SUPPA", "M0110R", "Ward 3", "L SMITH 40", "HU MAX", "T12500", "WRIGHT", "LIGHT"],
 )  # fmt: skip
