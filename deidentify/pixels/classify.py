@@ -32,8 +32,8 @@ _MISREAD = str.maketrans("oqilzsb", "0011258")
 _WITH_DIGITS = re.compile(r"[\w.,;:'/\-]*\d[\w.,;:'/\-]*")
 _LETTER_AND_VALUE = re.compile(r"[wlc]:-?\d{1,4}")
 """Width and level of a window, not a time ("L:40")."""
-_WINDOW = re.compile(r"w\W?\s?(\d{2,4})\s?[l1i]:\s?(-?\d{1,4})")
-"""Width and level with the letter between them misread ("W:400 1:40"), and nothing else."""
+_WINDOW = re.compile(r"[wv]\W?\s?(\d{2,4})\s?[l1i]:\s?(-?\d{1,4})")
+"""Width and level with one of their letters misread ("W:400 1:40"), and nothing else."""
 _DIGITS_AND_SIGNS = re.compile(r"[\d.,;:'/\-]+")
 _NUMBER = re.compile(r"\d+")
 _DATE_DIGITS = 8

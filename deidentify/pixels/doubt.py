@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deidentify.pixels.classify import HeaderWords, is_evident, normalised
+from deidentify.pixels.classify import HeaderWords, is_evident, is_of_header, letters_of, normalised
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.lines import whole_lines
@@ -35,7 +35,7 @@ _LEAST_CONTEXT_PX = 48
 _MOST_LOOKS = 40
 _SAME_PLACE = 0.3
 _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
-_NEARLY_ALL = 0.8
+_NEARLY_ALL, _ALL_OF_IT = 0.8, 0.9
 
 
 def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
@@ -47,11 +47,33 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
     warm = engine.glance.warmth(view) if engine.glance is not None else None
     if warm is not None:
         stay += overlooked(engine, view, header, stay, warm)
-    lines = whole_lines(engine, view, header, stay, warm)
-    if sum(region.text_class is not TextClass.SAFE for region in lines) > _MOST_LOOKS:
-        return lines
-    read = [read_otherwise(engine, view, header, region) for region in lines]
-    return [as_ticks(engine, view, header, region) for region in read]
+    if sum(region.text_class is not TextClass.SAFE for region in stay) > _MOST_LOOKS:
+        return whole_lines(engine, view, header, stay, warm)
+    # Read before and after it is made longer: what is around the end of a line makes it harder to read.
+    read = [read_otherwise(engine, view, header, region) for region in stay]
+    lines = whole_lines(engine, view, header, read, warm)
+    longer = [
+        line if line == region else read_otherwise(engine, view, header, line)
+        for region, line in zip(read, lines, strict=True)
+    ]
+    return _without_pieces([as_ticks(engine, view, header, region) for region in longer], header)
+
+
+def _without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:
+    """Drop what is a piece of harmless text that was surely read as a whole: "HR 72 bp" of "HR 72 bpm"."""
+    safe = [one for one in regions if one.text_class is TextClass.SAFE and one.score >= _SURELY_SAFE_FROM]
+    return [
+        one
+        for one in regions
+        if one.text_class is TextClass.SAFE
+        or is_of_header(one.identified_text, header)
+        or not any(_is_piece(one, whole) for whole in safe)
+    ]
+
+
+def _is_piece(region: Region, whole: Region) -> bool:
+    said, all_said = letters_of(region.identified_text), letters_of(whole.identified_text)
+    return said in all_said and overlap(whole, region) >= _ALL_OF_IT
 
 
 def _after_doubt(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:

@@ -36,7 +36,10 @@ _LEVEL_WITHIN_DEG, _PIECE_CHARACTERS = 20, 4
 _SAME_PLACE, _MOST_OF_IT = 0.3, 0.5
 _SURELY_READ_FROM = 0.8
 _SURELY_TEXT_FROM = 6.5
-_LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 48, 96, 1.5, 0.2
+_REST_PX = 80
+"""Length of what is left beside a region that was found."""
+_SHORT_LINE_PX, _HOT_WHERE_SHORT = 48, 10.0
+_LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 64, 96, 1.5, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +135,22 @@ def _marks(warm: NDArray[np.float32]) -> Iterator[_Mark]:
             int(edge) * CELL_PX for edge in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         )
         if min(right - left, bottom - top) > _THIN_PX or peak >= _HOT_WHERE_THIN:
-            is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells)
+            least_px = _REST_PX if _is_beside(warm, cells) else _LINE_PX if peak < _HOT_WHERE_SHORT else _SHORT_LINE_PX
+            is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells, least_px)
             yield _Mark(left=left, top=top, right=right, bottom=bottom, is_line=is_line, turns_deg=_turns(cells))
 
 
-def _is_long(cells: NDArray[np.bool_]) -> bool:
+def _is_beside(warm: NDArray[np.float32], cells: NDArray[np.bool_]) -> bool:
+    """Tell whether cells lie beside what was found, so that they may be no more than its rim."""
+    around = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return bool(np.isneginf(warm[around]).any())
+
+
+def _is_long(cells: NDArray[np.bool_], least_px: int = _SHORT_LINE_PX) -> bool:
     """Tell whether cells lie in a row of some length, in whatever direction."""
     short, long, _ = _row_of(cells)
     is_small = short * long <= _LARGEST_SHARE * cells.size
-    is_line = long * CELL_PX >= _LINE_PX and short * CELL_PX <= _THICKEST_PX and long >= _LINE_ASPECT * short
+    is_line = long * CELL_PX >= least_px and short * CELL_PX <= _THICKEST_PX and long >= _LINE_ASPECT * short
     return is_small and is_line
 
 

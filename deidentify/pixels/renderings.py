@@ -64,6 +64,8 @@ _ROUNDS = (
     _Round(margin=0.0, fewest_safe=5, fewest_alike=3),
     _Round(margin=0.4, fewest_safe=5, fewest_alike=3),
 )
+_TOGETHER = _Round(margin=0.0, fewest_safe=6, fewest_alike=4)
+"""What the rounds together have to say where none of them does."""
 
 
 def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: Region) -> Region:
@@ -75,6 +77,7 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
     if region.text_class is TextClass.SAFE or is_of_header(region.identified_text, header):
         return region
     seen: list[Reading] = []
+    all_safe: list[Reading] = []
     for round_ in _ROUNDS:
         strip = straightened(view, _with_margin(region.outline, round_.margin))
         if min(strip.shape[:2]) < _THINNEST_PX or strip.min() == strip.max():
@@ -85,10 +88,11 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
             return replace(region, text_class=TextClass.IDENTIFYING)
         is_letter = max(strip.shape[:2]) <= _LETTER_ASPECT * min(strip.shape[:2])
         safe = [one for one in readings if _is_surely_safe(one, header, is_letter=is_letter)]
-        agreed = round_.agreed(safe, region)
+        all_safe += safe
+        agreed = round_.agreed(safe, region) or _TOGETHER.agreed(all_safe, region)
         if agreed is not None:
             return agreed
-        if not safe:
+        if not all_safe:
             break
     return _legible(seen, region, header)
 

@@ -40,7 +40,7 @@ _BEHIND = frozenset("smtwlc")
 _BETWEEN = frozenset("wlc")
 """Those of them that stand between two numbers ("w400l40")."""
 _ALIKE = frozenset(
-    frozenset(pair) for pair in ("nh", "mn", "it", "tl", "il", "ec", "ef", "co", "od", "uv", "hb", "pr", "oq")
+    frozenset(pair) for pair in ("nh", "mn", "it", "tl", "il", "ec", "ef", "co", "od", "uv", "hb", "pr", "oq", "vw")
 )
 _SHORTEST_ALIKE, _SHORTEST_ALIKE_TWICE = 5, 7
 _NO_NAME = "mlo"
@@ -56,6 +56,9 @@ _NEARLY_PERCENT = 75
 _WITH_UNIT = re.compile(
     r"(?<![^\W\d_])([^\W\d_]{2,5})[\s:=]*(\d{1,4}(?:[.,]\d{1,2})?\s*(?:%|(?:mm|cm|hz|khz|mhz|ms|kv|kvp|mas|db|bpm|fps)\b))"
 )
+_ZOOM = re.compile(r"(?<![^\W_])[z2][o0]{2}m(?=\s*\d)")
+"""A word of which three letters are digits as well."""
+_MEGAHERTZ = re.compile(r"(?<=\d[.,]\d)\s?mz\b")
 _KEYS_OF_VALUES = frozenset(key for key in SETTINGS - UNITS | {"fov"} if key.isalpha() and len(key) > len("tr"))
 _KEYS_OF_DECIMALS = frozenset(("mi", "tis", "tib", "tic"))
 """Indices below ten: a zero before another digit has lost its point ("MI08")."""
@@ -66,7 +69,7 @@ Terms = tuple[str, ...]
 
 def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | None:
     """Return the words and numbers of a normalised text, or None where any of it is not known."""
-    chunks = _CHUNK.findall(_WITH_UNIT.sub(_with_key, text))
+    chunks = _CHUNK.findall(_MEGAHERTZ.sub("mhz", _ZOOM.sub("zoom", _WITH_UNIT.sub(_with_key, text))))
     if len(chunks) > 1 and all(chunk.isalpha() for chunk in chunks):
         # A gap within a word ("UPRI GHT").
         joined = "".join(chunks)
@@ -100,8 +103,13 @@ def _key_like(chunks: Sequence[str], place: int) -> Terms | None:
     chunk, rest = chunks[place], chunks[place + 1 :]
     others = [run for one in (*chunks[:place], *rest) for run in _RUN.findall(one) if len(run) in _SHORT_KEY]
     has_number = bool(rest) and rest[0][0].isdecimal()
-    if not (has_number and SETTINGS.intersection(others) and len(chunk) in _SHORT_KEY and chunk.isalpha()):
+    if not (has_number and SETTINGS.intersection(others) and len(chunk) <= max(_SHORT_KEY) and chunk.isalpha()):
         return None
+    if place == 0 and len(chunk) < max(_SHORT_KEY):
+        # Its first letter lies on anatomy ("n 60 DR 70 dB").
+        beheaded = [key for key in sorted(SETTINGS) if key[1:] == chunk]
+        if beheaded:
+            return (beheaded[0],)
     for key in sorted(SETTINGS):
         differing = [frozenset(pair) for pair in zip(chunk, key, strict=False) if pair[0] != pair[1]]
         if len(key) == len(chunk) and len(differing) == 1 and differing[0] in _ALIKE:

@@ -82,8 +82,15 @@ def _turns(pieces: list[_Piece]) -> tuple[int, ...]:
 
 
 def _is_scale(numbers: tuple[str, ...]) -> bool:
-    """Tell whether numbers go on in even steps, more than three of them where each is a digit."""
-    return is_even(numbers) and (len(numbers) >= _FEWEST_OF_ONE_DIGIT or any(len(one) > 1 for one in numbers))
+    """Tell whether numbers go on in even steps, more than three of them where each is a digit.
+
+    The sign of those below zero is a speck: "50 0 -50".
+    """
+    middle = len(numbers) // 2
+    is_around_zero = len(numbers) % 2 == 1 and numbers[middle] == "0" and numbers == numbers[::-1]
+    steps = numbers[: middle + 1] if is_around_zero else numbers
+    is_in_steps = is_even(steps) or (is_around_zero and len(steps) == len(("50", "0")))
+    return is_in_steps and (len(numbers) >= _FEWEST_OF_ONE_DIGIT or any(len(one) > 1 for one in numbers))
 
 
 def _is_written(turn: int, numbers: tuple[str, ...], pieces: list[_Piece]) -> bool:

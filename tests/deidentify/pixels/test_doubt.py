@@ -130,3 +130,25 @@ def test_what_was_overlooked_is_added():
     eyes = Reader(("ADAEZE", 0.95))
     found = second_look(OcrEngine(name="one", detector=eyes, recognizer=eyes, glance=Warm()), VIEW, HEADER, [known])
     assert {one.identified_text for one in found} == {"OKONKWO", "ADAEZE"}
+
+
+def test_a_piece_of_harmless_text_that_was_surely_read_is_dropped():
+    whole = region("HR 72 bpm", height=20, score=0.95, text_class=TextClass.SAFE)
+    for piece, is_dropped in (
+        (region("HR72 bp", height=16, score=0.9), True),
+        (region("HR 72 km", height=16, score=0.9), False),
+        (region("HR 72 bp", height=40, score=0.9), False),
+    ):
+        found = second_look(OcrEngine(name="none", detector=Blind(), recognizer=Silent()), VIEW, HEADER, [whole, piece])
+        assert found == ([whole] if is_dropped else [whole, piece])
+
+
+def test_a_piece_that_is_a_word_of_the_header_stays():
+    whole = region("OKONKWO 72", height=20, score=0.95, text_class=TextClass.SAFE)
+    found = second_look(
+        OcrEngine(name="none", detector=Blind(), recognizer=Silent()),
+        VIEW,
+        HEADER,
+        [whole, region("OKONKWO", height=16)],
+    )
+    assert region("OKONKWO", height=16) in found

@@ -106,7 +106,7 @@ def test_what_lies_between_two_pieces_of_one_line_is_covered(gap, is_joined):
 
 
 def warmth(left, right, *, around=-9.0):
-    """Return cells of 8 pixels of a view of 200 × 400 that are warm along the line of ``at``."""
+    """Return cells of 8 pixels of a view of 200 by 400 that are warm along the line of ``at``."""
     warm = np.full((25, 50), around, dtype=np.float32)
     warm[12, left // 8 : right // 8] = 1.0
     return warm

@@ -157,15 +157,32 @@ def test_a_slanted_number_may_be_the_day_of_a_date(angle, text, is_looked_at):
     assert (eyes.shown > 0) is is_looked_at
 
 
-def test_what_nobody_can_read_holds_where_it_is_long_and_hot_enough():
+@pytest.mark.parametrize(("cells", "logit"), [(6, 10.0), (8, 6.5)])
+def test_what_nobody_can_read_holds_where_it_is_long_and_hot_enough(cells, logit):
     blind = Bright(blind_for=1000)
-    assert looked(blind, (25, 15, 31, 17, 6.4)) == []
-    for short_square_thick in ((25, 15, 30, 18, 30.0), (25, 15, 31, 20, 30.0), (25, 15, 45, 28, 30.0)):
-        assert looked(blind, short_square_thick) == []
-    (found,) = looked(blind, (25, 15, 31, 17, 6.5))
+    assert looked(blind, (25, 15, 25 + cells, 17, logit - 0.1)) == []
+    assert looked(blind, (25, 15, 24 + cells, 17, logit)) == []
+    (found,) = looked(blind, (25, 15, 25 + cells, 17, logit))
     assert found.text_class is TextClass.UNREADABLE
-    assert found.box(COLUMNS, ROWS) == (200, 120, 248, 136)
+    assert found.box(COLUMNS, ROWS) == (200, 120, 200 + 8 * cells, 136)
     assert found.identified_text == ""
+
+
+@pytest.mark.parametrize("place", [(25, 15, 30, 18, 30.0), (25, 15, 31, 20, 30.0), (25, 15, 45, 28, 30.0)])
+def test_what_is_short_square_or_thick_is_no_line(place):
+    assert looked(Bright(blind_for=1000), place) == []
+
+
+@pytest.mark.parametrize(("cells", "is_held"), [(9, False), (10, True)])
+def test_beside_what_was_found_a_mark_has_to_be_longer(cells, is_held):
+    known = Region(
+        outline=Candidate(x=100, y=128, width=160, height=16, angle=0, score=0.9),
+        text_class=TextClass.SAFE,
+        score=0.9,
+        identified_text="ERECT",
+    )
+    rim = (20, 15, 25 + cells, 17, 9.0)
+    assert bool(looked(Bright(blind_for=1000), rim, regions=[known])) is is_held
 
 
 def test_what_goes_on_faintly_from_a_hot_word_is_of_its_line():

@@ -91,6 +91,11 @@ def test_a_round_with_less_around_the_line_needs_more_that_agree():
     assert none_of_ten.asked == 10
 
 
+def test_a_round_that_reads_nothing_does_not_end_it_once_something_was_safe():
+    rounds = [*[("MI 0.8", 0.9)] * 2, *[("WJ 08", 0.9)] * 18, *[("MI 0.8", 0.9)] * 4, *[("WJ 08", 0.9)] * 6]
+    assert otherwise(Says(*rounds), region("WI 0.8")).text_class is TextClass.SAFE
+
+
 def test_one_word_of_the_header_decides_against_all_others():
     says = Says(*[("TI 2500", 0.99)] * 6, ("0KONKWO", 0.3))
     assert otherwise(says, region()).text_class is TextClass.IDENTIFYING

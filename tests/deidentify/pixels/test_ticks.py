@@ -81,6 +81,14 @@ def test_three_single_digits_are_too_few():
     assert seen(Says("5", "10", "15"), picture, one).text_class is TextClass.SAFE
 
 
+def test_numbers_around_zero_are_a_scale_whose_sign_is_a_speck():
+    picture, one = marks((0, 24), 3)
+    assert seen(Says("50", "0", "50"), picture, one).text_class is TextClass.SAFE
+    assert seen(Says("50", "10", "50"), picture, one) == one
+    picture, one = marks((0, 20), 5)
+    assert seen(Says("10", "5", "0", "5", "10"), picture, one).text_class is TextClass.SAFE
+
+
 def test_numbers_along_a_slanted_line_may_be_a_date():
     picture, one = marks((24, 24))
     says = Says("10", "11", "12", "13")
