@@ -18,7 +18,7 @@ import numpy as np
 from deidentify.pixels.classify import HeaderWords, is_evident, is_of_header, letters_of, normalised
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
-from deidentify.pixels.lines import whole_lines
+from deidentify.pixels.lines import goes_on, whole_lines
 from deidentify.pixels.marks import overlooked
 from deidentify.pixels.reading import Region, overlap, read_at
 from deidentify.pixels.renderings import read_otherwise
@@ -49,14 +49,22 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
         stay += overlooked(engine, view, header, stay, warm)
     if sum(region.text_class is not TextClass.SAFE for region in stay) > _MOST_LOOKS:
         return whole_lines(engine, view, header, stay, warm)
-    # Read before and after it is made longer: what is around the end of a line makes it harder to read.
-    read = [read_otherwise(engine, view, header, region) for region in stay]
-    lines = whole_lines(engine, view, header, read, warm)
-    longer = [
-        line if line == region else read_otherwise(engine, view, header, line)
-        for region, line in zip(read, lines, strict=True)
-    ]
-    return _without_pieces([as_ticks(engine, view, header, region) for region in longer], header)
+    lines = whole_lines(engine, view, header, stay, warm)
+    read = [_read(engine, view, header, region, line) for region, line in zip(stay, lines, strict=True)]
+    return _without_pieces([as_ticks(engine, view, header, region) for region in read], header)
+
+
+def _read(engine: OcrEngine, view: Image, header: HeaderWords, region: Region, line: Region) -> Region:
+    """Return a line as its renderings see it; what is around its end makes it harder to read.
+
+    Harmless text stays as long as it is where what goes on from it is no text that may identify.
+    """
+    read = read_otherwise(engine, view, header, line)
+    if read.text_class is TextClass.SAFE or line == region:
+        return read
+    short = read_otherwise(engine, view, header, region)
+    is_all = short.text_class is TextClass.SAFE and not goes_on(engine, view, header, short, line)
+    return short if is_all else read
 
 
 def _without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:

@@ -61,6 +61,25 @@ def whole_lines(
     return [region if region.text_class is TextClass.SAFE else _joined(region, found) for region in found]
 
 
+def goes_on(engine: OcrEngine, view: Image, header: HeaderWords, short: Region, line: Region) -> bool:
+    """Tell whether what a line has beside a piece of it that was read as harmless is text that may identify."""
+    upright = _along(line.outline)
+    if upright is None:
+        return True
+    turned = np.deg2rad(upright.angle)
+    along = np.array([np.cos(turned), np.sin(turned)])
+    piece = (short.outline.corners() - (upright.x, upright.y)) @ along
+    rests = [(-upright.width / 2, float(piece.min())), (float(piece.max()), upright.width / 2)]
+    beside = [
+        replace(_stretched(upright, first, last), score=0.0)
+        for first, last in rests
+        if last - first >= _GROWN * upright.height
+    ]
+    readings = engine.recognizer.read(view, beside)
+    judged = [judge(rest, reading, header, scale=1) for rest, reading in zip(beside, readings, strict=True)]
+    return any(one not in {None, TextClass.SAFE} for one in judged)
+
+
 def _joined(region: Region, found: list[Region]) -> Region:
     """Return a region that reaches as far as what was read on the same line near by, and covers what lies between."""
     upright = _along(region.outline)

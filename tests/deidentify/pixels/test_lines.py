@@ -8,7 +8,7 @@ from deidentify.identity import IdentifiedTokens
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.detector import Candidate
 from deidentify.pixels.engine import OcrEngine, load_engine
-from deidentify.pixels.lines import whole_lines
+from deidentify.pixels.lines import goes_on, whole_lines
 from deidentify.pixels.reading import Region, overlap
 from deidentify.pixels.recognizer import Reading
 from deidentify.results import TextClass
@@ -146,3 +146,24 @@ def test_a_line_has_the_direction_of_all_its_words():
     left, top, right, bottom = found.box(400, 400)
     assert right - left > wide * 0.95
     assert bottom - top < tall * 1.5
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "expected"),
+    [("MUSTERMANN", 0.9, True), ("UPRIGHT", 0.9, False), ("", 0.0, False), ("||", 0.3, True)],
+)
+def test_harmless_text_goes_on_in_what_may_identify(text, score, expected):
+    class Says:
+        def read(self, _image, candidates):
+            assert [(round(one.x), round(one.width)) for one in candidates] == [(230, 140)]
+            return [Reading(identified_text=text, score=score) for _ in candidates]
+
+    engine = OcrEngine(name="fake", detector=None, recognizer=Says())
+    short, line = at(100, 160, "MAX", TextClass.SAFE), at(100, 300, "MAXM")
+    assert goes_on(engine, np.zeros((200, 400), np.uint8), HEADER, short, line) is expected
+
+
+def test_a_line_that_is_no_longer_than_its_piece_does_not_go_on():
+    engine = OcrEngine(name="eyes", detector=None, recognizer=Eyes())
+    short = at(100, 160, "MAX", TextClass.SAFE)
+    assert not goes_on(engine, np.zeros((200, 400), np.uint8), HEADER, short, at(95, 165))
