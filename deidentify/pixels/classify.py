@@ -32,7 +32,7 @@ _MISREAD = str.maketrans("oqilzsb", "0011258")
 _WITH_DIGITS = re.compile(r"[\w.,;:'/\-]*\d[\w.,;:'/\-]*")
 _LETTER_AND_VALUE = re.compile(r"[wlc]:-?\d{1,4}")
 """Width and level of a window, not a time ("L:40")."""
-_WINDOW = re.compile(r"[wv]\W?\s?(\d{2,4})\s?[l1i]:\s?(-?\d{1,4})")
+_WINDOW = re.compile(r"[wv]:\s?(\d{2,4})(?:\s?l|\s[1i]):\s?(-?\d{1,4})")
 """Width and level with one of their letters misread ("W:400 1:40"), and nothing else."""
 _DIGITS_AND_SIGNS = re.compile(r"[\d.,;:'/\-]+")
 _NUMBER = re.compile(r"\d+")
@@ -117,7 +117,7 @@ def is_of_header(identified_text: str, header: HeaderWords) -> bool:
 
 def _with_window_repaired(text: str) -> str:
     found = _WINDOW.fullmatch(text)
-    return f"w {found[1]} l {found[2]}" if found else text
+    return f"w {found[1]} l {found[2]}" if found and not _YEAR.fullmatch(found[1]) else text
 
 
 def _spelled(date: str) -> Iterator[tuple[int, int, int]]:

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deidentify.pixels.classify import HeaderWords, is_evident, is_of_header, letters_of, normalised
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.lines import goes_on, whole_lines
 from deidentify.pixels.marks import overlooked
-from deidentify.pixels.reading import Region, overlap, read_at
+from deidentify.pixels.reading import Region, is_as_thick, overlap, read_at
 from deidentify.pixels.renderings import read_otherwise
 from deidentify.pixels.technical import is_nearly_technical
 from deidentify.pixels.ticks import as_ticks
@@ -35,7 +36,7 @@ _LEAST_CONTEXT_PX = 48
 _MOST_LOOKS = 40
 _SAME_PLACE = 0.3
 _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
-_NEARLY_ALL, _ALL_OF_IT = 0.8, 0.9
+_NEARLY_ALL, _ALL_OF_IT, _FEWEST_OF_A_PIECE = 0.8, 0.9, 3
 
 
 def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
@@ -44,26 +45,36 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
     What was overlooked is added, and each is as long as its line.
     """
     stay = _after_doubt(engine, view, header, regions)
+    if _is_page(stay) and any(region.text_class is TextClass.UNREADABLE for region in stay):
+        # Noise, mostly: a person looks at it, and what then becomes black is read again, so that no line needs its end.
+        return stay
     warm = engine.glance.warmth(view) if engine.glance is not None else None
     if warm is not None:
         stay += overlooked(engine, view, header, stay, warm)
-    if sum(region.text_class is not TextClass.SAFE for region in stay) > _MOST_LOOKS:
+    if _is_page(stay):
         return whole_lines(engine, view, header, stay, warm)
     lines = whole_lines(engine, view, header, stay, warm)
-    read = [_read(engine, view, header, region, line) for region, line in zip(stay, lines, strict=True)]
+    read = [_read(engine, view, header, region, line, warm) for region, line in zip(stay, lines, strict=True)]
     return _without_pieces([as_ticks(engine, view, header, region) for region in read], header)
 
 
-def _read(engine: OcrEngine, view: Image, header: HeaderWords, region: Region, line: Region) -> Region:
+def _is_page(regions: Sequence[Region]) -> bool:
+    """Tell whether there is so much text, or noise, that a look at each piece would take minutes."""
+    return sum(region.text_class is not TextClass.SAFE for region in regions) > _MOST_LOOKS
+
+
+def _read(  # noqa: PLR0917 - a line, what it was before, and what it is read with
+    engine: OcrEngine, view: Image, header: HeaderWords, region: Region, line: Region, warm: NDArray[np.float32] | None
+) -> Region:
     """Return a line as its renderings see it; what is around its end makes it harder to read.
 
     Harmless text stays as long as it is where what goes on from it is no text that may identify.
     """
     read = read_otherwise(engine, view, header, line)
-    if read.text_class is TextClass.SAFE or line == region:
+    if read.text_class is TextClass.SAFE or region.text_class is TextClass.SAFE or line == region:
         return read
     short = read_otherwise(engine, view, header, region)
-    is_all = short.text_class is TextClass.SAFE and not goes_on(engine, view, header, short, line)
+    is_all = short.text_class is TextClass.SAFE and not goes_on(engine, view, header, short, line, warm)
     return short if is_all else read
 
 
@@ -73,7 +84,7 @@ def _without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:
     return [
         one
         for one in regions
-        if one.text_class is TextClass.SAFE
+        if one.text_class is not TextClass.IDENTIFYING
         or is_of_header(one.identified_text, header)
         or not any(_is_piece(one, whole) for whole in safe)
     ]
@@ -81,12 +92,13 @@ def _without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:
 
 def _is_piece(region: Region, whole: Region) -> bool:
     said, all_said = letters_of(region.identified_text), letters_of(whole.identified_text)
-    return said in all_said and overlap(whole, region) >= _ALL_OF_IT
+    is_within = is_as_thick(whole, region) and overlap(whole, region) >= _ALL_OF_IT
+    return is_within and len(said) >= _FEWEST_OF_A_PIECE and said in all_said
 
 
 def _after_doubt(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
     if sum(_is_doubtful(region, header) for region in regions) > _MOST_LOOKS:
-        # A page of text, or noise: a person looks at it anyway, and a look at each would take minutes.
+        # A person looks at it anyway.
         return list(regions)
     stay: list[Region] = []
     for region in regions:

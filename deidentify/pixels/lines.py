@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deidentify.pixels.classify import HeaderWords
+from deidentify.pixels.classify import HeaderWords, classify, letters_of
 from deidentify.pixels.detector import Candidate, Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.gate import judge
 from deidentify.pixels.reading import Region
+from deidentify.pixels.recognizer import Reading, straightened
+from deidentify.pixels.renderings import readings_of
 from deidentify.pixels.small_screen import CELL_PX
 from deidentify.pixels.views import local_contrast
 from deidentify.results import TextClass
@@ -33,7 +35,8 @@ _GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
 """In heights of the line: what may lie between two words, or between two that were read, and what counts as longer."""
 _MUCH_GROWN = 2.0
 """What counts as longer where safe text goes on in what nobody read."""
-_WARM_FROM = 0.0
+_WARM_FROM, _HOT_FROM, _AROUND_PX = 0.0, 6.5, 16
+_FAINTLY_READ_FROM = 0.4
 _PIECE_CHARACTERS = 2
 _CONTRAST_PERCENT = (1, 99)
 
@@ -61,23 +64,44 @@ def whole_lines(
     return [region if region.text_class is TextClass.SAFE else _joined(region, found) for region in found]
 
 
-def goes_on(engine: OcrEngine, view: Image, header: HeaderWords, short: Region, line: Region) -> bool:
-    """Tell whether what a line has beside a piece of it that was read as harmless is text that may identify."""
+def goes_on(  # noqa: PLR0917 - what it looks at, with what, and where
+    engine: OcrEngine, view: Image, header: HeaderWords, short: Region, line: Region, warm: Warmth | None
+) -> bool:
+    """Tell whether what a line has beside a piece of it that was read as harmless is text that may identify.
+
+    It may where it reads as anything but harmless, by itself or with the piece, and where nobody can read it and the
+    small screen is hot.
+    """
     upright = _along(line.outline)
     if upright is None:
         return True
     turned = np.deg2rad(upright.angle)
     along = np.array([np.cos(turned), np.sin(turned)])
     piece = (short.outline.corners() - (upright.x, upright.y)) @ along
-    rests = [(-upright.width / 2, float(piece.min())), (float(piece.max()), upright.width / 2)]
-    beside = [
-        replace(_stretched(upright, first, last), score=0.0)
-        for first, last in rests
-        if last - first >= _GROWN * upright.height
-    ]
-    readings = engine.recognizer.read(view, beside)
-    judged = [judge(rest, reading, header, scale=1) for rest, reading in zip(beside, readings, strict=True)]
-    return any(one not in {None, TextClass.SAFE} for one in judged)
+    rests = ((-upright.width / 2, float(piece.min())), (float(piece.max()), upright.width / 2))
+    words = [short.identified_text]
+    for place, (first, last) in enumerate(rests):
+        if last - first < _GROWN * upright.height:
+            continue
+        rest = _stretched(upright, first, last)
+        said = [one for one in readings_of(engine, straightened(view, rest)) if one.score >= _FAINTLY_READ_FROM]
+        if any(letters_of(one.identified_text) and not _is_safe(one, header) for one in said):
+            return True
+        if not said and warm is not None and _is_hot(warm, upright, (first, last), place):
+            return True
+        best = max(said, key=lambda one: one.score).identified_text if said else ""
+        words.insert(len(words) if place else 0, best)
+    return any(classify(text, header) is not TextClass.SAFE for text in (" ".join(words), "".join(words)))
+
+
+def _is_safe(reading: Reading, header: HeaderWords) -> bool:
+    return classify(reading.identified_text, header) is TextClass.SAFE
+
+
+def _is_hot(warm: Warmth, upright: Candidate, span: tuple[float, float], place: int) -> bool:
+    """Tell whether the middle of a rest is hot further from the piece than that warms; ``place`` is 0 before it."""
+    first, last = (span[0], span[1] - _AROUND_PX) if place == 0 else (span[0] + _AROUND_PX, span[1])
+    return last > first and bool((_warmth_along(warm, upright, np.arange(first, last, CELL_PX / 2)) >= _HOT_FROM).any())
 
 
 def _joined(region: Region, found: list[Region]) -> Region:
@@ -145,20 +169,6 @@ def _off_right_angle(one: Candidate) -> float:
     return min(turned, _QUARTER_DEG - turned)
 
 
-def _warm_spans(warm: Warmth, one: Candidate, before: float, behind: float) -> list[tuple[float, float]]:
-    """Return from where to where the middle of a line is warm, counted from the middle of its outline."""
-    turned = np.deg2rad(one.angle)
-    along = np.arange(-before, behind, CELL_PX / 2)
-    columns = np.clip((one.x + along * float(np.cos(turned))) // CELL_PX, 0, warm.shape[1] - 1).astype(int)
-    rows = np.clip((one.y + along * float(np.sin(turned))) // CELL_PX, 0, warm.shape[0] - 1).astype(int)
-    edges = np.flatnonzero(
-        np.diff(np.concatenate(([False], warm[rows, columns] >= _WARM_FROM, [False])).astype(np.int8))
-    )
-    runs = zip(along[edges[::2]], along[edges[1::2] - 1], strict=True)
-    # The cells beside a line are warm too.
-    return [(float(first) + CELL_PX, float(last) - CELL_PX) for first, last in runs if last - first > 2 * CELL_PX]
-
-
 def _fitted(upright: Candidate, first: float, last: float, boxes: Sequence[NDArray[Any]]) -> Candidate:
     """Return the outline of a whole line: a word of it shows the direction to some degrees only, the line shows it all.
 
@@ -186,6 +196,24 @@ def _fitted(upright: Candidate, first: float, last: float, boxes: Sequence[NDArr
         height=height,
         angle=upright.angle + angle,
     )
+
+
+def _warm_spans(warm: Warmth, one: Candidate, before: float, behind: float) -> list[tuple[float, float]]:
+    """Return from where to where the middle of a line is warm, counted from the middle of its outline."""
+    along = np.arange(-before, behind, CELL_PX / 2)
+    is_warm = np.concatenate(([False], _warmth_along(warm, one, along) >= _WARM_FROM, [False]))
+    edges = np.flatnonzero(np.diff(is_warm.astype(np.int8)))
+    runs = zip(along[edges[::2]], along[edges[1::2] - 1], strict=True)
+    # The cells beside a line are warm too.
+    return [(float(first) + CELL_PX, float(last) - CELL_PX) for first, last in runs if last - first > 2 * CELL_PX]
+
+
+def _warmth_along(warm: Warmth, one: Candidate, along: NDArray[np.float64]) -> Warmth:
+    """Return how warm the middle of a line is so far from the middle of its outline."""
+    turned = np.deg2rad(one.angle)
+    columns = np.clip((one.x + along * float(np.cos(turned))) // CELL_PX, 0, warm.shape[1] - 1).astype(int)
+    rows = np.clip((one.y + along * float(np.sin(turned))) // CELL_PX, 0, warm.shape[0] - 1).astype(int)
+    return np.asarray(warm[rows, columns])
 
 
 def _stretched(upright: Candidate, first: float, last: float) -> Candidate:

@@ -36,9 +36,8 @@ _LEVEL_WITHIN_DEG, _PIECE_CHARACTERS = 20, 4
 _SAME_PLACE, _MOST_OF_IT = 0.3, 0.5
 _SURELY_READ_FROM = 0.8
 _SURELY_TEXT_FROM = 6.5
-_REST_PX = 80
-"""Length of what is left beside a region that was found."""
-_SHORT_LINE_PX, _HOT_WHERE_SHORT = 48, 10.0
+_HOT_WHERE_SHORT = 10.0
+_HOT_LINE_PX, _HOT_REST_PX, _REST_PX = 48, 64, 80
 _LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 64, 96, 1.5, 0.2
 
 
@@ -63,18 +62,18 @@ def overlooked(
 
     What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
     """
-    warm = warmth.copy()
+    cool = np.zeros(warmth.shape, dtype=bool)
     for region in regions:
         if not _is_slanted_piece(region):
-            _cool(warm, region, view.shape)
+            cool[_cells_around(region, view.shape)] = True
     found: list[Region] = []
-    for mark in _marks(warm):
+    for mark in _marks(np.where(cool, np.float32(-np.inf), warmth), cool):
         seen = _looked_at(engine, view, header, mark)
         if mark.is_line:
             found += seen if _is_half_seen(mark, seen) else [*seen, _unread(mark)]
         else:
             found += [one for one in seen if one.text_class is not TextClass.UNREADABLE]
-    return [one for one in once(found) if not any(overlap(known, one) >= _SAME_PLACE for known in regions)]
+    return [one for one in once(found) if not any(overlap(region, one) >= _SAME_PLACE for region in regions)]
 
 
 def _is_half_seen(mark: _Mark, seen: Sequence[Region]) -> bool:
@@ -109,44 +108,46 @@ def _unread(mark: _Mark) -> Region:
     return Region(outline=outline, text_class=TextClass.UNREADABLE, score=0.0, identified_text="")
 
 
-def _cool(warm: NDArray[np.float32], region: Region, shape: tuple[int, ...]) -> None:
-    """Take what is warm because of a region out, with what it warms around itself."""
+def _cells_around(region: Region, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the cells that are warm because of a region, with what it warms around itself."""
     left, top, right, bottom = region.box(shape[1], shape[0])
     first_row, first_column = max(0, top - _AROUND_PX) // CELL_PX, max(0, left - _AROUND_PX) // CELL_PX
     last_row, last_column = -(-(bottom + _AROUND_PX) // CELL_PX), -(-(right + _AROUND_PX) // CELL_PX)
-    warm[first_row:last_row, first_column:last_column] = -np.inf
+    return slice(first_row, last_row), slice(first_column, last_column)
 
 
-def _marks(warm: NDArray[np.float32]) -> Iterator[_Mark]:
-    """Yield what is warm and somewhere hot, the hottest first."""
+def _marks(warm: NDArray[np.float32], cool: NDArray[np.bool_]) -> Iterator[_Mark]:
+    """Yield what is warm and somewhere hot, the hottest first; ``cool`` is what lies around what was found."""
     count, labels = cv2.connectedComponents((warm >= _WARM_FROM).astype(np.uint8))
     _, wider = cv2.connectedComponents((warm >= _FAINT_FROM).astype(np.uint8))
+    beside = cv2.dilate(cool.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     peaks = [(float(warm[labels == label].max()), label) for label in range(1, count)]
     for peak, label in sorted(peaks, reverse=True)[:_MOST_MARKS]:
         if peak < _HOT_FROM:
             return
         cells = labels == label
-        if peak >= _HOT_WHERE_FAINT and not _is_long(cells):
+        least_px = _least_px(is_hot=peak >= _HOT_WHERE_SHORT, is_beside=bool((cells & beside).any()))
+        if peak >= _HOT_WHERE_FAINT and not _is_long(cells, least_px):
             # A faint line is hot at one word, and goes on from there.
             faint = wider == wider[cells][0]
-            cells = faint if _is_long(faint) else cells
+            cells = faint if _is_long(faint, least_px) else cells
         rows, columns = np.nonzero(cells)
         left, top, right, bottom = (
             int(edge) * CELL_PX for edge in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         )
         if min(right - left, bottom - top) > _THIN_PX or peak >= _HOT_WHERE_THIN:
-            least_px = _REST_PX if _is_beside(warm, cells) else _LINE_PX if peak < _HOT_WHERE_SHORT else _SHORT_LINE_PX
             is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells, least_px)
             yield _Mark(left=left, top=top, right=right, bottom=bottom, is_line=is_line, turns_deg=_turns(cells))
 
 
-def _is_beside(warm: NDArray[np.float32], cells: NDArray[np.bool_]) -> bool:
-    """Tell whether cells lie beside what was found, so that they may be no more than its rim."""
-    around = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return bool(np.isneginf(warm[around]).any())
+def _least_px(*, is_hot: bool, is_beside: bool) -> int:
+    """Return how long a line has to be; beside what was found its rim is as long as that is high."""
+    if is_beside:
+        return _HOT_REST_PX if is_hot else _REST_PX
+    return _HOT_LINE_PX if is_hot else _LINE_PX
 
 
-def _is_long(cells: NDArray[np.bool_], least_px: int = _SHORT_LINE_PX) -> bool:
+def _is_long(cells: NDArray[np.bool_], least_px: int) -> bool:
     """Tell whether cells lie in a row of some length, in whatever direction."""
     short, long, _ = _row_of(cells)
     is_small = short * long <= _LARGEST_SHARE * cells.size

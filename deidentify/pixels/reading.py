@@ -77,7 +77,7 @@ def once(regions: list[Region]) -> list[Region]:
     for region in ordered:
         places = [n for n, other in enumerate(kept) if overlap(other, region) >= _SAME_TEXT_OVERLAP]
         if region.text_class is TextClass.IDENTIFYING:
-            places = [n for n in places if _is_as_thick(kept[n], region)]
+            places = [n for n in places if is_as_thick(kept[n], region)]
         if not places:
             kept.append(region)
         elif region.text_class is TextClass.IDENTIFYING and overlap(kept[places[0]], region) < _ALL_OF_IT:
@@ -85,7 +85,8 @@ def once(regions: list[Region]) -> list[Region]:
     return kept
 
 
-def _is_as_thick(one: Region, other: Region) -> bool:
+def is_as_thick(one: Region, other: Region) -> bool:
+    """Tell whether two regions may be one line, seen with more or less of a margin."""
     thin, thick = sorted(min(each.outline.width, each.outline.height) for each in (one, other))
     return thick <= _SAME_LINE * thin
 

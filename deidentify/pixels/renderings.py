@@ -34,7 +34,7 @@ _SURELY_FROM, _LEGIBLE_FROM = 0.75, 0.7
 _FEWEST_LEGIBLE = 2
 _FEWEST_CHARACTERS, _THINNEST_PX = 2, 3
 _LETTER_ASPECT = 1.4
-_READ_WELL_FROM, _LIKE_PERCENT, _MOST_RENDERINGS = 0.8, 50, 6
+_READ_WELL_FROM, _LIKE_PERCENT = 0.8, 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,24 +48,14 @@ class _Round:
     fewest_alike: int
     """How many of them have to say the same."""
 
-    def agreed(self, safe: Sequence[Reading], region: Region) -> Region | None:
-        """Return the region as safe text where enough renderings say so, and say the same."""
-        times = Counter(_said(one.identified_text) for one in safe)
-        like = [one for one in safe if _is_like(one, region, times[_said(one.identified_text)])]
-        if len(like) < self.fewest_safe:
-            return None
-        best = max(like, key=lambda one: (times[_said(one.identified_text)], one.score))
-        alike = times[_said(best.identified_text)] >= self.fewest_alike
-        return _read_as(best, region, TextClass.SAFE) if alike else None
-
 
 _ROUNDS = (
     _Round(margin=0.15, fewest_safe=3, fewest_alike=2),
     _Round(margin=0.0, fewest_safe=5, fewest_alike=3),
     _Round(margin=0.4, fewest_safe=5, fewest_alike=3),
 )
-_TOGETHER = _Round(margin=0.0, fewest_safe=6, fewest_alike=4)
-"""What the rounds together have to say where none of them does."""
+_SAFE_OF_ALL, _ALIKE_OF_ALL = 6, 4
+"""The same of all rounds together, where none says enough."""
 
 
 def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: Region) -> Region:
@@ -77,24 +67,46 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
     if region.text_class is TextClass.SAFE or is_of_header(region.identified_text, header):
         return region
     seen: list[Reading] = []
-    all_safe: list[Reading] = []
-    for round_ in _ROUNDS:
-        strip = straightened(view, _with_margin(region.outline, round_.margin))
+    seen_safe: list[Reading] = []
+    for one in _ROUNDS:
+        strip = straightened(view, _with_margin(region.outline, one.margin))
         if min(strip.shape[:2]) < _THINNEST_PX or strip.min() == strip.max():
             continue
         readings = readings_of(engine, strip)
         seen += readings
-        if any(is_of_header(one.identified_text, header) for one in readings):
+        if any(is_of_header(reading.identified_text, header) for reading in readings):
             return replace(region, text_class=TextClass.IDENTIFYING)
         is_letter = max(strip.shape[:2]) <= _LETTER_ASPECT * min(strip.shape[:2])
-        safe = [one for one in readings if _is_surely_safe(one, header, is_letter=is_letter)]
-        all_safe += safe
-        agreed = round_.agreed(safe, region) or _TOGETHER.agreed(all_safe, region)
+        safe = [reading for reading in readings if _is_surely_safe(reading, header, is_letter=is_letter)]
+        seen_safe += safe
+        if not seen_safe:
+            break
+        others = [reading for reading in seen if _is_legible(reading, header)]
+        agreed = _agreed(safe, others, region, len(readings), one.fewest_safe, one.fewest_alike) or _agreed(
+            seen_safe, others, region, len(seen), _SAFE_OF_ALL, _ALIKE_OF_ALL
+        )
         if agreed is not None:
             return agreed
-        if not all_safe:
-            break
     return _legible(seen, region, header)
+
+
+def _agreed(  # noqa: PLR0917 - what one round and all together are asked alike
+    safe: Sequence[Reading],
+    others: Sequence[Reading],
+    region: Region,
+    renderings: int,
+    fewest_safe: int,
+    fewest_alike: int,
+) -> Region | None:
+    """Return the region as safe text where enough renderings say so, and say the same, and no name more often."""
+    times = Counter(_said(one.identified_text) for one in safe)
+    like = [one for one in safe if _is_like(one, region, is_usual=2 * times[_said(one.identified_text)] > renderings)]
+    if len(like) < fewest_safe:
+        return None
+    best = max(like, key=lambda one: (times[_said(one.identified_text)], one.score))
+    alike = times[_said(best.identified_text)]
+    against = max(Counter(_said(one.identified_text) for one in others).values(), default=0)
+    return _read_as(best, region, TextClass.SAFE) if alike >= fewest_alike and len(safe) > against else None
 
 
 def readings_of(engine: OcrEngine, strip: Image) -> list[Reading]:
@@ -130,13 +142,13 @@ def _is_surely_safe(reading: Reading, header: HeaderWords, *, is_letter: bool) -
     return is_whole and reading.score >= _SURELY_FROM and classify(reading.identified_text, header) is TextClass.SAFE
 
 
-def _is_like(reading: Reading, region: Region, times: int) -> bool:
+def _is_like(reading: Reading, region: Region, *, is_usual: bool) -> bool:
     """Tell whether a reading could be what was read before, where that was read well.
 
     What most renderings say is believed even if only a part of it was read before.
     """
     said, before = _said(reading.identified_text), _said(region.identified_text)
-    if region.score < _READ_WELL_FROM or (times >= _MOST_RENDERINGS and len(said) >= len(before)):
+    if region.score < _READ_WELL_FROM or (is_usual and len(said) >= len(before)):
         return True
     return fuzz.ratio(said, before) >= _LIKE_PERCENT
 

@@ -45,23 +45,27 @@ _ALIKE = frozenset(
 _SHORTEST_ALIKE, _SHORTEST_ALIKE_TWICE = 5, 7
 _NO_NAME = "mlo"
 """Whatever the letter of the side before it is taken for, nobody is called so."""
-_MAY_LOSE_A_LETTER = frozenset(
-    ("upright", "supine", "portable", "decubitus", "standing", "sitting", "lateral", "oblique")
-)
+_MAY_LOSE_A_LETTER = frozenset(("upright", "decubitus", "oblique"))
 """Markers that are nobody's name without one of their letters."""
 _SHORTEST_GLUED, _SHORTEST_GLUED_RUN = 4, 6
 _SHORTEST_REPAIRED = 3
 _SHORT_KEY = (2, 3)
 _NEARLY_PERCENT = 75
-_WITH_UNIT = re.compile(
-    r"(?<![^\W\d_])([^\W\d_]{2,5})[\s:=]*(\d{1,4}(?:[.,]\d{1,2})?\s*(?:%|(?:mm|cm|hz|khz|mhz|ms|kv|kvp|mas|db|bpm|fps)\b))"
+_SHORT_KEY = (2, 3)
+_VOWELS = frozenset("aeiouy")
+_NEARLY_PERCENT = 75
+_REPAIRS = (
+    # The first letter lies on anatomy, or letters of dots run together.
+    (re.compile(r"(?<![^\W_])(?:rea|acea|arca|areo|aroa)(?=\s?\d{1,3}[.,]?\d?\s?[cm]m\b)"), "area"),
+    (re.compile(r"(?<![^\W_])(?:ov|f0v)(?=\s?\d{1,3}\s?[cm]m\b)"), "fov"),
+    (re.compile(r"(?<![^\W_])(?:wr|pvwr|pvr|fwr)(?=\s?\d{1,3}\s?%)"), "pwr"),
+    (re.compile(r"(?<![^\W_])[z2][o0]{2}m(?=\s*\d[.,]\d)"), "zoom"),
+    (re.compile(r"(?<=\d[.,]\d)\s?mz\b"), "mhz"),
+    (re.compile(r"(?<=\b(?:ap|pa))\s?supin$"), " supine"),
+    # An index below ten has lost its point.
+    (re.compile(r"(?<![^\W_])(mi|tis|tib|tic)\s?0(\d)(?=\s?[a-z]|$)"), r"\1 0.\2"),
 )
-_ZOOM = re.compile(r"(?<![^\W_])[z2][o0]{2}m(?=\s*\d)")
-"""A word of which three letters are digits as well."""
-_MEGAHERTZ = re.compile(r"(?<=\d[.,]\d)\s?mz\b")
-_KEYS_OF_VALUES = frozenset(key for key in SETTINGS - UNITS | {"fov"} if key.isalpha() and len(key) > len("tr"))
-_KEYS_OF_DECIMALS = frozenset(("mi", "tis", "tib", "tic"))
-"""Indices below ten: a zero before another digit has lost its point ("MI08")."""
+"""What technical text is misread as, where nobody's name or number can be what was read."""
 
 Terms = tuple[str, ...]
 """Words and numbers of a text in order, as they were meant."""
@@ -69,7 +73,7 @@ Terms = tuple[str, ...]
 
 def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | None:
     """Return the words and numbers of a normalised text, or None where any of it is not known."""
-    chunks = _CHUNK.findall(_MEGAHERTZ.sub("mhz", _ZOOM.sub("zoom", _WITH_UNIT.sub(_with_key, text))))
+    chunks = _CHUNK.findall(_repaired(text))
     if len(chunks) > 1 and all(chunk.isalpha() for chunk in chunks):
         # A gap within a word ("UPRI GHT").
         joined = "".join(chunks)
@@ -84,18 +88,10 @@ def terms_of(text: str, site_words: frozenset[str] = frozenset()) -> Terms | Non
     return tuple(found)
 
 
-def _with_key(found: re.Match[str]) -> str:
-    """Return a value and its unit with the key that the letters before it resemble ("Acea 3.2 cm"), or as it is.
-
-    Whatever the letters are, nobody is known by a length, a frequency or a share.
-    """
-    letters, value = found.groups()
-    if letters in SETTINGS:
-        return found.group()
-    key = max(sorted(_KEYS_OF_VALUES), key=lambda one: fuzz.ratio(letters, one))
-    is_short = len(letters) < len("fov")
-    is_alike = key[1:] == letters if is_short else fuzz.ratio(letters, key) >= _NEARLY_PERCENT
-    return f"{key} {value}" if is_alike else found.group()
+def _repaired(text: str) -> str:
+    for misread, meant in _REPAIRS:
+        text = misread.sub(meant, text)
+    return text
 
 
 def _key_like(chunks: Sequence[str], place: int) -> Terms | None:
@@ -105,11 +101,11 @@ def _key_like(chunks: Sequence[str], place: int) -> Terms | None:
     has_number = bool(rest) and rest[0][0].isdecimal()
     if not (has_number and SETTINGS.intersection(others) and len(chunk) <= max(_SHORT_KEY) and chunk.isalpha()):
         return None
-    if place == 0 and len(chunk) < max(_SHORT_KEY):
-        # Its first letter lies on anatomy ("n 60 DR 70 dB").
-        beheaded = [key for key in sorted(SETTINGS) if key[1:] == chunk]
-        if beheaded:
-            return (beheaded[0],)
+    if place == 0 and len(chunk) == 1:
+        # The first letter of two lies on anatomy ("n 60 DR 70 dB").
+        return next(((key,) for key in sorted(SETTINGS) if key[1:] == chunk), None)
+    if len(chunk) == max(_SHORT_KEY) and _VOWELS.intersection(chunk):
+        return None
     for key in sorted(SETTINGS):
         differing = [frozenset(pair) for pair in zip(chunk, key, strict=False) if pair[0] != pair[1]]
         if len(key) == len(chunk) and len(differing) == 1 and differing[0] in _ALIKE:
@@ -119,7 +115,7 @@ def _key_like(chunks: Sequence[str], place: int) -> Terms | None:
 
 def is_nearly_technical(text: str) -> bool:
     """Say whether half of an unknown text is known, or all of it resembles a long marker: one to read once more."""
-    chunks = _CHUNK.findall(text)
+    chunks = _CHUNK.findall(_repaired(text))
     known = sum(len(chunk) for chunk in chunks if _terms_of_chunk(chunk, frozenset()) is not None)
     if 0 < known >= sum(map(len, chunks)) / 2:
         return True
@@ -282,7 +278,9 @@ def _terms_of_runs(runs: list[str]) -> Terms | None:
     found: list[str] = []
     for place, run in enumerate(runs):
         if is_number(run):
-            if not _may_be_a_value(run, runs[:place], is_alone=len(runs) == 1):
+            whole = re.split(r"[.,]", run)[0]
+            has_zero = len(whole) > 1 and whole[0] == "0" and len(runs) > 1
+            if len(whole) > _LONGEST_NUMBER or has_zero:
                 return None
             found.append(run)
             continue
@@ -291,14 +289,6 @@ def _terms_of_runs(runs: list[str]) -> Terms | None:
             return None
         found += words
     return tuple(found)
-
-
-def _may_be_a_value(number: str, before: Sequence[str], *, is_alone: bool) -> bool:
-    """Say whether a number is short, and has no zero before it unless as the index that it is."""
-    whole = re.split(r"[.,]", number)[0]
-    has_zero = len(whole) > 1 and whole[0] == "0" and not is_alone
-    has_lost_its_point = len(number) == len("08") and bool(before) and before[-1] in _KEYS_OF_DECIMALS
-    return len(whole) <= _LONGEST_NUMBER and (not has_zero or has_lost_its_point)
 
 
 def _has_place(letter: str, place: int, count: int) -> bool:

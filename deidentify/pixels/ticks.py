@@ -33,6 +33,9 @@ _SMALLEST_PX = 4
 _WITHIN_A_NUMBER, _OF_THE_LARGEST = 0.35, 0.5
 _ROOM = 0.35
 _SURELY_FROM, _FEWEST_ALIKE = 0.75, 3
+_LIKE_DIGITS, _FEWEST_LETTERS, _READ_WELL_FROM = frozenset("oqdilszbgt"), 4, 0.8
+_STEP_OF_FEW = 5
+"""Three numbers in steps of one or two could be a day, a month and a year one below the other."""
 _ZEROS = str.maketrans("od", "00")
 
 
@@ -52,7 +55,7 @@ class _Piece:
 
 def as_ticks(engine: OcrEngine, view: Image, header: HeaderWords, region: Region) -> Region:
     """Return a region that is numbers in even steps as the safe text that it is, any other as it was."""
-    if region.text_class is TextClass.SAFE or is_of_header(region.identified_text, header):
+    if region.text_class is TextClass.SAFE or is_of_header(region.identified_text, header) or _is_a_word(region):
         return region
     left, top, right, bottom = region.box(view.shape[1], view.shape[0])
     around = round(_AROUND * min(right - left, bottom - top))
@@ -73,6 +76,12 @@ def as_ticks(engine: OcrEngine, view: Image, header: HeaderWords, region: Region
     return region
 
 
+def _is_a_word(region: Region) -> bool:
+    """Tell whether letters that look like no digits were read well: then it is no scale that was read across."""
+    letters = [one for one in letters_of(region.identified_text) if one.isalpha() and one not in _LIKE_DIGITS]
+    return region.score >= _READ_WELL_FROM and len(letters) >= _FEWEST_LETTERS
+
+
 def _turns(pieces: list[_Piece]) -> tuple[int, ...]:
     """Return how the numbers of a scale may be written that lie like this; not at all where they lie slanted."""
     across, down = np.ptp([piece.middle for piece in pieces], axis=0)
@@ -90,6 +99,8 @@ def _is_scale(numbers: tuple[str, ...]) -> bool:
     is_around_zero = len(numbers) % 2 == 1 and numbers[middle] == "0" and numbers == numbers[::-1]
     steps = numbers[: middle + 1] if is_around_zero else numbers
     is_in_steps = is_even(steps) or (is_around_zero and len(steps) == len(("50", "0")))
+    if len(numbers) == _FEWEST and any(int(number) % _STEP_OF_FEW for number in numbers):
+        return False
     return is_in_steps and (len(numbers) >= _FEWEST_OF_ONE_DIGIT or any(len(one) > 1 for one in numbers))
 
 
@@ -116,14 +127,19 @@ def _numbers(engine: OcrEngine, part: Image, pieces: list[_Piece], turn: int) ->
 
 
 def _number_in(engine: OcrEngine, shown: Image) -> str | None:
-    """Return the short number that the surest rendering of a picture reads, or most do; a bare zero is never sure."""
+    """Return the short number that the renderings of a picture read; None where the surest of them reads none."""
     readings = sorted(readings_of(engine, shown), key=lambda one: one.score, reverse=True)
-    numbers = [(letters_of(one.identified_text).translate(_ZEROS), one.score) for one in readings]
-    found = [(text, score) for text, score in numbers if text.isdecimal() and len(text) <= _MOST_DIGITS]
-    if not found:
+    said = [letters_of(one.identified_text).translate(_ZEROS) for one in readings]
+    if not _is_short_number(said[0]):
         return None
-    text, times = Counter(text for text, _ in found).most_common(1)[0]
-    return text if times >= _FEWEST_ALIKE or found[0][1] >= _SURELY_FROM else None
+    if readings[0].score >= _SURELY_FROM:
+        return said[0]
+    text, times = Counter(filter(_is_short_number, said)).most_common(1)[0]
+    return text if times >= _FEWEST_ALIKE else None
+
+
+def _is_short_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _cut(part: Image, piece: _Piece) -> Image:
@@ -141,12 +157,12 @@ def _in_order(pieces: list[_Piece]) -> list[_Piece]:
 
 def _inks(part: Image, core: _Piece) -> Iterator[NDArray[np.float32]]:
     """Yield how far each pixel is from the ground: from one level, and brighter or darker than what is around."""
-    grey = (part.max(axis=2) if part.ndim == 3 else part).astype(np.float32)  # noqa: PLR2004 - colour
-    yield np.abs(grey - float(np.median(grey)))
+    channels = [part] if part.ndim == 2 else [part[..., number] for number in range(part.shape[2])]  # noqa: PLR2004
+    yield np.max([np.abs(one.astype(np.float32) - float(np.median(one))) for one in channels], axis=0)
     around = 2 * (min(core.right - core.left, core.bottom - core.top) // 4) + 1
     kernel = np.ones((around, around), dtype=np.uint8)
     for way in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        yield np.asarray(cv2.morphologyEx(grey, way, kernel), dtype=np.float32)
+        yield np.max([cv2.morphologyEx(one, way, kernel).astype(np.float32) for one in channels], axis=0)
 
 
 def _pieces(ink: NDArray[np.float32], core: _Piece) -> list[_Piece]:
@@ -160,18 +176,19 @@ def _pieces(ink: NDArray[np.float32], core: _Piece) -> list[_Piece]:
         return []
     # As far as two digits of a number lie apart, and not as far as two numbers.
     reach = max(1, round(_WITHIN_A_NUMBER * digit / 2))
-    joined = cv2.dilate(drawn, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    inside = [piece for piece in _blobs(np.asarray(joined, dtype=np.uint8), reach) if _is_in(piece, core)]
+    rim = cv2.copyMakeBorder(drawn, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
+    joined = np.asarray(cv2.dilate(rim, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), dtype=np.uint8)
+    inside = [piece for piece in _blobs(joined, reach) if _is_in(piece, core)]
     largest = max((_size(piece) for piece in inside), default=0)
     return [piece for piece in inside if _size(piece) >= _OF_THE_LARGEST * largest]
 
 
 def _blobs(drawn: NDArray[np.uint8], rim: int = 0) -> Iterator[_Piece]:
-    """Yield what hangs together, less a rim that was added."""
+    """Yield what hangs together, less a rim that was added to each of them and around them all."""
     count, _, stats, _ = cv2.connectedComponentsWithStats(drawn)
     for left, top, width, height, _ in stats[1:count].tolist():
         if max(width, height) - 2 * rim >= _SMALLEST_PX:
-            yield _Piece(left=left + rim, top=top + rim, right=left + width - rim, bottom=top + height - rim)
+            yield _Piece(left=left, top=top, right=left + width - 2 * rim, bottom=top + height - 2 * rim)
 
 
 def _is_in(piece: _Piece, core: _Piece) -> bool:

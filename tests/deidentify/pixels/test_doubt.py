@@ -62,6 +62,16 @@ def test_a_page_full_of_doubt_is_not_looked_at_again():
     assert second_look(OcrEngine(name="none", detector=Blind(), recognizer=Silent()), VIEW, HEADER, page) == page
 
 
+def test_the_lines_of_a_page_are_followed_only_where_all_of_it_can_be_read():
+    legible = [region("VRO", height=20, score=0.9) for _ in range(41)]
+    unread = region("", height=20, score=0.9, text_class=TextClass.UNREADABLE)
+    for page, is_followed in ((legible, True), ([*legible, unread], False)):
+        reader = Reader(("OKONKWO", 0.95))
+        engine = OcrEngine(name="reader", detector=reader, recognizer=reader)
+        assert len(second_look(engine, VIEW, HEADER, page)) == len(page)
+        assert (reader.looks > 0) is is_followed
+
+
 class Reader:
     """Sees one word wherever it looks, and reads at each look the next of some texts; the last one for good."""
 

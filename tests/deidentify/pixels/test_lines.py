@@ -148,22 +148,44 @@ def test_a_line_has_the_direction_of_all_its_words():
     assert bottom - top < tall * 1.5
 
 
+class Says:
+    """A recogniser that reads the same wherever it looks."""
+
+    def __init__(self, text: str, score: float) -> None:
+        self.reading = Reading(identified_text=text, score=score)
+
+    def read(self, _image, candidates):
+        return [self.reading for _ in candidates]
+
+
+def follows(short, line, *, text="", score=0.0, warm=None):
+    engine = OcrEngine(name="fake", detector=None, recognizer=Says(text, score))
+    view = np.arange(200 * 400, dtype=np.uint32).astype(np.uint8).reshape(200, 400)
+    return goes_on(engine, view, HEADER, short, line, warm)
+
+
 @pytest.mark.parametrize(
     ("text", "score", "expected"),
-    [("MUSTERMANN", 0.9, True), ("UPRIGHT", 0.9, False), ("", 0.0, False), ("||", 0.3, True)],
+    [("MUSTERMANN", 0.9, True), ("LI", 0.45, True), ("UPRIGHT", 0.9, False), ("", 0.0, False), ("MUST", 0.3, False)],
 )
 def test_harmless_text_goes_on_in_what_may_identify(text, score, expected):
-    class Says:
-        def read(self, _image, candidates):
-            assert [(round(one.x), round(one.width)) for one in candidates] == [(230, 140)]
-            return [Reading(identified_text=text, score=score) for _ in candidates]
+    assert follows(at(100, 160, "AP", TextClass.SAFE), at(100, 300, "APX"), text=text, score=score) is expected
 
-    engine = OcrEngine(name="fake", detector=None, recognizer=Says())
-    short, line = at(100, 160, "MAX", TextClass.SAFE), at(100, 300, "MAXM")
-    assert goes_on(engine, np.zeros((200, 400), np.uint8), HEADER, short, line) is expected
+
+def test_what_nobody_can_read_goes_on_where_it_is_hot():
+    short, line, warm = at(100, 160, "AP", TextClass.SAFE), at(100, 300, "APX"), warmth(96, 320)
+    assert not follows(short, line, warm=warm)
+    warm[12, 30:36] = 7.0
+    assert follows(short, line, warm=warm)
+    beside = warmth(96, 320)
+    beside[12, 12:22] = 7.0
+    assert not follows(short, line, warm=beside), "no more than what the piece itself warms"
+
+
+@pytest.mark.parametrize(("said", "rest"), [("1234", "5678"), ("12", ".03.57"), ("12", "03 57"), ("12", ":30")])
+def test_the_pieces_of_a_date_or_a_number_are_no_harmless_text(said, rest):
+    assert follows(at(100, 160, said, TextClass.SAFE), at(100, 300, "?"), text=rest, score=0.9)
 
 
 def test_a_line_that_is_no_longer_than_its_piece_does_not_go_on():
-    engine = OcrEngine(name="eyes", detector=None, recognizer=Eyes())
-    short = at(100, 160, "MAX", TextClass.SAFE)
-    assert not goes_on(engine, np.zeros((200, 400), np.uint8), HEADER, short, at(95, 165))
+    assert not follows(at(100, 160, "AP", TextClass.SAFE), at(95, 165), text="MUSTERMANN", score=0.9)

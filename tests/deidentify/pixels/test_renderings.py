@@ -82,18 +82,25 @@ def test_what_most_renderings_say_is_believed_where_only_a_part_was_read_before(
 
 
 def test_a_round_with_less_around_the_line_needs_more_that_agree():
-    one_of_ten = [("MI 0.8", 0.9)] + [("WJ 08", 0.9)] * 9
+    one_of_ten = [("MI 0.8", 0.9)] + [("WJ 08", 0.6)] * 9
     for others, expected in ((5, TextClass.SAFE), (4, TextClass.IDENTIFYING)):
-        again = [("MI 0.8", 0.9)] * others + [("WJ 08", 0.9)] * 100
+        again = [("MI 0.8", 0.9)] * others + [("WJ 08", 0.6)] * 100
         assert otherwise(Says(*one_of_ten, *again), region("WI 0.8")).text_class is expected
-    none_of_ten = Says(*[("WJ 08", 0.9)] * 10, ("MI 0.8", 0.9))
+    none_of_ten = Says(*[("WJ 08", 0.6)] * 10, ("MI 0.8", 0.9))
     assert otherwise(none_of_ten, region("WI 0.8")).text_class is TextClass.IDENTIFYING
     assert none_of_ten.asked == 10
 
 
 def test_a_round_that_reads_nothing_does_not_end_it_once_something_was_safe():
-    rounds = [*[("MI 0.8", 0.9)] * 2, *[("WJ 08", 0.9)] * 18, *[("MI 0.8", 0.9)] * 4, *[("WJ 08", 0.9)] * 6]
+    rounds = [*[("MI 0.8", 0.9)] * 2, *[("WJ 08", 0.6)] * 18, *[("MI 0.8", 0.9)] * 4, *[("WJ 08", 0.6)] * 6]
     assert otherwise(Says(*rounds), region("WI 0.8")).text_class is TextClass.SAFE
+
+
+def test_a_name_that_is_read_more_often_decides_against_harmless_text():
+    names = [*[("SUPINE", 0.76)] * 3, *[("MUELLER", 0.9)] * 7]
+    assert otherwise(Says(*names * 3), region("CHENG")).text_class is TextClass.IDENTIFYING
+    fewer = [*[("SUPINE", 0.76)] * 3, *[("MUELLER", 0.9)] * 2, *[("", 0.0)] * 5]
+    assert otherwise(Says(*fewer), replace(region("SUPANE"), score=0.9)).text_class is TextClass.SAFE
 
 
 def test_one_word_of_the_header_decides_against_all_others():

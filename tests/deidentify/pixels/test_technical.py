@@ -38,7 +38,7 @@ def test_technical_text_is_safe_glued_and_misread_too(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["MI08", "TIS02", "WR100%", "PVWR 100%", "Acea3.2cm", "rea 3.2 cm", "OV24cm", "W:4010 1:40", "W:4001:40", "UPRGHT",
+    ["MI08", "TIS02", "WR100%", "PVWR 100%", "Acea3.2cm", "rea 3.2 cm", "OV24cm", "W:4010 1:40", "UPRGHT",
      "AP SUPIN", "BMLO", "MAX 120 MTN 15", "1250.5", "TR 2000.5", "V:400 L:40",
      "200m 1.5", "5.0 Mz", "n 60 DR 70 dB", "ww 350 VL 50"],
 )  # fmt: skip
@@ -61,6 +61,16 @@ def test_what_is_only_somewhat_like_technical_text_is_not(text):
      "MA0", "L1MA", "50H", "PALM", "SUPPA", "M0110R", "Ward 3", "L SMITH 40", "HU MAX", "T12500", "WRIGHT", "LIGHT"],
 )  # fmt: skip
 def test_what_could_be_a_person_or_a_day_is_not(text):
+    assert classify(text, NOBODY) is not TextClass.SAFE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Roth 170 cm", "Sara:170cm", "Dean 50 %", "Fred 80 kV", "Ray 170 cm", "Ed 170 cm", "F Roth 170 cm", "V2011:45",
+     "W321:45", "W 12 1:30", "W:1957 1:30", "W:4001:40", "MI08-1234", "TIS08 1234", "200M1203", "Ned 42 HR 60",
+     "Ren 12 TE 50", "Ed 42 HR 72 bpm", "HR 60 Ned 42", "PORTALE", "Portale L", "Standig", "Supin 12"],
+)  # fmt: skip
+def test_names_times_and_numbers_that_resemble_settings_are_not_safe(text):
     assert classify(text, NOBODY) is not TextClass.SAFE
 
 

@@ -129,3 +129,31 @@ def test_a_column_turned_by_a_quarter_is_read(turn, is_dark):
     found = as_ticks(load_engine(), 255 - picture if is_dark else picture, HEADER, region(15, 95, 225, 135, "T25"))
     assert found.text_class is TextClass.SAFE
     assert sorted(found.identified_text.split()) == ["10", "20", "30", "40"]
+
+
+def test_a_word_that_was_read_well_is_no_scale():
+    picture, one = marks((0, 24))
+    named = Region(outline=one.outline, text_class=one.text_class, score=0.9, identified_text="MUELLER ANNA")
+    assert seen(Says("2", "4", "6", "8"), picture, named) == named
+
+
+def test_three_numbers_in_small_steps_may_be_a_date():
+    picture, one = marks((0, 24), 3)
+    for numbers in (("10", "11", "12"), ("8", "10", "12")):
+        assert seen(Says(*numbers), picture, one) == one
+
+
+def test_a_frame_at_the_edge_of_a_view_is_no_fault():
+    picture = np.zeros((200, 400), dtype=np.uint8)
+    picture[80:120, 0] = 255
+    for left in (30, 70, 110):
+        picture[80:120, left : left + 12] = 255
+    one = region(0, 76, 150, 124)
+    assert seen(Says("2", "4", "6", "8"), picture, one).outline == one.outline
+
+
+def test_colours_of_one_brightness_are_told_apart():
+    picture, one = marks((0, 24))
+    coloured = np.full((*picture.shape, 3), 255, dtype=np.uint8)
+    coloured[picture > 0] = (255, 0, 0)
+    assert seen(Says("2", "4", "6", "8"), coloured, one).text_class is TextClass.SAFE
