@@ -111,7 +111,7 @@ def _agreed(  # noqa: PLR0917 - what one round and all together are asked alike
 
 def readings_of(engine: OcrEngine, strip: Image) -> list[Reading]:
     """Return what each rendering of a line, cut out and level, is read as."""
-    return [_read(engine, shown) for shown in _renderings(strip)]
+    return [reading_of(engine, shown) for shown in _renderings(strip)]
 
 
 def _legible(readings: Sequence[Reading], region: Region, header: HeaderWords) -> Region:
@@ -196,7 +196,8 @@ def _uint8(picture: NDArray[Any]) -> Image:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _read(engine: OcrEngine, strip: Image) -> Reading:
+def reading_of(engine: OcrEngine, strip: Image) -> Reading:
+    """Return what a line, cut out and level, is read as."""
     rows, columns = strip.shape[:2]
     whole = Candidate(x=columns / 2, y=rows / 2, width=columns, height=rows, angle=0.0, score=1.0)
     return engine.recognizer.read(strip, [whole])[0]

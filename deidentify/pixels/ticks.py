@@ -16,7 +16,7 @@ from deidentify.pixels.classify import HeaderWords, is_even, is_of_header, lette
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region
-from deidentify.pixels.renderings import readings_of
+from deidentify.pixels.renderings import reading_of, readings_of
 from deidentify.pixels.views import turned
 from deidentify.results import TextClass
 
@@ -32,7 +32,7 @@ _INK = 0.35
 _SMALLEST_PX = 4
 _WITHIN_A_NUMBER, _OF_THE_LARGEST = 0.35, 0.5
 _ROOM = 0.35
-_SURELY_FROM, _FEWEST_ALIKE = 0.75, 3
+_SURELY_FROM, _LEGIBLE_FROM, _FEWEST_ALIKE = 0.75, 0.5, 3
 _LIKE_DIGITS, _FEWEST_LETTERS, _READ_WELL_FROM = frozenset("oqdilszbgt"), 4, 0.8
 _STEP_OF_FEW = 5
 """Three numbers in steps of one or two could be a day, a month and a year one below the other."""
@@ -62,9 +62,11 @@ def as_ticks(engine: OcrEngine, view: Image, header: HeaderWords, region: Region
     first_row, first_column = max(0, top - around), max(0, left - around)
     part = view[first_row : bottom + around, first_column : right + around]
     core = _Piece(left=left - first_column, top=top - first_row, right=right - first_column, bottom=bottom - first_row)
+    looked_at: list[list[_Piece]] = []
     for ink in _inks(part, core):
         pieces = _in_order(_pieces(ink, core))
-        if _FEWEST <= len(pieces) <= _MOST:
+        if _FEWEST <= len(pieces) <= _MOST and pieces not in looked_at:
+            looked_at.append(pieces)
             for turn in _turns(pieces):
                 numbers = _numbers(engine, part, pieces, turn)
                 if (
@@ -128,6 +130,10 @@ def _numbers(engine: OcrEngine, part: Image, pieces: list[_Piece], turn: int) ->
 
 def _number_in(engine: OcrEngine, shown: Image) -> str | None:
     """Return the short number that the renderings of a picture read; None where the surest of them reads none."""
+    plain = reading_of(engine, shown)
+    if plain.score >= _LEGIBLE_FROM and not _is_short_number(letters_of(plain.identified_text).translate(_ZEROS)):
+        # Words, mostly: nine more renderings of each would take longer than all else.
+        return None
     readings = sorted(readings_of(engine, shown), key=lambda one: one.score, reverse=True)
     said = [letters_of(one.identified_text).translate(_ZEROS) for one in readings]
     if not _is_short_number(said[0]):

@@ -14,11 +14,11 @@ from deidentify.pixels.ticks import as_ticks
 from deidentify.results import TextClass
 
 HEADER = HeaderWords.of(IdentifiedTokens())
-RENDERINGS = 10
+RENDERINGS = 11
 
 
 class Says:
-    """A recogniser that gives one reading after the other, each to all renderings of a number."""
+    """A recogniser that gives one reading after the other, each to a number as it is and to all renderings of it."""
 
     def __init__(self, *texts: str) -> None:
         self.texts, self.asked = texts, 0
