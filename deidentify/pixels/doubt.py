@@ -39,10 +39,12 @@ _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
 _NEARLY_ALL, _ALL_OF_IT, _FEWEST_OF_A_PIECE = 0.8, 0.9, 3
 
 
-def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region]) -> list[Region]:
+def second_look(
+    engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region], *, has_boxes: bool = False
+) -> list[Region]:
     """Return the regions that stay, all but the doubtful ones of which a closer look sees nothing or safe text.
 
-    What was overlooked is added, and each is as long as its line.
+    What was overlooked is added, and each is as long as its line. ``has_boxes`` says that something was made black.
     """
     stay = _after_doubt(engine, view, header, regions)
     if _is_page(stay) and any(region.text_class is TextClass.UNREADABLE for region in stay):
@@ -50,7 +52,7 @@ def second_look(engine: OcrEngine, view: Image, header: HeaderWords, regions: Se
         return stay
     warm = engine.glance.warmth(view) if engine.glance is not None else None
     if warm is not None:
-        stay += overlooked(engine, view, header, stay, warm)
+        stay += overlooked(engine, view, header, stay, warm, has_boxes=has_boxes)
     if _is_page(stay):
         return whole_lines(engine, view, header, stay, warm)
     lines = whole_lines(engine, view, header, stay, warm)

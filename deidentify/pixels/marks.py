@@ -35,7 +35,7 @@ _ROW_ASPECT, _LARGE_PX = 2.0, 96
 _LEVEL_WITHIN_DEG, _PIECE_CHARACTERS = 20, 4
 _SAME_PLACE, _MOST_OF_IT = 0.3, 0.5
 _SURELY_READ_FROM = 0.8
-_SURELY_TEXT_FROM = 6.5
+_SURELY_TEXT_FROM, _SURELY_BESIDE_BOXES_FROM = 6.5, 10.0
 _HOT_WHERE_SHORT = 10.0
 _HOT_LINE_PX, _HOT_REST_PX, _REST_PX = 48, 64, 80
 _LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 64, 96, 1.5, 0.2
@@ -56,9 +56,18 @@ class _Mark:
 
 
 def overlooked(
-    engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region], warmth: NDArray[np.float32]
+    engine: OcrEngine,
+    view: Image,
+    header: HeaderWords,
+    regions: Sequence[Region],
+    warmth: NDArray[np.float32],
+    *,
+    has_boxes: bool = False,
 ) -> list[Region]:
     """Return what a view holds beside the regions that were found in it; ``warmth`` is what the small screen sees.
+
+    Black boxes (``has_boxes``) are warm at their edges: a line beside them has to be hotter, and what was read of it is
+    all of it.
 
     What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
     """
@@ -67,10 +76,12 @@ def overlooked(
         if not _is_slanted_piece(region):
             cool[_cells_around(region, view.shape)] = True
     found: list[Region] = []
-    for mark in _marks(np.where(cool, np.float32(-np.inf), warmth), cool):
+    surely_from = _SURELY_BESIDE_BOXES_FROM if has_boxes else _SURELY_TEXT_FROM
+    for mark in _marks(np.where(cool, np.float32(-np.inf), warmth), cool, surely_from):
         seen = _looked_at(engine, view, header, mark)
         if mark.is_line:
-            found += seen if _is_half_seen(mark, seen) else [*seen, _unread(mark)]
+            is_seen = bool(seen) if has_boxes else _is_half_seen(mark, seen)
+            found += seen if is_seen else [*seen, _unread(mark)]
         else:
             found += [one for one in seen if one.text_class is not TextClass.UNREADABLE]
     return [one for one in once(found) if not any(overlap(region, one) >= _SAME_PLACE for region in regions)]
@@ -116,7 +127,7 @@ def _cells_around(region: Region, shape: tuple[int, ...]) -> tuple[slice, slice]
     return slice(first_row, last_row), slice(first_column, last_column)
 
 
-def _marks(warm: NDArray[np.float32], cool: NDArray[np.bool_]) -> Iterator[_Mark]:
+def _marks(warm: NDArray[np.float32], cool: NDArray[np.bool_], surely_from: float) -> Iterator[_Mark]:
     """Yield what is warm and somewhere hot, the hottest first; ``cool`` is what lies around what was found."""
     count, labels = cv2.connectedComponents((warm >= _WARM_FROM).astype(np.uint8))
     _, wider = cv2.connectedComponents((warm >= _FAINT_FROM).astype(np.uint8))
@@ -136,7 +147,7 @@ def _marks(warm: NDArray[np.float32], cool: NDArray[np.bool_]) -> Iterator[_Mark
             int(edge) * CELL_PX for edge in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         )
         if min(right - left, bottom - top) > _THIN_PX or peak >= _HOT_WHERE_THIN:
-            is_line = peak >= _SURELY_TEXT_FROM and _is_long(cells, least_px)
+            is_line = peak >= surely_from and _is_long(cells, least_px)
             yield _Mark(left=left, top=top, right=right, bottom=bottom, is_line=is_line, turns_deg=_turns(cells))
 
 

@@ -63,7 +63,8 @@ class _Reader:
             # By the size of the frame, not of a part of it: what is equal is read equally.
             whole = enlarged(scale, self.form.rows, self.form.columns)
             seen += read_at(self.engine, view, self.header, scale=whole)
-        return second_look(self.engine, view, self.header, once(seen))
+        # What was written is read without a glance ahead, and has black boxes in it.
+        return second_look(self.engine, view, self.header, once(seen), has_boxes=not self.may_glance)
 
     @property
     def is_glanced_at(self) -> bool:

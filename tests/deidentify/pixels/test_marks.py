@@ -168,6 +168,14 @@ def test_what_nobody_can_read_holds_where_it_is_long_and_hot_enough(cells, logit
     assert found.identified_text == ""
 
 
+@pytest.mark.parametrize(("logit", "is_held"), [(9.9, False), (10.0, True)])
+def test_beside_black_boxes_a_line_has_to_be_hotter(logit, is_held):
+    eyes, picture = Bright(blind_for=1000), view()
+    engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm((25, 15, 35, 17, logit)))
+    found = overlooked(engine, picture, HEADER, (), engine.glance.warmth(picture), has_boxes=True)
+    assert bool(found) is is_held
+
+
 @pytest.mark.parametrize("place", [(25, 15, 30, 18, 30.0), (25, 15, 31, 20, 30.0), (25, 15, 45, 28, 30.0)])
 def test_what_is_short_square_or_thick_is_no_line(place):
     assert looked(Bright(blind_for=1000), place) == []
