@@ -21,7 +21,7 @@ from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.lines import goes_on, whole_lines
 from deidentify.pixels.marks import overlooked
-from deidentify.pixels.reading import Region, is_as_thick, overlap, read_at
+from deidentify.pixels.reading import Mask, Region, is_as_thick, overlap, read_at
 from deidentify.pixels.renderings import read_otherwise
 from deidentify.pixels.technical import is_nearly_technical
 from deidentify.pixels.ticks import as_ticks
@@ -39,20 +39,28 @@ _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
 _NEARLY_ALL, _ALL_OF_IT, _FEWEST_OF_A_PIECE = 0.8, 0.9, 3
 
 
-def second_look(
-    engine: OcrEngine, view: Image, header: HeaderWords, regions: Sequence[Region], *, has_boxes: bool = False
+def second_look(  # noqa: PLR0913 - what it looks at, with what, and what is known of it
+    engine: OcrEngine,
+    view: Image,
+    header: HeaderWords,
+    regions: Sequence[Region],
+    *,
+    has_boxes: bool = False,
+    changed: Mask | None = None,
 ) -> list[Region]:
     """Return the regions that stay, all but the doubtful ones of which a closer look sees nothing or safe text.
 
-    What was overlooked is added, and each is as long as its line. ``has_boxes`` says that something was made black.
+    What was overlooked is added, and each is as long as its line. ``has_boxes`` says that something was made black,
+    ``changed`` where the view differs from one that was read before: what does not reach into that is left out.
     """
-    stay = _after_doubt(engine, view, header, regions)
+    known = [] if changed is None else [region for region in regions if not region.touches(changed)]
+    stay = _after_doubt(engine, view, header, [region for region in regions if region not in known])
     if _is_page(stay) and any(region.text_class is TextClass.UNREADABLE for region in stay):
         # Noise, mostly: a person looks at it, and what then becomes black is read again, so that no line needs its end.
         return stay
     warm = engine.glance.warmth(view) if engine.glance is not None else None
     if warm is not None:
-        stay += overlooked(engine, view, header, stay, warm, has_boxes=has_boxes)
+        stay += overlooked(engine, view, header, [*known, *stay], warm, has_boxes=has_boxes, changed=changed)
     if _is_page(stay):
         return whole_lines(engine, view, header, stay, warm)
     lines = whole_lines(engine, view, header, stay, warm)

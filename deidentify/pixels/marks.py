@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.detector import Candidate, Image
 from deidentify.pixels.engine import OcrEngine
-from deidentify.pixels.reading import Region, once, overlap, read_at
+from deidentify.pixels.reading import Mask, Region, once, overlap, read_at
 from deidentify.pixels.small_screen import CELL_PX
 from deidentify.pixels.views import local_contrast, turned
 from deidentify.results import TextClass
@@ -63,11 +63,12 @@ def overlooked(
     warmth: NDArray[np.float32],
     *,
     has_boxes: bool = False,
+    changed: Mask | None = None,
 ) -> list[Region]:
     """Return what a view holds beside the regions that were found in it; ``warmth`` is what the small screen sees.
 
     Black boxes (``has_boxes``) are warm at their edges: a line beside them has to be hotter, and what was read of it is
-    all of it.
+    all of it. Where the view is what it was when it was read before (not ``changed``) nothing is looked at.
 
     What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
     """
@@ -78,6 +79,8 @@ def overlooked(
     found: list[Region] = []
     surely_from = _SURELY_BESIDE_BOXES_FROM if has_boxes else _SURELY_TEXT_FROM
     for mark in _marks(np.where(cool, np.float32(-np.inf), warmth), cool, surely_from):
+        if changed is not None and not changed[mark.top : mark.bottom, mark.left : mark.right].any():
+            continue
         seen = _looked_at(engine, view, header, mark)
         if mark.is_line:
             is_seen = bool(seen) if has_boxes else _is_half_seen(mark, seen)

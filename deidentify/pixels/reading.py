@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.detector import Candidate, Image
@@ -23,6 +24,10 @@ _SAME_LINE = 1.8
 _SEVERITY = {TextClass.IDENTIFYING: 2, TextClass.UNREADABLE: 1, TextClass.SAFE: 0}
 _TILE_PX = 1024
 _TILE_OVERLAP_PX = 128
+
+
+Mask = NDArray[np.bool_]
+"""Says something of each pixel of a view, (rows, columns)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,11 @@ class Region:
             max(clipped_left + 1, min(columns, int(right))),
             max(clipped_top + 1, min(rows, int(bottom))),
         )
+
+    def touches(self, mask: Mask) -> bool:
+        """Say whether any pixel of its upright box is marked."""
+        left, top, right, bottom = self.box(mask.shape[1], mask.shape[0])
+        return bool(mask[top:bottom, left:right].any())
 
     def moved(self, *, dx: float, dy: float) -> "Region":
         """Return the region shifted by whole or part pixels."""

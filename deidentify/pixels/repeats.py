@@ -2,28 +2,28 @@
 
 Only views are compared, that is what the models are shown, and only with those of the frame before. What changed is
 read with a margin, and with the whole of each line that reaches into it, so that text across the border is seen whole.
+Where most of a frame changed all of it is searched, and the lines in which nothing did are still not read again.
 """
 
 from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from deidentify.pixels.detector import Image
-from deidentify.pixels.reading import Region
+from deidentify.pixels.reading import Mask, Region
 
 _TILE_PX = 32
 _MARGIN_PX = 64
 _WORTH_IT = 0.7
-"""Beyond this share of the frame all of it is read."""
+"""Beyond this share of the frame all of it is searched."""
 
 Area = tuple[int, int, int, int]
 """Left, top, right, bottom; the last two are outside."""
 
 
 def read_changes(
-    before: Image, found_before: Sequence[Region], view: Image, read: Callable[[Image], list[Region]]
+    before: Image, found_before: Sequence[Region], view: Image, read: Callable[[Image, Mask], list[Region]]
 ) -> list[Region]:
     """Return the regions of a view, reading only what differs from the view of the frame before.
 
@@ -34,27 +34,28 @@ def read_changes(
     view
         The same view of this frame.
     read
-        Returns the regions of an image, in its own pixels.
+        Returns the regions of an image in its own pixels, of which only those are wanted that touch what changed: where
+        that is, is told for each pixel.
     """
     changed = _changed(before, view)
     if not changed.any():
         return list(found_before)
     rows, columns = view.shape[:2]
-    touched = [region for region in found_before if _touches(region, changed, rows, columns)]
+    touched = [region for region in found_before if region.touches(changed)]
     areas = _areas(changed, [region.box(columns, rows) for region in touched], rows, columns)
     if sum((right - left) * (bottom - top) for left, top, right, bottom in areas) > _WORTH_IT * rows * columns:
-        return read(view)
+        areas = [(0, 0, columns, rows)]
     found = [region for region in found_before if region not in touched]
     for left, top, right, bottom in areas:
         part = view[top:bottom, left:right]
         if part.min() != part.max():
-            moved = [region.moved(dx=left, dy=top) for region in read(part)]
+            moved = [region.moved(dx=left, dy=top) for region in read(part, changed[top:bottom, left:right])]
             # What lies in the margin alone is known, and whole, from the frame before.
-            found += [region for region in moved if _touches(region, changed, rows, columns)]
+            found += [region for region in moved if region.touches(changed)]
     return found
 
 
-def _changed(before: Image, view: Image) -> NDArray[np.bool_]:
+def _changed(before: Image, view: Image) -> Mask:
     """Return for each pixel whether its tile differs."""
     differs = before != view
     if differs.ndim == 3:  # noqa: PLR2004 - colour
@@ -62,16 +63,11 @@ def _changed(before: Image, view: Image) -> NDArray[np.bool_]:
     rows, columns = differs.shape
     padded = np.pad(differs, ((0, -rows % _TILE_PX), (0, -columns % _TILE_PX)))
     tiles = padded.reshape(padded.shape[0] // _TILE_PX, _TILE_PX, -1, _TILE_PX).any(axis=(1, 3))
-    whole: NDArray[np.bool_] = np.kron(tiles, np.ones((_TILE_PX, _TILE_PX), dtype=bool))
+    whole: Mask = np.kron(tiles, np.ones((_TILE_PX, _TILE_PX), dtype=bool))
     return whole[:rows, :columns]
 
 
-def _touches(region: Region, changed: NDArray[np.bool_], rows: int, columns: int) -> bool:
-    left, top, right, bottom = region.box(columns, rows)
-    return bool(changed[top:bottom, left:right].any())
-
-
-def _areas(changed: NDArray[np.bool_], boxes: Sequence[Area], rows: int, columns: int) -> list[Area]:
+def _areas(changed: Mask, boxes: Sequence[Area], rows: int, columns: int) -> list[Area]:
     """Return disjoint rectangles around what changed and the boxes, with the margin."""
     marked = changed.astype(np.uint8)
     for left, top, right, bottom in boxes:

@@ -18,7 +18,7 @@ from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_forma
 from deidentify.pixels.detector import Image
 from deidentify.pixels.doubt import second_look
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
-from deidentify.pixels.reading import Region, enlarged, once, read_at
+from deidentify.pixels.reading import Mask, Region, enlarged, once, read_at
 from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
@@ -54,8 +54,11 @@ class _Reader:
         """Return the views of one frame."""
         return views_of(frame, self.source.attributes)
 
-    def read(self, view: Image) -> list[Region]:
-        """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again."""
+    def read(self, view: Image, changed: Mask | None = None) -> list[Region]:
+        """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again.
+
+        Of a view that was read before only the regions count that touch what changed.
+        """
         if self.is_glanced_at and self.engine.glance is not None and not self.engine.glance.may_hold_text(view):
             return []
         seen: list[Region] = []
@@ -64,7 +67,9 @@ class _Reader:
             whole = enlarged(scale, self.form.rows, self.form.columns)
             seen += read_at(self.engine, view, self.header, scale=whole)
         # What was written is read without a glance ahead, and has black boxes in it.
-        return second_look(self.engine, view, self.header, once(seen), has_boxes=not self.may_glance)
+        return second_look(
+            self.engine, view, self.header, once(seen), has_boxes=not self.may_glance, changed=changed
+        )
 
     @property
     def is_glanced_at(self) -> bool:

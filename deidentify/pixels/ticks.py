@@ -16,7 +16,8 @@ from deidentify.pixels.classify import HeaderWords, is_even, is_of_header, lette
 from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region
-from deidentify.pixels.renderings import reading_of, readings_of
+from deidentify.pixels.recognizer import Reading
+from deidentify.pixels.renderings import readings_of
 from deidentify.pixels.views import turned
 from deidentify.results import TextClass
 
@@ -33,6 +34,7 @@ _SMALLEST_PX = 4
 _WITHIN_A_NUMBER, _OF_THE_LARGEST = 0.35, 0.5
 _ROOM = 0.35
 _SURELY_FROM, _LEGIBLE_FROM, _FEWEST_ALIKE = 0.75, 0.5, 3
+_AT_ONCE_FROM, _FIRST_LOOKS = 0.9, 4
 _LIKE_DIGITS, _FEWEST_LETTERS, _READ_WELL_FROM = frozenset("oqdilszbgt"), 4, 0.8
 _STEP_OF_FEW = 5
 """Three numbers in steps of one or two could be a day, a month and a year one below the other."""
@@ -130,18 +132,28 @@ def _numbers(engine: OcrEngine, part: Image, pieces: list[_Piece], turn: int) ->
 
 def _number_in(engine: OcrEngine, shown: Image) -> str | None:
     """Return the short number that the renderings of a picture read; None where the surest of them reads none."""
-    plain = reading_of(engine, shown)
-    if plain.score >= _LEGIBLE_FROM and not _is_short_number(letters_of(plain.identified_text).translate(_ZEROS)):
-        # Words, mostly: nine more renderings of each would take longer than all else.
+    readings: list[Reading] = []
+    for one in readings_of(engine, shown):
+        readings.append(one)
+        numbers = [text for text in map(_said, readings) if _is_short_number(text)]
+        if len(readings) == 1 and one.score >= _LEGIBLE_FROM and not numbers:
+            # Words, mostly: nine more renderings of each would take longer than all else.
+            return None
+        if numbers and readings[0].score >= _AT_ONCE_FROM:
+            return numbers[0]
+        if len(readings) == _FIRST_LOOKS and not numbers:
+            return None
+    surest = max(readings, key=lambda one: one.score)
+    if not _is_short_number(_said(surest)):
         return None
-    readings = sorted(readings_of(engine, shown), key=lambda one: one.score, reverse=True)
-    said = [letters_of(one.identified_text).translate(_ZEROS) for one in readings]
-    if not _is_short_number(said[0]):
-        return None
-    if readings[0].score >= _SURELY_FROM:
-        return said[0]
-    text, times = Counter(filter(_is_short_number, said)).most_common(1)[0]
+    if surest.score >= _SURELY_FROM:
+        return _said(surest)
+    text, times = Counter(numbers).most_common(1)[0]
     return text if times >= _FEWEST_ALIKE else None
+
+
+def _said(reading: Reading) -> str:
+    return letters_of(reading.identified_text).translate(_ZEROS)
 
 
 def _is_short_number(text: str) -> bool:

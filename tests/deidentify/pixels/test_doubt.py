@@ -1,5 +1,7 @@
 """Which regions a second look may clear, and which it adds, without the models."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,3 +164,16 @@ def test_a_piece_that_is_a_word_of_the_header_stays():
         [whole, region("OKONKWO", height=16)],
     )
     assert region("OKONKWO", height=16) in found
+
+
+def test_what_does_not_reach_into_a_change_is_left_out_and_not_looked_at():
+    changed = np.zeros(VIEW.shape, dtype=bool)
+    changed[:, 300:] = True
+    away, near = (region("", text_class=TextClass.UNREADABLE) for _ in range(2))
+    near = replace(near, outline=replace(near.outline, x=320))
+    reader = Reader(("OKONKWO", 0.95))
+    engine = OcrEngine(name="reader", detector=reader, recognizer=reader)
+    assert second_look(engine, VIEW, HEADER, [away], changed=changed) == []
+    assert reader.looks == 0
+    assert second_look(engine, VIEW, HEADER, [away, near], changed=changed)
+    assert reader.looks > 0

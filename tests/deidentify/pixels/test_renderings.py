@@ -121,3 +121,18 @@ def test_an_unreadable_line_that_two_renderings_read_identifies():
     found = otherwise(Says(("Yamashita", 0.8), ("", 0.0), ("Yamashiia", 0.71), ("", 0.0)), unreadable)
     assert (found.text_class, found.identified_text) == (TextClass.IDENTIFYING, "Yamashita")
     assert otherwise(Says(("Yamashita", 0.8), ("", 0.0)), unreadable) == unreadable
+
+
+@pytest.mark.parametrize(
+    ("readings", "looks"),
+    [
+        ([("Muller", 0.9)], 4),
+        ([("Muller", 0.9), ("", 0.0), ("Muller", 0.8), ("Muller", 0.71)], 4),
+        ([("Muller", 0.9), ("", 0.0), ("Muller", 0.8), ("Muller", 0.6)], 10),
+        ([("Muller", 0.9), ("SUPINE", 0.5), ("Muller", 0.8), ("Muller", 0.9)], 10),
+    ],
+)
+def test_what_the_first_looks_surely_take_for_a_name_is_not_looked_at_again(readings, looks):
+    says = Says(*readings)
+    assert otherwise(says, region("Muller")) == region("Muller")
+    assert says.asked == looks

@@ -25,7 +25,7 @@ class Reader:
     def __init__(self) -> None:
         self.shown = 0
 
-    def __call__(self, view: np.ndarray) -> list[Region]:
+    def __call__(self, view: np.ndarray, _changed: np.ndarray | None = None) -> list[Region]:
         self.shown += view.size
         _, _, stats, _ = cv2.connectedComponentsWithStats((view == 255).astype(np.uint8))
         return [region(x, y, x + width, y + height) for x, y, width, height, _ in stats[1:].tolist()]
@@ -79,6 +79,25 @@ def test_a_frame_in_which_most_changed_is_read_at_once():
     after = np.random.default_rng(3).integers(0, 200, before.shape, dtype=np.uint8)
     read_changes(before, known, after, read)
     assert read.shown - shown == before.size
+
+
+def test_where_most_changed_what_did_not_is_known_all_the_same():
+    still = (10, 10, 60, 22)
+    before, after = view_of(still), view_of(still)
+    after[64:] = np.random.default_rng(3).integers(0, 200, after[64:].shape, dtype=np.uint8)
+    wanted = []
+
+    def read(view, changed):
+        wanted.append(changed)
+        return [region(*still), region(100, 100, 140, 112)]
+
+    known = [region(*still)]
+    found = read_changes(before, known, after, read)
+    assert found[0] is known[0]
+    assert boxes_of(found) == [still, (100, 100, 140, 112)]
+    assert wanted[0].shape == after.shape
+    assert not wanted[0][:64].any()
+    assert wanted[0][64:].all()
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -14,19 +14,19 @@ from deidentify.pixels.ticks import as_ticks
 from deidentify.results import TextClass
 
 HEADER = HeaderWords.of(IdentifiedTokens())
-RENDERINGS = 11
+RENDERINGS = 10
 
 
 class Says:
-    """A recogniser that gives one reading after the other, each to a number as it is and to all renderings of it."""
+    """A recogniser that gives one reading after the other, each to all renderings of a number, and is not quite sure."""
 
-    def __init__(self, *texts: str) -> None:
-        self.texts, self.asked = texts, 0
+    def __init__(self, *texts: str, score: float = 0.85) -> None:
+        self.texts, self.score, self.asked = texts, score, 0
 
     def read(self, _image, candidates):
         text = self.texts[min(self.asked // RENDERINGS, len(self.texts) - 1)]
         self.asked += 1
-        return [Reading(identified_text=text, score=0.9) for _ in candidates]
+        return [Reading(identified_text=text, score=self.score) for _ in candidates]
 
 
 def region(left, top, right, bottom, text="1510SO"):
@@ -157,3 +157,13 @@ def test_colours_of_one_brightness_are_told_apart():
     coloured = np.full((*picture.shape, 3), 255, dtype=np.uint8)
     coloured[picture > 0] = (255, 0, 0)
     assert seen(Says("2", "4", "6", "8"), coloured, one).text_class is TextClass.SAFE
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "pieces", "looks"), [("WORD", 0.6, 1, 1), ("WORD", 0.2, 1, 4), ("7", 0.95, 4, 1), ("7", 0.8, 4, 10)]
+)
+def test_a_picture_is_looked_at_as_often_as_it_takes_in_each_of_four_turns(text, score, pieces, looks):
+    picture, one = marks((24, 0))
+    says = Says(text, score=score)
+    assert seen(says, picture, one) == one
+    assert says.asked == 4 * pieces * looks
