@@ -45,6 +45,8 @@ _LAST_DAY, _LAST_MONTH = 31, 12
 _FEWEST_TICKS = 3
 _PIECE = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)?")
 _UNDERLINES = re.compile(r"[\W_]+")
+_STRANGE = re.compile(r"[^\w\s!-/:-@\[-`{-~°±×÷·–—−‘’“”…、。]")  # noqa: RUF001 - signs that are read for others
+"""Signs that no technical text has: a script that the recogniser does not know is read as such, and as digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +171,8 @@ def classify(identified_text: str, header: HeaderWords) -> TextClass:
     if is_evident(identified_text, header):
         return TextClass.IDENTIFYING
     terms = (compact,) if compact in header.site_words else terms_of(text, header.site_words)
-    if terms is not None and _is_harmless(terms, header):
+    is_strange = len(compact) >= _UNKNOWN_WORD and _STRANGE.search(text) is not None
+    if terms is not None and not is_strange and _is_harmless(terms, header):
         return TextClass.SAFE
     return TextClass.IDENTIFYING if len(compact) >= _UNKNOWN_WORD else TextClass.UNREADABLE
 

@@ -39,7 +39,7 @@ _SURELY_SAFE_FROM, _MOST_OF_IT = 0.9, 0.6
 _NEARLY_ALL, _ALL_OF_IT, _FEWEST_OF_A_PIECE = 0.8, 0.9, 3
 
 
-def second_look(  # noqa: PLR0913 - what it looks at, with what, and what is known of it
+def second_look(
     engine: OcrEngine,
     view: Image,
     header: HeaderWords,

@@ -37,6 +37,8 @@ class OcrEngine:
     name: str
     detector: Detector
     recognizer: Recognizer
+    close_reader: Recognizer | None = None
+    """Reads what is surely a line; None where the recogniser does."""
     glance: Glance | None = None
     """Looks at a view before the others do; None where there is nothing that does."""
 
@@ -74,6 +76,7 @@ def load_engine() -> OcrEngine:
         name=origin["name"],
         detector=TextDetector(sessions["detector"]),
         recognizer=TextRecognizer(sessions["recognizer"], characters),
+        close_reader=TextRecognizer(sessions["recognizer"], characters, is_close=True),
         glance=load_small_screen(),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deidentify.pixels.detector import Candidate, Image
 
 _HEIGHT = 48
-_SHORTEST_WIDTH = 64
+_SHORTEST_WIDTH, _SHORTEST_OF_A_LINE = 320, 64
 _LONGEST_WIDTH = 48 * 40
 _UPRIGHT_FROM = 1.5
 """Height over width from which a rectangle is also read turned by a quarter, both ways."""
@@ -33,10 +33,22 @@ class Recognizer(Protocol):
 
 
 class TextRecognizer:
-    """PP-OCRv4 recognition on ONNX Runtime."""
+    """PP-OCRv4 recognition on ONNX Runtime.
 
-    def __init__(self, session: Any, characters: Sequence[str]) -> None:
+    Parameters
+    ----------
+    session
+        The model.
+    characters
+        What its outputs stand for, less the blank and the space.
+    is_close
+        A short line is shown as long as it is, not with the margin that the model was trained with: that takes a third
+        of the time and reads letters more surely, and noise too. For what is surely a line.
+    """
+
+    def __init__(self, session: Any, characters: Sequence[str], *, is_close: bool = False) -> None:
         self._session = session
+        self._shortest_width = _SHORTEST_OF_A_LINE if is_close else _SHORTEST_WIDTH
         self._input = session.get_inputs()[0].name
         self._characters = ("", *characters, " ")
 
@@ -48,7 +60,7 @@ class TextRecognizer:
         """Read one strip by itself: what it says does not depend on the others, and several at once are no faster."""
         width = int(np.clip(np.ceil(_HEIGHT * strip.shape[1] / strip.shape[0]), 1, _LONGEST_WIDTH))
         shown = cv2.resize(strip, (width, _HEIGHT)).transpose(2, 0, 1)[::-1]
-        picture = np.zeros((1, 3, _HEIGHT, max(_SHORTEST_WIDTH, width)), dtype=np.float32)
+        picture = np.zeros((1, 3, _HEIGHT, max(self._shortest_width, width)), dtype=np.float32)
         picture[0, :, :, :width] = shown.astype(np.float32) / 127.5 - 1
         return self._decode(self._session.run(None, {self._input: picture})[0][0])
 

@@ -215,4 +215,4 @@ def reading_of(engine: OcrEngine, strip: Image) -> Reading:
     """Return what a line, cut out and level, is read as."""
     rows, columns = strip.shape[:2]
     whole = Candidate(x=columns / 2, y=rows / 2, width=columns, height=rows, angle=0.0, score=1.0)
-    return engine.recognizer.read(strip, [whole])[0]
+    return (engine.close_reader or engine.recognizer).read(strip, [whole])[0]

@@ -67,9 +67,7 @@ class _Reader:
             whole = enlarged(scale, self.form.rows, self.form.columns)
             seen += read_at(self.engine, view, self.header, scale=whole)
         # What was written is read without a glance ahead, and has black boxes in it.
-        return second_look(
-            self.engine, view, self.header, once(seen), has_boxes=not self.may_glance, changed=changed
-        )
+        return second_look(self.engine, view, self.header, once(seen), has_boxes=not self.may_glance, changed=changed)
 
     @property
     def is_glanced_at(self) -> bool:

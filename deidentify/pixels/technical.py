@@ -47,10 +47,14 @@ _NO_NAME = "mlo"
 """Whatever the letter of the side before it is taken for, nobody is called so."""
 _MAY_LOSE_A_LETTER = frozenset(("upright", "decubitus", "oblique"))
 """Markers that are nobody's name without one of their letters."""
+_MAY_HAVE_A_WRONG_LETTER = frozenset(
+    ("upright", "decubitus", "oblique", "portable", "supine", "sagittal", "transverse")
+)
+"""Markers that are nobody's name with any letter in the place of one of theirs, but the last and of short ones the
+first: "Supino" and "Lupine" are names."""
+_LONG_FOR_A_MARKER = 7
 _SHORTEST_GLUED, _SHORTEST_GLUED_RUN = 4, 6
 _SHORTEST_REPAIRED = 3
-_SHORT_KEY = (2, 3)
-_NEARLY_PERCENT = 75
 _SHORT_KEY = (2, 3)
 _VOWELS = frozenset("aeiouy")
 _NEARLY_PERCENT = 75
@@ -62,6 +66,9 @@ _REPAIRS = (
     (re.compile(r"(?<![^\W_])[z2][o0]{2}m(?=\s*\d[.,]\d)"), "zoom"),
     (re.compile(r"(?<=\d[.,]\d)\s?mz\b"), "mhz"),
     (re.compile(r"(?<=\b(?:ap|pa))\s?supin$"), " supine"),
+    (re.compile(r"^([rleb]?)\s?[mh]l[.,]?\s?[0o]$"), r"\1mlo"),
+    (re.compile(r"(?<![^\W_])(?:ie|fe)(?=\s?\d{1,3}[.]\d$)"), "te"),
+    (re.compile(r"(?<![^\W_])(fr\s?\d{1,3})\s?h[27]?$"), r"\1 hz"),
     # An index below ten has lost its point.
     (re.compile(r"(?<![^\W_])(mi|tis|tib|tic)\s?0(\d)(?=\s?[a-z]|$)"), r"\1 0.\2"),
 )
@@ -160,7 +167,10 @@ def _is_alike(run: str, word: str) -> bool:
         return word in _MAY_LOSE_A_LETTER and any(run == word[:at] + word[at + 1 :] for at in range(len(word)))
     if len(run) != len(word):
         return False
-    differing = [frozenset(pair) for pair in zip(run, word, strict=True) if pair[0] != pair[1]]
+    places = [place for place, pair in enumerate(zip(run, word, strict=True)) if pair[0] != pair[1]]
+    if word in _MAY_HAVE_A_WRONG_LETTER and len(places) == 1:
+        return (0 if len(word) >= _LONG_FOR_A_MARKER else 1) <= places[0] < len(word) - 1
+    differing = [frozenset((run[place], word[place])) for place in places]
     most = 2 if len(word) >= _SHORTEST_ALIKE_TWICE else 1
     return len(differing) <= most and all(pair in _ALIKE for pair in differing)
 

@@ -18,7 +18,7 @@ RENDERINGS = 10
 
 
 class Says:
-    """A recogniser that gives one reading after the other, each to all renderings of a number, and is not quite sure."""
+    """A recogniser that gives one reading after the other, each to all renderings of a number, not quite surely."""
 
     def __init__(self, *texts: str, score: float = 0.85) -> None:
         self.texts, self.score, self.asked = texts, score, 0
@@ -160,7 +160,8 @@ def test_colours_of_one_brightness_are_told_apart():
 
 
 @pytest.mark.parametrize(
-    ("text", "score", "pieces", "looks"), [("WORD", 0.6, 1, 1), ("WORD", 0.2, 1, 4), ("7", 0.95, 4, 1), ("7", 0.8, 4, 10)]
+    ("text", "score", "pieces", "looks"),
+    [("WORD", 0.6, 1, 1), ("WORD", 0.2, 1, 4), ("7", 0.95, 4, 1), ("7", 0.8, 4, 10)],
 )
 def test_a_picture_is_looked_at_as_often_as_it_takes_in_each_of_four_turns(text, score, pieces, looks):
     picture, one = marks((24, 0))
