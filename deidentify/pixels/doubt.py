@@ -46,21 +46,21 @@ def second_look(
     regions: Sequence[Region],
     *,
     has_boxes: bool = False,
-    changed: Mask | None = None,
+    wanted: Mask | None = None,
 ) -> list[Region]:
     """Return the regions that stay, all but the doubtful ones of which a closer look sees nothing or safe text.
 
     What was overlooked is added, and each is as long as its line. ``has_boxes`` says that something was made black,
-    ``changed`` where the view differs from one that was read before: what does not reach into that is left out.
+    ``wanted`` where anything matters: what does not reach into that is left out.
     """
-    known = [] if changed is None else [region for region in regions if not region.touches(changed)]
+    known = [] if wanted is None else [region for region in regions if not region.touches(wanted)]
     stay = _after_doubt(engine, view, header, [region for region in regions if region not in known])
     if _is_page(stay) and any(region.text_class is TextClass.UNREADABLE for region in stay):
         # Noise, mostly: a person looks at it, and what then becomes black is read again, so that no line needs its end.
         return stay
     warm = engine.glance.warmth(view) if engine.glance is not None else None
     if warm is not None:
-        stay += overlooked(engine, view, header, [*known, *stay], warm, has_boxes=has_boxes, changed=changed)
+        stay += overlooked(engine, view, header, [*known, *stay], warm, has_boxes=has_boxes, wanted=wanted)
     if _is_page(stay):
         return whole_lines(engine, view, header, stay, warm)
     lines = whole_lines(engine, view, header, stay, warm)

@@ -63,12 +63,12 @@ def overlooked(
     warmth: NDArray[np.float32],
     *,
     has_boxes: bool = False,
-    changed: Mask | None = None,
+    wanted: Mask | None = None,
 ) -> list[Region]:
     """Return what a view holds beside the regions that were found in it; ``warmth`` is what the small screen sees.
 
     Black boxes (``has_boxes``) are warm at their edges: a line beside them has to be hotter, and what was read of it is
-    all of it. Where the view is what it was when it was read before (not ``changed``) nothing is looked at.
+    all of it. Where nothing matters (not ``wanted``) nothing is looked at.
 
     What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
     """
@@ -79,7 +79,7 @@ def overlooked(
     found: list[Region] = []
     surely_from = _SURELY_BESIDE_BOXES_FROM if has_boxes else _SURELY_TEXT_FROM
     for mark in _marks(np.where(cool, np.float32(-np.inf), warmth), cool, surely_from):
-        if changed is not None and not changed[mark.top : mark.bottom, mark.left : mark.right].any():
+        if wanted is not None and not wanted[mark.top : mark.bottom, mark.left : mark.right].any():
             continue
         seen = _looked_at(engine, view, header, mark)
         if mark.is_line:

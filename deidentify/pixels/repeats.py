@@ -23,7 +23,11 @@ Area = tuple[int, int, int, int]
 
 
 def read_changes(
-    before: Image, found_before: Sequence[Region], view: Image, read: Callable[[Image, Mask], list[Region]]
+    before: Image,
+    found_before: Sequence[Region],
+    view: Image,
+    read: Callable[[Image, Mask], list[Region]],
+    wanted: Mask | None = None,
 ) -> list[Region]:
     """Return the regions of a view, reading only what differs from the view of the frame before.
 
@@ -36,6 +40,8 @@ def read_changes(
     read
         Returns the regions of an image in its own pixels, of which only those are wanted that touch what changed: where
         that is, is told for each pixel.
+    wanted
+        Where anything matters; all over if it is None.
     """
     changed = _changed(before, view)
     if not changed.any():
@@ -49,7 +55,8 @@ def read_changes(
     for left, top, right, bottom in areas:
         part = view[top:bottom, left:right]
         if part.min() != part.max():
-            moved = [region.moved(dx=left, dy=top) for region in read(part, changed[top:bottom, left:right])]
+            matters = (changed if wanted is None else changed & wanted)[top:bottom, left:right]
+            moved = [region.moved(dx=left, dy=top) for region in read(part, matters)]
             # What lies in the margin alone is known, and whole, from the frame before.
             found += [region for region in moved if region.touches(changed)]
     return found

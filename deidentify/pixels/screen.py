@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+import numpy as np
+
 from deidentify.errors import DetectorUnavailableError, PixelDecodeError
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
@@ -22,7 +24,7 @@ from deidentify.pixels.reading import Mask, Region, enlarged, once, read_at
 from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
-from deidentify.pixels.verdict import Judge, Judged, by_frame
+from deidentify.pixels.verdict import MARGIN, Judge, Judged, by_frame
 from deidentify.pixels.views import views_of
 from deidentify.results import HoldReason, PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
 from deidentify.review import NO_REVIEW, PixelReview
@@ -54,10 +56,10 @@ class _Reader:
         """Return the views of one frame."""
         return views_of(frame, self.source.attributes)
 
-    def read(self, view: Image, changed: Mask | None = None) -> list[Region]:
+    def read(self, view: Image, wanted: Mask | None = None) -> list[Region]:
         """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again.
 
-        Of a view that was read before only the regions count that touch what changed.
+        Only the regions count that touch what is ``wanted``: what changed, or is not known to become black.
         """
         if self.is_glanced_at and self.engine.glance is not None and not self.engine.glance.may_hold_text(view):
             return []
@@ -67,7 +69,7 @@ class _Reader:
             whole = enlarged(scale, self.form.rows, self.form.columns)
             seen += read_at(self.engine, view, self.header, scale=whole)
         # What was written is read without a glance ahead, and has black boxes in it.
-        return second_look(self.engine, view, self.header, once(seen), has_boxes=not self.may_glance, changed=changed)
+        return second_look(self.engine, view, self.header, once(seen), has_boxes=not self.may_glance, wanted=wanted)
 
     @property
     def is_glanced_at(self) -> bool:
@@ -269,15 +271,34 @@ def _by_frame(
             look(frame)
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
-            before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]
+            before = _by_view(reader, frame, before)
             known[digest] = doubt_spread_letters(once([region for _, found in before for region in found]))
         yield frame.index, known[digest]
 
 
-def _read(reader: _Reader, view: Image, number: int, before: Sequence[tuple[Image, list[Region]]]) -> list[Region]:
-    if number < len(before) and before[number][0].shape == view.shape:
-        return read_changes(*before[number], view, reader.read)
-    return reader.read(view)
+def _by_view(
+    reader: _Reader, frame: Frame, before: Sequence[tuple[Image, list[Region]]]
+) -> list[tuple[Image, list[Region]]]:
+    """Return the views of a frame with what each of them shows, beside what becomes black because of those ahead."""
+    found: list[tuple[Image, list[Region]]] = []
+    for number, view in enumerate(reader.views(frame)):
+        wanted = _beside([region for _, regions in found for region in regions], view)
+        if number < len(before) and before[number][0].shape == view.shape:
+            found.append((view, read_changes(*before[number], view, reader.read, wanted)))
+        else:
+            found.append((view, reader.read(view, wanted)))
+    return found
+
+
+def _beside(regions: Sequence[Region], view: Image) -> Mask | None:
+    """Return where a view is not within what identifies in another one of the same frame; None if nothing does."""
+    rows, columns = view.shape[:2]
+    wanted = np.ones((rows, columns), dtype=bool)
+    for region in regions:
+        if region.text_class is TextClass.IDENTIFYING:
+            left, top, right, bottom = region.box(columns, rows, margin=MARGIN)
+            wanted[top:bottom, left:right] = False
+    return None if wanted.all() else wanted
 
 
 def _without_pixels(source: PixelSource) -> ScreenReport:

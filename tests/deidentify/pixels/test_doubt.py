@@ -167,13 +167,13 @@ def test_a_piece_that_is_a_word_of_the_header_stays():
 
 
 def test_what_does_not_reach_into_a_change_is_left_out_and_not_looked_at():
-    changed = np.zeros(VIEW.shape, dtype=bool)
-    changed[:, 300:] = True
+    wanted = np.zeros(VIEW.shape, dtype=bool)
+    wanted[:, 300:] = True
     away, near = (region("", text_class=TextClass.UNREADABLE) for _ in range(2))
     near = replace(near, outline=replace(near.outline, x=320))
     reader = Reader(("OKONKWO", 0.95))
     engine = OcrEngine(name="reader", detector=reader, recognizer=reader)
-    assert second_look(engine, VIEW, HEADER, [away], changed=changed) == []
+    assert second_look(engine, VIEW, HEADER, [away], wanted=wanted) == []
     assert reader.looks == 0
-    assert second_look(engine, VIEW, HEADER, [away, near], changed=changed)
+    assert second_look(engine, VIEW, HEADER, [away, near], wanted=wanted)
     assert reader.looks > 0

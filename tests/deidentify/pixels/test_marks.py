@@ -63,10 +63,10 @@ def view(*, is_colour: bool = False) -> np.ndarray:
     return np.stack([picture] * 3, axis=2) if is_colour else picture
 
 
-def looked(eyes, *places, regions=(), is_colour=False, changed=None):
+def looked(eyes, *places, regions=(), is_colour=False, wanted=None):
     engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm(*places) if places else Warm())
     shown = view(is_colour=is_colour)
-    return overlooked(engine, shown, HEADER, regions, engine.glance.warmth(shown), changed=changed)
+    return overlooked(engine, shown, HEADER, regions, engine.glance.warmth(shown), wanted=wanted)
 
 
 AT_THE_LINE = (25, 15, 35, 17, 9.0)
@@ -135,11 +135,11 @@ def test_nothing_is_looked_at_where_nothing_is_warm_or_all_of_it_is_known():
 
 
 def test_what_did_not_change_is_not_looked_at_again():
-    eyes, changed = Bright(), np.zeros((ROWS, COLUMNS), dtype=bool)
-    assert looked(eyes, AT_THE_LINE, changed=changed) == []
+    eyes, wanted = Bright(), np.zeros((ROWS, COLUMNS), dtype=bool)
+    assert looked(eyes, AT_THE_LINE, wanted=wanted) == []
     assert eyes.shown == 0
-    changed[LINE[1] : LINE[3], LINE[2] - 8 : LINE[2]] = True
-    assert looked(eyes, AT_THE_LINE, changed=changed)
+    wanted[LINE[1] : LINE[3], LINE[2] - 8 : LINE[2]] = True
+    assert looked(eyes, AT_THE_LINE, wanted=wanted)
 
 
 def test_one_row_of_cells_has_to_be_hotter():
