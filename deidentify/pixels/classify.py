@@ -10,7 +10,7 @@ from rapidfuzz import fuzz, process
 
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixels.technical import Terms, is_number, terms_of
-from deidentify.pixels.vocabulary import MARKERS, NAME_LIKE
+from deidentify.pixels.vocabulary import DIRECTIONS, MARKERS, NAME_LIKE
 from deidentify.results import TextClass
 
 _SIMILARITY, _SIMILARITY_OF_SHORT = 85, 75
@@ -170,6 +170,8 @@ def classify(identified_text: str, header: HeaderWords) -> TextClass:
         return TextClass.IDENTIFYING if _is_short_name(compact, header) else TextClass.SAFE
     if is_evident(identified_text, header):
         return TextClass.IDENTIFYING
+    if compact in DIRECTIONS - header.identified_short:
+        return TextClass.SAFE
     terms = (compact,) if compact in header.site_words else terms_of(text, header.site_words)
     is_strange = len(compact) >= _UNKNOWN_WORD and _STRANGE.search(text) is not None
     if terms is not None and not is_strange and _is_harmless(terms, header):

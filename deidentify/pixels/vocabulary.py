@@ -45,6 +45,13 @@ SETTINGS = UNITS | frozenset(
     """.split()
 )
 
+_AXES = (frozenset("lr"), frozenset("ap"), frozenset("hfsi"))
+DIRECTIONS = frozenset(
+    one + other for first in _AXES for second in _AXES if first != second for one in first for other in second
+)
+"""Letters of Patient Orientation (PS3.3, C.7.6.1.1.1) for a direction between two: "PR", "AL". They are harmless
+alone only."""
+
 VOCABULARY = MARKERS | SETTINGS
 
 NAME_LIKE = frozenset(

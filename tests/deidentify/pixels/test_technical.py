@@ -30,7 +30,8 @@ def misread(text: str, chance: random.Random, share: float) -> str:
     "text",
     ["AXT2", "AX T2", "FOV 24 cm", "F0V24cm", "TISO.2TIB0.2", "Zo0m 1.5", "UPRI GHT", "AP ERECI", "AP SUPIHE", "RML0",
      "TR2000TE98", "SL5mm", "SL 3.0 mm", "10cm", "120kV250mA", "0 5 10 15", "50 0 -50", "2 4 6 8", "C5",
-     "2D FR38Hz", "PWR 100%", "MAX 120 MIN 15", "LEFT HAND", "HU", "C 40 W 400", "W1500L-600", "W 2000 L 500"],
+     "2D FR38Hz", "PWR 100%", "MAX 120 MIN 15", "LEFT HAND", "HU", "C 40 W 400", "W1500L-600", "W 2000 L 500",
+     "PR", "AL"],
 )  # fmt: skip
 def test_technical_text_is_safe_glued_and_misread_too(text):
     assert classify(text, NOBODY) is TextClass.SAFE
@@ -61,7 +62,8 @@ def test_what_is_only_somewhat_like_technical_text_is_not(text):
 @pytest.mark.parametrize(
     "text",
     ["F 1957", "M 1957", "C 2001", "12 3 57", "W 400 3 12 57", "10 20 30", "5 10 15", "MA HU", "MAX L", "GRAY MAX",
-     "MA0", "L1MA", "50H", "PALM", "SUPPA", "M0110R", "Ward 3", "L SMITH 40", "HU MAX", "T12500", "WRIGHT", "LIGHT"],
+     "MA0", "L1MA", "50H", "PALM", "SUPPA", "M0110R", "Ward 3", "L SMITH 40", "HU MAX", "T12500", "WRIGHT", "LIGHT",
+     "AL MAX", "AL HU", "HANDAL"],
 )  # fmt: skip
 def test_what_could_be_a_person_or_a_day_is_not(text):
     assert classify(text, NOBODY) is not TextClass.SAFE
