@@ -170,10 +170,11 @@ def classify(identified_text: str, header: HeaderWords) -> TextClass:
         return TextClass.IDENTIFYING if _is_short_name(compact, header) else TextClass.SAFE
     if is_evident(identified_text, header):
         return TextClass.IDENTIFYING
-    if compact in DIRECTIONS - header.identified_short:
+    if text in DIRECTIONS:
         return TextClass.SAFE
-    terms = (compact,) if compact in header.site_words else terms_of(text, header.site_words)
-    is_strange = len(compact) >= _UNKNOWN_WORD and _STRANGE.search(text) is not None
+    is_of_site = compact in header.site_words
+    terms = (compact,) if is_of_site else terms_of(text, header.site_words)
+    is_strange = not is_of_site and len(compact) >= _UNKNOWN_WORD and _STRANGE.search(text) is not None
     if terms is not None and not is_strange and _is_harmless(terms, header):
         return TextClass.SAFE
     return TextClass.IDENTIFYING if len(compact) >= _UNKNOWN_WORD else TextClass.UNREADABLE

@@ -51,7 +51,7 @@ def second_look(
     """Return the regions that stay, all but the doubtful ones of which a closer look sees nothing or safe text.
 
     What was overlooked is added, and each is as long as its line. ``has_boxes`` says that something was made black,
-    ``wanted`` where anything matters: what does not reach into that is left out.
+    ``wanted`` where anything may be that is not known: what does not reach into that is left out.
     """
     known = [] if wanted is None else [region for region in regions if not region.touches(wanted)]
     stay = _after_doubt(engine, view, header, [region for region in regions if region not in known])

@@ -38,7 +38,7 @@ class OcrEngine:
     detector: Detector
     recognizer: Recognizer
     close_reader: Recognizer | None = None
-    """Reads what is surely a line; None where the recogniser does."""
+    """Reads the renderings of a line; None where the recogniser does."""
     glance: Glance | None = None
     """Looks at a view before the others do; None where there is nothing that does."""
 

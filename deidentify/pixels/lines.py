@@ -36,7 +36,7 @@ _GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
 _MUCH_GROWN = 2.0
 """What counts as longer where safe text goes on in what nobody read."""
 _WARM_FROM, _HOT_FROM, _AROUND_PX = 0.0, 6.5, 16
-_FAINTLY_READ_FROM = 0.4
+_FAINTLY_READ_FROM, _SURELY_READ_FROM = 0.4, 0.7
 _PIECE_CHARACTERS = 2
 _CONTRAST_PERCENT = (1, 99)
 
@@ -87,7 +87,8 @@ def goes_on(  # noqa: PLR0917 - what it looks at, with what, and where
         said = [one for one in readings_of(engine, straightened(view, rest)) if one.score >= _FAINTLY_READ_FROM]
         if any(letters_of(one.identified_text) and not _is_safe(one, header) for one in said):
             return True
-        if not said and warm is not None and _is_hot(warm, upright, (first, last), place):
+        is_sure = any(one.score >= _SURELY_READ_FROM for one in said)
+        if not is_sure and warm is not None and _is_hot(warm, upright, (first, last), place):
             return True
         best = max(said, key=lambda one: one.score).identified_text if said else ""
         words.insert(len(words) if place else 0, best)

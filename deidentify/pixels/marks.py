@@ -68,7 +68,7 @@ def overlooked(
     """Return what a view holds beside the regions that were found in it; ``warmth`` is what the small screen sees.
 
     Black boxes (``has_boxes``) are warm at their edges: a line beside them has to be hotter, and what was read of it is
-    all of it. Where nothing matters (not ``wanted``) nothing is looked at.
+    all of it. Where all is known (not ``wanted``) nothing is looked at.
 
     What is surely a line and cannot be read is unreadable; of the rest only what can be read counts.
     """

@@ -43,7 +43,7 @@ class TextRecognizer:
         What its outputs stand for, less the blank and the space.
     is_close
         A short line is shown as long as it is, not with the margin that the model was trained with: that takes a third
-        of the time and reads letters more surely, and noise too. For what is surely a line.
+        of the time and reads letters more surely, and noise too.
     """
 
     def __init__(self, session: Any, characters: Sequence[str], *, is_close: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 Only views are compared, that is what the models are shown, and only with those of the frame before. What changed is
 read with a margin, and with the whole of each line that reaches into it, so that text across the border is seen whole.
-Where most of a frame changed all of it is searched, and the lines in which nothing did are still not read again.
+Where most of a frame changed all of it is read, but for what lies within a line that is known to be there still.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,12 @@ import numpy as np
 
 from deidentify.pixels.detector import Image
 from deidentify.pixels.reading import Mask, Region
+from deidentify.results import TextClass
 
 _TILE_PX = 32
 _MARGIN_PX = 64
 _WORTH_IT = 0.7
-"""Beyond this share of the frame all of it is searched."""
+"""Beyond this share of the frame all of it is read."""
 
 Area = tuple[int, int, int, int]
 """Left, top, right, bottom; the last two are outside."""
@@ -27,7 +28,6 @@ def read_changes(
     found_before: Sequence[Region],
     view: Image,
     read: Callable[[Image, Mask], list[Region]],
-    wanted: Mask | None = None,
 ) -> list[Region]:
     """Return the regions of a view, reading only what differs from the view of the frame before.
 
@@ -38,28 +38,38 @@ def read_changes(
     view
         The same view of this frame.
     read
-        Returns the regions of an image in its own pixels, of which only those are wanted that touch what changed: where
-        that is, is told for each pixel.
-    wanted
-        Where anything matters; all over if it is None.
+        Returns the regions of an image in its own pixels. Those are not wanted that lie within what is known; where
+        anything else is, is told for each pixel.
     """
     changed = _changed(before, view)
     if not changed.any():
         return list(found_before)
     rows, columns = view.shape[:2]
     touched = [region for region in found_before if region.touches(changed)]
+    kept = [region for region in found_before if region not in touched]
+    wanted = ~_within([region for region in kept if region.text_class is not TextClass.SAFE], changed.shape)
     areas = _areas(changed, [region.box(columns, rows) for region in touched], rows, columns)
     if sum((right - left) * (bottom - top) for left, top, right, bottom in areas) > _WORTH_IT * rows * columns:
-        areas = [(0, 0, columns, rows)]
-    found = [region for region in found_before if region not in touched]
+        return [*kept, *read(view, wanted)]
+    # All of a line that changed somewhere is new: a shorter one may be left of it, beside what changed.
+    again = changed | _within(touched, changed.shape)
+    found = kept
     for left, top, right, bottom in areas:
         part = view[top:bottom, left:right]
         if part.min() != part.max():
-            matters = (changed if wanted is None else changed & wanted)[top:bottom, left:right]
-            moved = [region.moved(dx=left, dy=top) for region in read(part, matters)]
+            moved = [region.moved(dx=left, dy=top) for region in read(part, wanted[top:bottom, left:right])]
             # What lies in the margin alone is known, and whole, from the frame before.
-            found += [region for region in moved if region.touches(changed)]
+            found += [region for region in moved if region.touches(again)]
     return found
+
+
+def _within(regions: Sequence[Region], shape: tuple[int, ...]) -> Mask:
+    """Return for each pixel whether it is in the box of a region."""
+    within = np.zeros(shape, dtype=bool)
+    for region in regions:
+        left, top, right, bottom = region.box(shape[1], shape[0])
+        within[top:bottom, left:right] = True
+    return within
 
 
 def _changed(before: Image, view: Image) -> Mask:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-import numpy as np
-
 from deidentify.errors import DetectorUnavailableError, PixelDecodeError
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixel_policy import DEFAULT_POLICY, PixelPolicy
@@ -24,7 +22,7 @@ from deidentify.pixels.reading import Mask, Region, enlarged, once, read_at
 from deidentify.pixels.repeats import read_changes
 from deidentify.pixels.source import PixelSource, locate
 from deidentify.pixels.spread import doubt_spread_letters
-from deidentify.pixels.verdict import MARGIN, Judge, Judged, by_frame
+from deidentify.pixels.verdict import Judge, Judged, by_frame
 from deidentify.pixels.views import views_of
 from deidentify.results import HoldReason, PixelFinding, PixelVerdict, RegionFate, ScreenReport, TextClass
 from deidentify.review import NO_REVIEW, PixelReview
@@ -59,7 +57,7 @@ class _Reader:
     def read(self, view: Image, wanted: Mask | None = None) -> list[Region]:
         """Read one view, or a part of one, at every scale it needs; what stays in doubt is looked at again.
 
-        Only the regions count that touch what is ``wanted``: what changed, or is not known to become black.
+        What does not reach into what is ``wanted`` is known from the frame before.
         """
         if self.is_glanced_at and self.engine.glance is not None and not self.engine.glance.may_hold_text(view):
             return []
@@ -271,34 +269,15 @@ def _by_frame(
             look(frame)
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
-            before = _by_view(reader, frame, before)
+            before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]
             known[digest] = doubt_spread_letters(once([region for _, found in before for region in found]))
         yield frame.index, known[digest]
 
 
-def _by_view(
-    reader: _Reader, frame: Frame, before: Sequence[tuple[Image, list[Region]]]
-) -> list[tuple[Image, list[Region]]]:
-    """Return the views of a frame with what each of them shows, beside what becomes black because of those ahead."""
-    found: list[tuple[Image, list[Region]]] = []
-    for number, view in enumerate(reader.views(frame)):
-        wanted = _beside([region for _, regions in found for region in regions], view)
-        if number < len(before) and before[number][0].shape == view.shape:
-            found.append((view, read_changes(*before[number], view, reader.read, wanted)))
-        else:
-            found.append((view, reader.read(view, wanted)))
-    return found
-
-
-def _beside(regions: Sequence[Region], view: Image) -> Mask | None:
-    """Return where a view is not within what identifies in another one of the same frame; None if nothing does."""
-    rows, columns = view.shape[:2]
-    wanted = np.ones((rows, columns), dtype=bool)
-    for region in regions:
-        if region.text_class is TextClass.IDENTIFYING:
-            left, top, right, bottom = region.box(columns, rows, margin=MARGIN)
-            wanted[top:bottom, left:right] = False
-    return None if wanted.all() else wanted
+def _read(reader: _Reader, view: Image, number: int, before: Sequence[tuple[Image, list[Region]]]) -> list[Region]:
+    if number < len(before) and before[number][0].shape == view.shape:
+        return read_changes(*before[number], view, reader.read)
+    return reader.read(view)
 
 
 def _without_pixels(source: PixelSource) -> ScreenReport:

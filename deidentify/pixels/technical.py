@@ -50,8 +50,8 @@ _MAY_LOSE_A_LETTER = frozenset(("upright", "decubitus", "oblique"))
 _MAY_HAVE_A_WRONG_LETTER = frozenset(
     ("upright", "decubitus", "oblique", "portable", "supine", "sagittal", "transverse")
 )
-"""Markers that are nobody's name with any letter in the place of one of theirs, but the last and of short ones the
-first: "Supino" and "Lupine" are names."""
+"""Markers that are nobody's name with any letter in the place of one of theirs, but the last; of short ones the last
+but one may be wrong: "Supino", "Suzine" and "Lupine" are names."""
 _LONG_FOR_A_MARKER = 7
 _SHORTEST_GLUED, _SHORTEST_GLUED_RUN = 4, 6
 _SHORTEST_REPAIRED = 3
@@ -66,9 +66,9 @@ _REPAIRS = (
     (re.compile(r"(?<![^\W_])[z2][o0]{2}m(?=\s*\d[.,]\d)"), "zoom"),
     (re.compile(r"(?<=\d[.,]\d)\s?mz\b"), "mhz"),
     (re.compile(r"(?<=\b(?:ap|pa))\s?supin$"), " supine"),
-    (re.compile(r"^([rleb]?)\s?[mh]l[.,]?\s?[0o]$"), r"\1mlo"),
+    (re.compile(r"^([rl])\s?[mh]l[.,]?\s?[0o]$"), r"\1mlo"),
     (re.compile(r"(?<![^\W_])(?:ie|fe)(?=\s?\d{1,3}[.]\d$)"), "te"),
-    (re.compile(r"(?<![^\W_])(fr\s?\d{1,3})\s?h[27]?$"), r"\1 hz"),
+    (re.compile(r"(?<![^\W_])(fr\s?\d{1,2})\s?h[27]?$"), r"\1 hz"),
     # An index below ten has lost its point.
     (re.compile(r"(?<![^\W_])(mi|tis|tib|tic)\s?0(\d)(?=\s?[a-z]|$)"), r"\1 0.\2"),
 )
@@ -168,8 +168,9 @@ def _is_alike(run: str, word: str) -> bool:
     if len(run) != len(word):
         return False
     places = [place for place, pair in enumerate(zip(run, word, strict=True)) if pair[0] != pair[1]]
-    if word in _MAY_HAVE_A_WRONG_LETTER and len(places) == 1:
-        return (0 if len(word) >= _LONG_FOR_A_MARKER else 1) <= places[0] < len(word) - 1
+    first = 0 if len(word) >= _LONG_FOR_A_MARKER else len(word) - 2
+    if word in _MAY_HAVE_A_WRONG_LETTER and len(places) == 1 and first <= places[0] < len(word) - 1:
+        return True
     differing = [frozenset((run[place], word[place])) for place in places]
     most = 2 if len(word) >= _SHORTEST_ALIKE_TWICE else 1
     return len(differing) <= most and all(pair in _ALIKE for pair in differing)

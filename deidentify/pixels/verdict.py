@@ -17,7 +17,7 @@ from deidentify.pixels.reading import Region
 from deidentify.results import PixelFinding, RegionFate, ScreenReport, TextClass
 from deidentify.review import MarkedBox, PixelReview
 
-MARGIN = 0.25
+_MARGIN = 0.25
 """Share of a line's height that its box is grown by on every side."""
 _COVERED = 0.9
 """Share of a region that boxes have to cover to speak for it."""
@@ -60,7 +60,7 @@ class Judge:
         )
 
     def _finding(self, frame: int, region: Region) -> PixelFinding:
-        left, top, right, bottom = region.box(self.form.columns, self.form.rows, margin=MARGIN)
+        left, top, right, bottom = region.box(self.form.columns, self.form.rows, margin=_MARGIN)
         core = _box(region.box(self.form.columns, self.form.rows))
         return PixelFinding(
             frame=frame,

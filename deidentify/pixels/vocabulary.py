@@ -45,7 +45,7 @@ SETTINGS = UNITS | frozenset(
     """.split()
 )
 
-_AXES = (frozenset("lr"), frozenset("ap"), frozenset("hfsi"))
+_AXES = (frozenset("lr"), frozenset("ap"), frozenset("hf"))
 DIRECTIONS = frozenset(
     one + other for first in _AXES for second in _AXES if first != second for one in first for other in second
 )

@@ -128,7 +128,8 @@ def test_short_names_of_the_header_are_evident(text):
 def test_a_direction_between_two_is_safe_alone_unless_the_header_has_it():
     assert classify("AL", BORN) is TextClass.SAFE
     assert classify("AL", HeaderWords.of(IdentifiedTokens(tokens=frozenset({"al"})))) is TextClass.IDENTIFYING
-    assert classify("AL 12", BORN) is not TextClass.SAFE
+    for text in ("AL 12", "A.L.", "A L"):
+        assert classify(text, BORN) is not TextClass.SAFE
 
 
 @pytest.mark.parametrize("text", ["W 400 L 40", "L", "1,5 2,0 2,5", "TE 12.5", "MI 0,8", "FOV 24 cm", "10 20 30 40"])

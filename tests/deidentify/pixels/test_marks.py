@@ -134,7 +134,7 @@ def test_nothing_is_looked_at_where_nothing_is_warm_or_all_of_it_is_known():
         assert eyes.shown == 0
 
 
-def test_what_did_not_change_is_not_looked_at_again():
+def test_what_is_known_is_not_looked_at():
     eyes, wanted = Bright(), np.zeros((ROWS, COLUMNS), dtype=bool)
     assert looked(eyes, AT_THE_LINE, wanted=wanted) == []
     assert eyes.shown == 0

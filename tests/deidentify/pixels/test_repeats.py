@@ -1,5 +1,7 @@
 """A cine is read by what differs from the frame before, and misses nothing by it."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ class Reader:
     def __init__(self) -> None:
         self.shown = 0
 
-    def __call__(self, view: np.ndarray, _changed: np.ndarray | None = None) -> list[Region]:
+    def __call__(self, view: np.ndarray, _wanted: np.ndarray | None = None) -> list[Region]:
         self.shown += view.size
         _, _, stats, _ = cv2.connectedComponentsWithStats((view == 255).astype(np.uint8))
         return [region(x, y, x + width, y + height) for x, y, width, height, _ in stats[1:].tolist()]
@@ -81,23 +83,50 @@ def test_a_frame_in_which_most_changed_is_read_at_once():
     assert read.shown - shown == before.size
 
 
-def test_where_most_changed_what_did_not_is_known_all_the_same():
-    still = (10, 10, 60, 22)
+def most_changed(still: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     before, after = view_of(still), view_of(still)
     after[64:] = np.random.default_rng(3).integers(0, 200, after[64:].shape, dtype=np.uint8)
-    wanted = []
+    return before, after
 
-    def read(view, changed):
-        wanted.append(changed)
-        return [region(*still), region(100, 100, 140, 112)]
 
-    known = [region(*still)]
+@pytest.mark.parametrize(
+    ("text_class", "is_known"), [(TextClass.IDENTIFYING, True), (TextClass.UNREADABLE, True), (TextClass.SAFE, False)]
+)
+def test_where_most_changed_only_what_lies_within_a_line_that_stayed_is_known(text_class, is_known):
+    still = (10, 10, 60, 22)
+    before, after = most_changed(still)
+    overlooked_before, wanted = (200, 10, 260, 22), []
+
+    def read(_view, mask):
+        wanted.append(mask)
+        return [region(*overlooked_before)]
+
+    known = [replace(region(*still), text_class=text_class)]
     found = read_changes(before, known, after, read)
     assert found[0] is known[0]
-    assert boxes_of(found) == [still, (100, 100, 140, 112)]
-    assert wanted[0].shape == after.shape
-    assert not wanted[0][:64].any()
-    assert wanted[0][64:].all()
+    assert boxes_of(found) == [still, overlooked_before]
+    (mask,) = wanted
+    assert mask.all() is np.bool_(not is_known)
+    assert region(*still).touches(mask) is not is_known
+    assert region(*still[:2], 61, 22).touches(mask)
+
+
+@pytest.mark.parametrize("change", [(180, 10, 200, 22), (180, 10, 480, 320)])
+def test_of_a_line_that_reaches_into_a_change_each_piece_is_found_again(change):
+    name, line = (10, 10, 60, 22), (10, 10, 200, 22)
+    before = view_of(name, (180, 10, 200, 22))
+    after = before.copy()
+    left, top, right, bottom = change
+    after[top:bottom, left:right] = 130
+
+    def read(view, mask):
+        whole = view.shape == after.shape
+        found = region(*name)
+        assert found.touches(mask)
+        # Parts begin at the corner, since the line does.
+        return [found] if whole or view.shape[1] > 60 else []
+
+    assert boxes_of(read_changes(before, [region(*line)], after, read)) == [name]
 
 
 @pytest.mark.parametrize("seed", range(40))
