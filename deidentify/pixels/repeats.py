@@ -53,7 +53,7 @@ def read_changes(
         return [*kept, *read(view, wanted)]
     # All of a line that changed somewhere is new: a shorter one may be left of it, beside what changed.
     again = changed | _within(touched, changed.shape)
-    found = kept
+    found = list(kept)
     for left, top, right, bottom in areas:
         part = view[top:bottom, left:right]
         if part.min() != part.max():
