@@ -83,7 +83,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Give a session that cannot write."""
+        """Give a session that cannot write, and that sees one moment from its first query to its last.
+
+        A sum is read in several queries; what arrives between two of them must not make it look wrong.
+        """
         with _translated(), Session(self._reading) as session:
             yield session
             session.rollback()
@@ -189,4 +192,4 @@ def postgresql_patience(url: str) -> dict[str, int]:
 
 def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get("casebridge_read_only", False):
-        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -101,6 +101,15 @@ def test_a_reading_session_cannot_write(database: Database) -> None:
     assert user(database, "ann").name == "ann"
 
 
+def test_a_reading_session_sees_one_moment(database: Database) -> None:
+    with database.read() as session:
+        assert Accounts(session).users() == ()
+        user(database, "ann")
+        assert Accounts(session).users() == ()
+    with database.read() as session:
+        assert [one.name for one in Accounts(session).users()] == ["ann"]
+
+
 def test_a_writing_session_that_fails_leaves_nothing(database: Database) -> None:
     def fail() -> None:
         with database.write() as session:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from cases.errors import CaseNotFoundError
 from cases.model import (
@@ -292,3 +293,18 @@ def test_rejections_that_came_together_are_counted_one_by_one(database):
         summary = Intake(session).summary()
     assert summary.associations == {"rejected": 250}
     assert [peer.count for peer in summary.rejected_peers] == [250]
+
+
+def test_the_sum_adds_up_while_objects_arrive(database: Database) -> None:
+    def arrives(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("SELECT") and "GROUP BY" in statement and not arrived:
+            arrived.append(statement)
+            receive(database, ANN, "second", [arrival("second", "1")])
+
+    receive(database, ANN, "first", [arrival("first", "1")])
+    arrived: list[str] = []
+    with database.read() as session:
+        event.listen(database.engine, "after_cursor_execute", arrives)
+        summary = Intake(session).summary()
+    assert arrived
+    assert (summary.total.stored, summary.total.adds_up) == (1, True)
