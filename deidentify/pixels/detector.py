@@ -43,6 +43,12 @@ class Candidate:
         (x, y), (width, height), angle = cv2.minAreaRect(both)
         return Candidate(x=x, y=y, width=width, height=height, angle=angle, score=self.score)
 
+    def holds(self, other: "Candidate", share: float) -> bool:
+        """Say whether so much of another rectangle lies in this one, as a share of its area."""
+        mine, its = (((one.x, one.y), (one.width, one.height), one.angle) for one in (self, other))
+        common = cv2.rotatedRectangleIntersection(mine, its)[1]
+        return common is not None and cv2.contourArea(cv2.convexHull(common)) >= share * other.width * other.height
+
     def moved(self, *, scale: float, dx: float, dy: float) -> "Candidate":
         """Return the rectangle divided by a scale and then shifted."""
         return Candidate(

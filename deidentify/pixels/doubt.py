@@ -94,13 +94,16 @@ def _without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:
     return [
         one
         for one in regions
-        if one.text_class is not TextClass.IDENTIFYING
+        if one.text_class is TextClass.SAFE
         or is_of_header(one.identified_text, header)
         or not any(_is_piece(one, whole) for whole in safe)
     ]
 
 
 def _is_piece(region: Region, whole: Region) -> bool:
+    """Tell whether a region says a part of what a line says, or is too short to say anything and lies in the line."""
+    if region.text_class is TextClass.UNREADABLE:
+        return whole.outline.holds(region.outline, _ALL_OF_IT)
     said, all_said = letters_of(region.identified_text), letters_of(whole.identified_text)
     is_within = is_as_thick(whole, region) and overlap(whole, region) >= _ALL_OF_IT
     return is_within and len(said) >= _FEWEST_OF_A_PIECE and said in all_said

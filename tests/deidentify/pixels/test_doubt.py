@@ -155,6 +155,17 @@ def test_a_piece_of_harmless_text_that_was_surely_read_is_dropped():
         assert found == ([whole] if is_dropped else [whole, piece])
 
 
+def test_a_piece_that_is_too_short_to_say_anything_is_dropped_inside_a_line_that_says_all():
+    line = region("PWR 100%", height=20, score=0.95, text_class=TextClass.SAFE)
+    slanted = replace(line, outline=replace(line.outline, angle=45))
+    piece = region("WR", height=16, score=0.98, text_class=TextClass.UNREADABLE)
+    inside = replace(piece, outline=replace(piece.outline, width=20, angle=45))
+    beside = replace(inside, outline=replace(inside.outline, x=inside.outline.x + 30))
+    for one, is_dropped in ((inside, True), (beside, False)):
+        found = second_look(OcrEngine(name="n", detector=Blind(), recognizer=Silent()), VIEW, HEADER, [slanted, one])
+        assert found == ([slanted] if is_dropped else [slanted, one])
+
+
 def test_a_piece_that_is_a_word_of_the_header_stays():
     whole = region("OKONKWO 72", height=20, score=0.95, text_class=TextClass.SAFE)
     found = second_look(

@@ -43,7 +43,8 @@ def test_technical_text_is_safe_glued_and_misread_too(text):
      "AP SUPIN", "BMLO", "MAX 120 MTN 15", "1250.5", "TR 2000.5", "V:400 L:40",
      "200m 1.5", "5.0 Mz", "n 60 DR 70 dB", "ww 350 VL 50",
      "LPRIGHT", "UFRIGHT", "SUPIRE", "PORTIBLE", "IE 12.3", "FR38H", "FR 38 H7",
-     "RML.0", "RHL. 0", "PORTABLC", "UPRIGHL"],
+     "RML.0", "RHL. 0", "PORTABLC", "UPRIGHL",
+     "00m1.5", "6m60DR70dB", "Gh60DR70dB", "MAX120MIV15", "TISTIBO.2", "ARERECT", "LC0"],
 )  # fmt: skip
 def test_technical_text_with_a_letter_lost_or_misread_is_safe(text):
     assert classify(text, NOBODY) is TextClass.SAFE
@@ -52,6 +53,7 @@ def test_technical_text_with_a_letter_lost_or_misread_is_safe(text):
 @pytest.mark.parametrize(
     "text",
     ["15.0012", "1936.1", "*1936.1", "*12", "WJ08", "A08", "JO 100%", "Meyer 24 cm", "IV24cm", "BERING", "WIGHT",
+     "OOM 15", "GH 60", "HIN 15", "TISTIB", "13V", "AR ERECTA", "LC01", "CO",
      "MTN 15", "W:4001:40 A", "n 60", "50 Mz", "VL 50", "IE 12", "IE 12.31", "FR38H9", "Lupine", "Supino", "SUPIN",
      "Uprighz", "931」-7", "HILO", "R HL 01", "Ahlo", "HL0", "E HL0", "SUZINE",
      "FR123H7", "A.S.", "L.I"],
