@@ -35,7 +35,7 @@ _FEWEST_LEGIBLE = 2
 _FIRST_LOOKS, _FEWEST_OF_FIRST = 4, 3
 """Of 89 harmless lines that were taken for names 88 were read rightly in one of the first four renderings."""
 _FEWEST_CHARACTERS, _THINNEST_PX = 2, 3
-_LETTER_ASPECT = 1.4
+_LETTER_ASPECT, _DIGIT_ASPECT = 1.4, 1.6
 _READ_WELL_FROM, _LIKE_PERCENT = 0.8, 50
 
 
@@ -78,8 +78,8 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
         seen += readings
         if any(is_of_header(reading.identified_text, header) for reading in readings):
             return replace(region, text_class=TextClass.IDENTIFYING)
-        is_letter = max(strip.shape[:2]) <= _LETTER_ASPECT * min(strip.shape[:2])
-        safe = [reading for reading in readings if _is_surely_safe(reading, header, is_letter=is_letter)]
+        aspect = max(strip.shape[:2]) / min(strip.shape[:2])
+        safe = [reading for reading in readings if _is_surely_safe(reading, header, aspect)]
         seen_safe += safe
         if not seen_safe:
             break
@@ -150,10 +150,11 @@ def _said(identified_text: str) -> str:
     return "".join(filter(str.isalnum, normalised(identified_text)))
 
 
-def _is_surely_safe(reading: Reading, header: HeaderWords, *, is_letter: bool) -> bool:
-    """Tell whether a reading is harmless; one letter alone is L or R where there is room for no more."""
+def _is_surely_safe(reading: Reading, header: HeaderWords, aspect: float) -> bool:
+    """Tell whether a reading is harmless; one letter alone is L or R, or a digit, where there is room for no more."""
     said = _said(reading.identified_text)
-    is_whole = len(said) >= _FEWEST_CHARACTERS or (is_letter and said in SIDES)
+    is_one = (said in SIDES and aspect <= _LETTER_ASPECT) or (said.isdecimal() and aspect <= _DIGIT_ASPECT)
+    is_whole = len(said) >= _FEWEST_CHARACTERS or is_one
     return is_whole and reading.score >= _SURELY_FROM and classify(reading.identified_text, header) is TextClass.SAFE
 
 

@@ -66,7 +66,12 @@ _REPAIRS = (
     (re.compile(r"(?<![^\W_])[z2]?[o0]{2}m(?=\s*\d[.,]\d)"), "zoom"),
     (re.compile(r"^[gc6]?[nhm](?=\s?\d{2}\s?dr\s?\d{2}\s?db$)"), "gn"),
     (re.compile(r"^(max\s?\d{1,3}\s?)[mhn]i[nhv](?=\s?\d{1,3}$)"), r"\1min"),
-    (re.compile(r"^tistib(?=\s?[0o])"), "tis tib "),
+    (re.compile(r"^(c\s?\d{1,4}\s?)[v\u2260](?=\s?\d{2,4}$)"), r"\1w"),
+    (re.compile(r"^tis(?=\D*\d)\s?[0o]?[.,]?[0-9o]?\s?t[il1]?b\s?[0o]?[.,]?[0-9o]?$"), "tis tib"),
+    (re.compile(r"^m[tl1](?=\s?[0-2][.,]\d$)"), "mi"),
+    (re.compile(r"^[it1]r\s?(\d{3,4})\s?t[ebf8]\s?(\d{2,3})$"), r"tr \1 te \2"),
+    # The end of a label before its value.
+    (re.compile(r"^[a-z](?=\s?\d[.,]\d$)"), "zoom"),
     (re.compile(r"(?<=\d[.,]\d)\s?mz\b"), "mhz"),
     (re.compile(r"(?<=\b(?:ap|pa))\s?supin$"), " supine"),
     (re.compile(r"^a[rf]\s?(?=(?:erect|supine|upright|portable)$)"), "ap "),
@@ -259,12 +264,13 @@ def _plain_terms(chunk: str) -> Terms | None:
 
 
 def _with_numbered_words(chunk: str) -> Iterator[Terms]:
-    """Yield the chunk whole, and cut where a known word with a digit ends it or begins it ("axt2", "2dfr38")."""
+    """Yield the chunk whole, and cut around a known word with a digit ("axt2", "2dfr38", "axt2pa")."""
     yield (chunk,)
-    for cut in range(1, len(chunk)):
-        first, second = chunk[:cut], chunk[cut:]
-        if any(part in SEQUENCES and not part.isalpha() for part in (first, second)):
-            yield (first, second)
+    for first in range(len(chunk)):
+        for last in range(first + 1, len(chunk) + 1):
+            word = chunk[first:last]
+            if word in SEQUENCES and not word.isalpha() and word != chunk:
+                yield tuple(filter(None, (chunk[:first], word, chunk[last:])))
 
 
 def _is_sure_of_digits(runs: list[str]) -> bool:

@@ -19,16 +19,22 @@ LINE = (200, 120, 280, 136)
 
 
 class Warm:
-    """A small screen that is warm in given cells: left, top, right, bottom in cells, and how warm."""
+    """A small screen that is warm in given cells: left, top, right, bottom in cells, and how warm.
 
-    def __init__(self, *places: tuple[int, int, int, int, float]) -> None:
-        self.places = places
+    Where only a part is shown, it says one after the other of what is given for that, in all cells; at first as before.
+    """
+
+    def __init__(self, *places: tuple[int, int, int, int, float], again: tuple[float, ...] = ()) -> None:
+        self.places, self.again = places, list(again)
 
     def may_hold_text(self, _view):
         return bool(self.places)
 
     def warmth(self, view):
         warm = np.full((-(-view.shape[0] // 8), -(-view.shape[1] // 8)), -9, np.float32)
+        if view.shape[:2] != (ROWS, COLUMNS):
+            warm[:] = self.again.pop(0) if self.again else max(place[-1] for place in self.places)
+            return warm
         for left, top, right, bottom, logit in self.places:
             warm[top:bottom, left:right] = logit
         return warm
@@ -182,6 +188,15 @@ def test_beside_black_boxes_a_line_has_to_be_hotter(logit, is_held):
     engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm((25, 15, 35, 17, logit)))
     found = overlooked(engine, picture, HEADER, (), engine.glance.warmth(picture), has_boxes=True)
     assert bool(found) is is_held
+
+
+@pytest.mark.parametrize(
+    ("again", "is_held"), [((9.0, -3.0, 12.0, 7.0, 5.0), True), ((7.0, 8.0, -2.0, 3.0, 6.0), False)]
+)
+def test_what_is_hot_in_one_look_alone_is_noise(again, is_held):
+    eyes, picture = Bright(blind_for=1000), view()
+    engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm((25, 15, 35, 17, 9.0), again=again))
+    assert bool(overlooked(engine, picture, HEADER, (), engine.glance.warmth(picture))) is is_held
 
 
 @pytest.mark.parametrize("place", [(25, 15, 30, 18, 30.0), (25, 15, 31, 20, 30.0), (25, 15, 45, 28, 30.0)])

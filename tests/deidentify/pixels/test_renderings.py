@@ -69,6 +69,12 @@ def test_one_letter_is_a_side_where_there_is_room_for_no_more():
     assert otherwise(Says(("R", 0.9)), long) == long
 
 
+def test_one_digit_is_of_a_scale_where_there_is_room_for_no_more():
+    for width, text_class in ((30, TextClass.SAFE), (40, TextClass.UNREADABLE)):
+        unread = replace(region("", TextClass.UNREADABLE, width=width), score=0.0)
+        assert otherwise(Says(("6", 0.9)), unread).text_class is text_class
+
+
 def test_what_is_not_like_a_good_first_reading_is_not_believed():
     says = [("ERECT", 0.99)]
     assert otherwise(Says(*says), region("KOWALCZYK")) == region("KOWALCZYK")
