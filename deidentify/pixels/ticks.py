@@ -41,7 +41,8 @@ _REACHES = ((0.35, 0.35), (0.5, 0.0))
 _OF_THE_LARGEST = 0.5
 _ROOM = 0.35
 _SURELY_FROM, _LEGIBLE_FROM, _FEWEST_ALIKE = 0.75, 0.5, 3
-_SURELY_READ_FROM, _AT_ONCE_FROM, _FIRST_LOOKS = 0.9, 0.9, 4
+_AT_ONCE_FROM, _FIRST_LOOKS = 0.9, 4
+_CELL_TURNS = ((0, 0.9), (90, 0.8), (-90, 0.8))
 _LIKE_DIGITS, _FEWEST_LETTERS, _READ_WELL_FROM = frozenset("oqdilszbgt"), 4, 0.8
 _STEP_OF_FEW = 5
 """Three numbers in steps of one or two could be a day, a month and a year one below the other."""
@@ -71,7 +72,7 @@ def as_ticks(engine: OcrEngine, view: Image, header: HeaderWords, region: Region
     if region.text_class is TextClass.SAFE or is_of_header(region.identified_text, header) or _is_a_word(region):
         return region
     part, core = _around(view, region)
-    for shown, pieces in _arrangements(part, core, is_faint=region.score < _SURELY_READ_FROM):
+    for shown, pieces in _arrangements(part, core, region.score):
         numbers = _numbers(engine, shown, pieces)
         if _is_scale(numbers) and _are_wide(numbers, pieces) and not is_of_header(" ".join(numbers), header):
             return replace(region, text_class=TextClass.SAFE, identified_text=" ".join(numbers))
@@ -89,8 +90,11 @@ def _around(view: Image, region: Region) -> tuple[Image, _Piece]:
     )
 
 
-def _arrangements(part: Image, core: _Piece, *, is_faint: bool) -> Iterator[tuple[Image, list[_Piece]]]:
-    """Yield what may be the numbers of a scale, in order, with the part as it has to be turned for them."""
+def _arrangements(part: Image, core: _Piece, score: float) -> Iterator[tuple[Image, list[_Piece]]]:
+    """Yield what may be the numbers of a scale, in order, with the part as it has to be turned for them.
+
+    ``score`` is how well the region was read; what was read well is no scale that was read across.
+    """
     for turn in _TURNS:
         shown, back = turned(part, turn)
         looked_at: list[list[_Piece]] = []
@@ -99,8 +103,10 @@ def _arrangements(part: Image, core: _Piece, *, is_faint: bool) -> Iterator[tupl
             if is_new and turn in _turns(pieces, back):
                 looked_at.append(pieces)
                 yield shown, pieces
-    if is_faint:
-        yield from ((part, pieces) for pieces in _cells(core))
+    for turn, read_well_from in _CELL_TURNS:
+        if score < read_well_from:
+            shown, back = turned(part, turn)
+            yield from ((shown, pieces) for pieces in _cells(core, back))
 
 
 def _drawn(shown: Image, core: _Piece, back: _Way) -> Iterator[list[_Piece]]:
@@ -115,15 +121,18 @@ def _drawn(shown: Image, core: _Piece, back: _Way) -> Iterator[list[_Piece]]:
                 yield pieces
 
 
-def _cells(core: _Piece) -> Iterator[list[_Piece]]:
-    """Yield the core cut into as many equal parts, one below the other, as it may have numbers.
+def _cells(core: _Piece, back: _Way) -> Iterator[list[_Piece]]:
+    """Yield the core cut into as many equal parts, one below the other as it is shown, as it may have numbers.
 
     Numbers of faint ink, or with anatomy between them, cannot be told apart by what is drawn.
     """
+    corners = np.array([(core.left, core.top, 1), (core.right, core.bottom, 1)]) @ cv2.invertAffineTransform(back).T
+    left, top = np.round(corners.min(axis=0)).astype(int).tolist()
+    right, bottom = np.round(corners.max(axis=0)).astype(int).tolist()
     for count in range(_FEWEST, _MOST_CELLS + 1):
-        if _NARROWEST <= (core.right - core.left) * count / (core.bottom - core.top) <= _WIDEST:
-            edges = np.round(np.linspace(core.top, core.bottom, count + 1)).astype(int).tolist()
-            yield [_Piece(left=core.left, top=first, right=core.right, bottom=last) for first, last in pairwise(edges)]
+        if _NARROWEST <= (right - left) * count / (bottom - top) <= _WIDEST:
+            edges = np.round(np.linspace(top, bottom, count + 1)).astype(int).tolist()
+            yield [_Piece(left=left, top=first, right=right, bottom=last) for first, last in pairwise(edges)]
 
 
 def _is_same(pieces: list[_Piece], others: list[_Piece]) -> bool:
