@@ -35,7 +35,7 @@ _GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
 """In heights of the line: what may lie between two words, or between two that were read, and what counts as longer."""
 _MUCH_GROWN = 2.0
 """What counts as longer where safe text goes on in what nobody read."""
-_WARM_FROM, _HOT_FROM, _AROUND_PX = 0.0, 6.5, 16
+_WARM_FROM, _HOT_FROM, _AROUND_PX, _ALONE_PX = 0.0, 6.5, 16, 32
 _FAINTLY_READ_FROM, _SURELY_READ_FROM = 0.4, 0.7
 _PIECE_CHARACTERS = 2
 _CONTRAST_PERCENT = (1, 99)
@@ -70,7 +70,7 @@ def goes_on(  # noqa: PLR0917 - what it looks at, with what, and where
     """Tell whether what a line has beside a piece of it that was read as harmless is text that may identify.
 
     It may where it reads as anything but harmless, by itself or with the piece, and where nobody can read it and the
-    small screen is hot.
+    small screen is hot, and stays warm where nothing else is shown.
     """
     upright = _along(line.outline)
     if upright is None:
@@ -84,11 +84,13 @@ def goes_on(  # noqa: PLR0917 - what it looks at, with what, and where
         if last - first < _GROWN * upright.height:
             continue
         rest = _stretched(upright, first, last)
-        said = [one for one in readings_of(engine, straightened(view, rest)) if one.score >= _FAINTLY_READ_FROM]
+        strip = straightened(view, rest)
+        said = [one for one in readings_of(engine, strip) if one.score >= _FAINTLY_READ_FROM]
         if any(letters_of(one.identified_text) and not _is_safe(one, header) for one in said):
             return True
         is_sure = any(one.score >= _SURELY_READ_FROM for one in said)
-        if not is_sure and warm is not None and _is_hot(warm, upright, (first, last), place):
+        is_hot = warm is not None and _is_hot(warm, upright, (first, last), place)
+        if not is_sure and is_hot and _is_warm_alone(engine, strip):
             return True
         best = max(said, key=lambda one: one.score).identified_text if said else ""
         words.insert(len(words) if place else 0, best)
@@ -103,6 +105,16 @@ def _is_hot(warm: Warmth, upright: Candidate, span: tuple[float, float], place: 
     """Tell whether the middle of a rest is hot further from the piece than that warms; ``place`` is 0 before it."""
     first, last = (span[0], span[1] - _AROUND_PX) if place == 0 else (span[0] + _AROUND_PX, span[1])
     return last > first and bool((_warmth_along(warm, upright, np.arange(first, last, CELL_PX / 2)) >= _HOT_FROM).any())
+
+
+def _is_warm_alone(engine: OcrEngine, strip: Image) -> bool:
+    """Tell whether a rest is warm where nothing else is shown: lines close by warm the ground between them."""
+    if engine.glance is None:
+        return True
+    ground = np.median(strip.reshape(strip.shape[0] * strip.shape[1], -1), axis=0).tolist()
+    px = _ALONE_PX
+    alone = cv2.copyMakeBorder(strip, px, px, px, px, cv2.BORDER_CONSTANT, value=ground)
+    return float(engine.glance.warmth(np.asarray(alone, dtype=np.uint8)).max()) >= _WARM_FROM
 
 
 def _joined(region: Region, found: list[Region]) -> Region:

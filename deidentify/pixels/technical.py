@@ -68,6 +68,7 @@ _REPAIRS = (
     (re.compile(r"^(max\s?\d{1,3}\s?)[mhn]i[nhv](?=\s?\d{1,3}$)"), r"\1min"),
     (re.compile(r"^(c\s?\d{1,4}\s?)[v\u2260](?=\s?\d{2,4}$)"), r"\1w"),
     (re.compile(r"^tis(?=\D*\d)\s?[0o]?[.,]?[0-9o]?\s?t[il1]?b\s?[0o]?[.,]?[0-9o]?$"), "tis tib"),
+    (re.compile(r"^(?:t?i?[5s])?\s?[0o][.,]\d\s?t[il1]?b\s?[0o][.,]\d$"), "tis tib"),
     (re.compile(r"^[ep]r(?=\s?\d{2}\s?hz$)"), "fr"),
     (re.compile(r"^v(?=\s?\d{3,4}\s?[l1i]\s?-?\d{1,3}$)"), "w"),
     (re.compile(r"^hr\s?[y\d]{2}(?=\s?bpm$)"), "hr 72"),
@@ -80,6 +81,9 @@ _REPAIRS = (
     (re.compile(r"^a[rf]\s?(?=(?:erect|supine|upright|portable)$)"), "ap "),
     (re.compile(r"^([rl])\s?c[0o]$"), r"\1 cc"),
     (re.compile(r"^([rl])\s?[mh][le][.,]?\s?[0o]$"), r"\1mlo"),
+    (re.compile(r"^[a-z]\s?ml[.,]\s?[0o]$"), "mlo"),
+    (re.compile(r"^xt([12])$"), r"ax t\1"),
+    (re.compile(r"^(lef|righ)\W(t)$"), r"\1\2"),
     (re.compile(r"(?<![^\W_])(?:ie|fe)(?=\s?\d{1,3}[.]\d$)"), "te"),
     (re.compile(r"(?<![^\W_])(fr\s?\d{1,2})\s?h[27]?$"), r"\1 hz"),
     # An index below ten has lost its point.

@@ -1,5 +1,7 @@
 """A region becomes as long as its line; a number that is a piece of a date is no safe number."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -180,6 +182,19 @@ def test_what_nobody_can_read_goes_on_where_it_is_hot():
     beside = warmth(96, 320)
     beside[12, 12:22] = 7.0
     assert not follows(short, line, warm=beside), "no more than what the piece itself warms"
+
+
+@pytest.mark.parametrize("text", ["", "KOWALCZYK"])
+def test_what_a_line_close_by_warms_is_nothing_that_goes_on(text):
+    picture = np.random.default_rng(3).integers(50, 70, (200, 400), dtype=np.uint8)
+    for words, row in (("AP", 107), ("PORTABLE ERECT", 78), ("W 400 L 40 ZOOM", 135)):
+        cv2.putText(picture, words, (104, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 200, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, (160, 107), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 200, 1, cv2.LINE_AA)
+    engine = replace(load_engine(), recognizer=Says("", 0.0), close_reader=None)
+    warm = warmth(96, 320)
+    warm[12, 30:36] = 7.0
+    short, line = at(100, 140, "AP", TextClass.SAFE), at(100, 300, "APX")
+    assert goes_on(engine, picture, HEADER, short, line, warm) is bool(text)
 
 
 @pytest.mark.parametrize(("said", "rest"), [("1234", "5678"), ("12", ".03.57"), ("12", "03 57"), ("12", ":30")])
