@@ -65,7 +65,7 @@ def second_look(
         return whole_lines(engine, view, header, stay, warm)
     lines = whole_lines(engine, view, header, stay, warm)
     read = [_read(engine, view, header, region, line, warm) for region, line in zip(stay, lines, strict=True)]
-    return _without_pieces([as_ticks(engine, view, header, region) for region in read], header)
+    return without_pieces([as_ticks(engine, view, header, region) for region in read], header)
 
 
 def _is_page(regions: Sequence[Region]) -> bool:
@@ -88,7 +88,7 @@ def _read(  # noqa: PLR0917 - a line, what it was before, and what it is read wi
     return short if is_all else read
 
 
-def _without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:
+def without_pieces(regions: list[Region], header: HeaderWords) -> list[Region]:
     """Drop what is a piece of harmless text that was surely read as a whole: "HR 72 bp" of "HR 72 bpm"."""
     safe = [one for one in regions if one.text_class is TextClass.SAFE and one.score >= _SURELY_SAFE_FROM]
     return [

@@ -18,6 +18,7 @@ from deidentify.pixels.recognizer import Recognizer, TextRecognizer
 from deidentify.pixels.small_screen import load_small_screen
 
 _SILENT = 4  # ONNX Runtime's severity "fatal": its warnings go to stderr, past our logs
+_GROUND_PX = 32
 
 
 class Glance(Protocol):
@@ -41,6 +42,18 @@ class OcrEngine:
     """Reads the renderings of a line; None where the recogniser does."""
     glance: Glance | None = None
     """Looks at a view before the others do; None where there is nothing that does."""
+
+    def warmth_alone(self, part: Image) -> float:
+        """Return how much a part looks like text where nothing else is shown: what lies close by warms it too.
+
+        It is surrounded by its own ground, the middle of its values. Infinite where nothing looks ahead.
+        """
+        if self.glance is None:
+            return float("inf")
+        ground = np.median(part.reshape(part.shape[0] * part.shape[1], -1), axis=0).tolist()
+        px = _GROUND_PX
+        alone = cv2.copyMakeBorder(part, px, px, px, px, cv2.BORDER_CONSTANT, value=ground)
+        return float(self.glance.warmth(np.asarray(alone, dtype=np.uint8)).max())
 
 
 class EngineSource(Protocol):

@@ -35,7 +35,7 @@ _GAP, _GAP_TO_TEXT, _GROWN = 1.2, 3.0, 0.25
 """In heights of the line: what may lie between two words, or between two that were read, and what counts as longer."""
 _MUCH_GROWN = 2.0
 """What counts as longer where safe text goes on in what nobody read."""
-_WARM_FROM, _HOT_FROM, _AROUND_PX, _ALONE_PX = 0.0, 6.5, 16, 32
+_WARM_FROM, _HOT_FROM, _AROUND_PX = 0.0, 6.5, 16
 _FAINTLY_READ_FROM, _SURELY_READ_FROM = 0.4, 0.7
 _PIECE_CHARACTERS = 2
 _CONTRAST_PERCENT = (1, 99)
@@ -90,7 +90,7 @@ def goes_on(  # noqa: PLR0917 - what it looks at, with what, and where
             return True
         is_sure = any(one.score >= _SURELY_READ_FROM for one in said)
         is_hot = warm is not None and _is_hot(warm, upright, (first, last), place)
-        if not is_sure and is_hot and _is_warm_alone(engine, strip):
+        if not is_sure and is_hot and engine.warmth_alone(strip) >= _WARM_FROM:
             return True
         best = max(said, key=lambda one: one.score).identified_text if said else ""
         words.insert(len(words) if place else 0, best)
@@ -105,16 +105,6 @@ def _is_hot(warm: Warmth, upright: Candidate, span: tuple[float, float], place: 
     """Tell whether the middle of a rest is hot further from the piece than that warms; ``place`` is 0 before it."""
     first, last = (span[0], span[1] - _AROUND_PX) if place == 0 else (span[0] + _AROUND_PX, span[1])
     return last > first and bool((_warmth_along(warm, upright, np.arange(first, last, CELL_PX / 2)) >= _HOT_FROM).any())
-
-
-def _is_warm_alone(engine: OcrEngine, strip: Image) -> bool:
-    """Tell whether a rest is warm where nothing else is shown: lines close by warm the ground between them."""
-    if engine.glance is None:
-        return True
-    ground = np.median(strip.reshape(strip.shape[0] * strip.shape[1], -1), axis=0).tolist()
-    px = _ALONE_PX
-    alone = cv2.copyMakeBorder(strip, px, px, px, px, cv2.BORDER_CONSTANT, value=ground)
-    return float(engine.glance.warmth(np.asarray(alone, dtype=np.uint8)).max()) >= _WARM_FROM
 
 
 def _joined(region: Region, found: list[Region]) -> Region:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.detector import Candidate, Image
-from deidentify.pixels.engine import Glance, OcrEngine
+from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Mask, Region, once, overlap, read_at
 from deidentify.pixels.small_screen import CELL_PX
 from deidentify.pixels.views import local_contrast, turned
@@ -36,10 +36,7 @@ _LEVEL_WITHIN_DEG, _PIECE_CHARACTERS = 20, 4
 _SAME_PLACE, _MOST_OF_IT = 0.3, 0.5
 _SURELY_READ_FROM = 0.8
 _SURELY_TEXT_FROM, _SURELY_BESIDE_BOXES_FROM = 6.5, 10.0
-_SURROUNDINGS_PX, _HOT_ON_AVERAGE = 64, 6.0
-_SHOWN_AGAIN = ((0, 1.0), (2, 1.0), (4, 1.0), (6, 1.0), (0, 1.25))
-"""Pixels by which surroundings are moved, and how much larger they are."""
-_HOT_WHERE_SHORT = 10.0
+_HOT_WHERE_SHORT, _HOT_ALONE_FROM = 10.0, 5.0
 _HOT_LINE_PX, _HOT_REST_PX, _REST_PX = 48, 64, 80
 _LINE_PX, _THICKEST_PX, _LINE_ASPECT, _LARGEST_SHARE = 64, 96, 1.5, 0.2
 
@@ -87,29 +84,17 @@ def overlooked(
         seen = _looked_at(engine, view, header, mark)
         if mark.is_line:
             is_seen = bool(seen) if has_boxes else _is_half_seen(mark, seen)
-            found += seen if is_seen or not _stays_hot(engine.glance, view, mark) else [*seen, _unread(mark)]
+            found += seen if is_seen or not _is_hot_alone(engine, view, mark) else [*seen, _unread(mark)]
         else:
             found += [one for one in seen if one.text_class is not TextClass.UNREADABLE]
     return [one for one in once(found) if not any(overlap(region, one) >= _SAME_PLACE for region in regions)]
 
 
-def _stays_hot(glance: Glance | None, view: Image, mark: _Mark) -> bool:
-    """Tell whether a mark is hot on average where its surroundings are shown moved and enlarged: noise is not."""
-    if glance is None:
-        return True
-    left, top = max(0, mark.left - _SURROUNDINGS_PX), max(0, mark.top - _SURROUNDINGS_PX)
-    part = view[top : mark.bottom + _SURROUNDINGS_PX, left : mark.right + _SURROUNDINGS_PX]
-    peaks = []
-    for by, scale in _SHOWN_AGAIN:
-        moved = cv2.copyMakeBorder(part, by, 0, by, 0, cv2.BORDER_REPLICATE)
-        shown = cv2.resize(moved, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        warm = glance.warmth(np.asarray(shown, dtype=np.uint8))
-        first_row, first_column = (int((edge + by) * scale) // CELL_PX for edge in (mark.top - top, mark.left - left))
-        last_row, last_column = (
-            -(-round((edge + by) * scale) // CELL_PX) for edge in (mark.bottom - top, mark.right - left)
-        )
-        peaks.append(float(warm[first_row:last_row, first_column:last_column].max()))
-    return sum(peaks) / len(peaks) >= _HOT_ON_AVERAGE
+def _is_hot_alone(engine: OcrEngine, view: Image, mark: _Mark) -> bool:
+    """Tell whether a mark is hot without its surroundings too: anatomy and noise are not."""
+    top, left = max(0, mark.top - CELL_PX), max(0, mark.left - CELL_PX)
+    part = view[top : mark.bottom + CELL_PX, left : mark.right + CELL_PX]
+    return engine.warmth_alone(part) >= _HOT_ALONE_FROM
 
 
 def _is_half_seen(mark: _Mark, seen: Sequence[Region]) -> bool:

@@ -16,7 +16,7 @@ from deidentify.pixels.areas import Areas
 from deidentify.pixels.classify import HeaderWords
 from deidentify.pixels.decode import Frame, FrameFormat, iter_frames, read_format
 from deidentify.pixels.detector import Image
-from deidentify.pixels.doubt import second_look
+from deidentify.pixels.doubt import second_look, without_pieces
 from deidentify.pixels.engine import EngineSource, OcrEngine, load_engine
 from deidentify.pixels.reading import Mask, Region, enlarged, once, read_at
 from deidentify.pixels.repeats import read_changes
@@ -270,7 +270,8 @@ def _by_frame(
         digest = hashlib.sha256(frame.words.tobytes()).digest()
         if digest not in known:
             before = [(view, _read(reader, view, number, before)) for number, view in enumerate(reader.views(frame))]
-            known[digest] = doubt_spread_letters(once([region for _, found in before for region in found]))
+            found = without_pieces([region for _, regions in before for region in regions], reader.header)
+            known[digest] = doubt_spread_letters(once(found))
         yield frame.index, known[digest]
 
 

@@ -21,11 +21,11 @@ LINE = (200, 120, 280, 136)
 class Warm:
     """A small screen that is warm in given cells: left, top, right, bottom in cells, and how warm.
 
-    Where only a part is shown, it says one after the other of what is given for that, in all cells; at first as before.
+    Where only a part is shown it is as warm as ``alone`` says, or as its warmest place.
     """
 
-    def __init__(self, *places: tuple[int, int, int, int, float], again: tuple[float, ...] = ()) -> None:
-        self.places, self.again = places, list(again)
+    def __init__(self, *places: tuple[int, int, int, int, float], alone: float | None = None) -> None:
+        self.places, self.alone = places, alone
 
     def may_hold_text(self, _view):
         return bool(self.places)
@@ -33,7 +33,7 @@ class Warm:
     def warmth(self, view):
         warm = np.full((-(-view.shape[0] // 8), -(-view.shape[1] // 8)), -9, np.float32)
         if view.shape[:2] != (ROWS, COLUMNS):
-            warm[:] = self.again.pop(0) if self.again else max(place[-1] for place in self.places)
+            warm[:] = max(place[-1] for place in self.places) if self.alone is None else self.alone
             return warm
         for left, top, right, bottom, logit in self.places:
             warm[top:bottom, left:right] = logit
@@ -190,12 +190,10 @@ def test_beside_black_boxes_a_line_has_to_be_hotter(logit, is_held):
     assert bool(found) is is_held
 
 
-@pytest.mark.parametrize(
-    ("again", "is_held"), [((9.0, -3.0, 12.0, 7.0, 5.0), True), ((7.0, 8.0, -2.0, 3.0, 6.0), False)]
-)
-def test_what_is_hot_in_one_look_alone_is_noise(again, is_held):
+@pytest.mark.parametrize(("alone", "is_held"), [(5.0, True), (4.9, False)])
+def test_what_is_hot_through_its_surroundings_only_is_no_text(alone, is_held):
     eyes, picture = Bright(blind_for=1000), view()
-    engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm((25, 15, 35, 17, 9.0), again=again))
+    engine = OcrEngine(name="fake", detector=eyes, recognizer=eyes, glance=Warm((25, 15, 35, 17, 9.0), alone=alone))
     assert bool(overlooked(engine, picture, HEADER, (), engine.glance.warmth(picture))) is is_held
 
 

@@ -47,7 +47,7 @@ def test_technical_text_is_safe_glued_and_misread_too(text):
      "00m1.5", "6m60DR70dB", "Gh60DR70dB", "MAX120MIV15", "TISTIBO.2", "TIS0.2TB 0.2", "TISO2TBO", "TIS 02 TIb O",
      "C40V400",
      "Mt0.8", "IR4500TB98", "n1.5", "AXT2PA", "RMEO", "ER38HZ", "V1500L-600", "5.0MIH", "HRy2bpm",
-     "LEF'T", "50.2TB0.2", "BML.O", "XT2",
+     "LEF'T", "50.2TB0.2", "BML.O", "XT2", "LCG", "RIGH", "LEF", "AP EREC", "MI1.2 TS:04", "M1.2TS0.4", "Gn 60 DRdB",
      "ARERECT", "LC0"],
 )  # fmt: skip
 def test_technical_text_with_a_letter_lost_or_misread_is_safe(text):
@@ -59,7 +59,8 @@ def test_technical_text_with_a_letter_lost_or_misread_is_safe(text):
     ["15.0012", "1936.1", "*1936.1", "*12", "WJ08", "A08", "JO 100%", "Meyer 24 cm", "IV24cm", "BERING", "WIGHT",
      "OOM 15", "GH 60", "HIN 15", "TISTIB", "13V", "AR ERECTA", "LC01", "CO", "Mt 8", "IR 4500",
      "TR4500TB", "nn1.5", "n15", "AXT2PAX", "TISTBERG", "MEO", "ER38",
-     "0.2TB", "B ML.O1", "XT3", "1961L-60", "1500L600", "LE F", "V1961", "5.0 MIHA", "HRyb",
+     "0.2TB", "B ML.O1", "XT3", "1961L-60", "1500L600", "LE F", "LEFS", "RIGHE", "EREC", "TS 04",
+     "V1961", "5.0 MIHA", "HRyb",
      "MTN 15", "W:4001:40 A", "n 60", "50 Mz", "VL 50", "IE 12", "IE 12.31", "FR38H9", "Lupine", "Supino", "SUPIN",
      "Uprighz", "931」-7", "HILO", "R HL 01", "Ahlo", "HL0", "E HL0", "SUZINE",
      "FR123H7", "A.S.", "L.I"],
