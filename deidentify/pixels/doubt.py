@@ -23,6 +23,7 @@ from deidentify.pixels.lines import goes_on, whole_lines
 from deidentify.pixels.marks import overlooked
 from deidentify.pixels.reading import Mask, Region, is_as_thick, overlap, read_at
 from deidentify.pixels.renderings import read_otherwise
+from deidentify.pixels.stacked import as_lines
 from deidentify.pixels.technical import is_nearly_technical
 from deidentify.pixels.ticks import as_ticks
 from deidentify.results import TextClass
@@ -65,7 +66,8 @@ def second_look(
         return whole_lines(engine, view, header, stay, warm)
     lines = whole_lines(engine, view, header, stay, warm)
     read = [_read(engine, view, header, region, line, warm) for region, line in zip(stay, lines, strict=True)]
-    return without_pieces([as_ticks(engine, view, header, region) for region in read], header)
+    apart = [as_lines(engine, view, header, as_ticks(engine, view, header, region)) for region in read]
+    return without_pieces(apart, header)
 
 
 def _is_page(regions: Sequence[Region]) -> bool:

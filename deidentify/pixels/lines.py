@@ -72,7 +72,7 @@ def goes_on(  # noqa: PLR0917 - what it looks at, with what, and where
     It may where it reads as anything but harmless, by itself or with the piece, and where nobody can read it and the
     small screen is hot, and stays warm where nothing else is shown.
     """
-    upright = _along(line.outline)
+    upright = lengthwise(line.outline)
     if upright is None:
         return True
     turned = np.deg2rad(upright.angle)
@@ -109,7 +109,7 @@ def _is_hot(warm: Warmth, upright: Candidate, span: tuple[float, float], place: 
 
 def _joined(region: Region, found: list[Region]) -> Region:
     """Return a region that reaches as far as what was read on the same line near by, and covers what lies between."""
-    upright = _along(region.outline)
+    upright = lengthwise(region.outline)
     if upright is None:
         return region
     turned = np.deg2rad(upright.angle)
@@ -141,7 +141,7 @@ def _read_whole(engine: OcrEngine, view: Image, header: HeaderWords, region: Reg
 
 def _line_of(engine: OcrEngine, view: Image, region: Region, warm: Warmth | None) -> Candidate | None:
     """Return the outline of the line where it is longer than the region's, else None."""
-    upright = _along(region.outline)
+    upright = lengthwise(region.outline)
     if upright is None:
         return None
     before, behind = _room(view.shape[:2], upright)
@@ -230,7 +230,7 @@ def _stretched(upright: Candidate, first: float, last: float) -> Candidate:
     )
 
 
-def _along(outline: Candidate) -> Candidate | None:
+def lengthwise(outline: Candidate) -> Candidate | None:
     """Return the same rectangle with its width along the text; None where that cannot be told."""
     one = outline
     if one.height > one.width:
