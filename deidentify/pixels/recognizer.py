@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deidentify.pixels.alternatives import Evidence
 from deidentify.pixels.detector import Candidate, Image
 
 _HEIGHT = 48
 _SHORTEST_WIDTH, _SHORTEST_OF_A_LINE = 320, 64
 _LONGEST_WIDTH = 48 * 40
+_POSSIBLE_FROM = 0.01
 _UPRIGHT_FROM = 1.5
 """Height over width from which a rectangle is also read turned by a quarter, both ways."""
 
@@ -23,6 +25,8 @@ class Reading:
 
     identified_text: str = field(repr=False)
     score: float
+    identified_evidence: Evidence = field(default=(), repr=False)
+    """What else each place of it may be."""
 
 
 class Recognizer(Protocol):
@@ -71,7 +75,15 @@ class TextRecognizer:
         if not kept.any():
             return Reading(identified_text="", score=0.0)
         text = "".join(self._characters[index] for index in best[kept])
-        return Reading(identified_text=text, score=float(steps.max(axis=1)[kept].mean()))
+        return Reading(
+            identified_text=text, score=float(steps.max(axis=1)[kept].mean()), identified_evidence=self._evidence(steps)
+        )
+
+    def _evidence(self, steps: NDArray[np.float32]) -> Evidence:
+        found: list[list[tuple[str, float]]] = [[] for _ in steps]
+        for step, index in np.argwhere(steps >= _POSSIBLE_FROM).tolist():
+            found[step].append((self._characters[index], float(steps[step, index])))
+        return tuple(map(tuple, found))
 
 
 def _score(reading: Reading) -> float:

@@ -6,7 +6,7 @@ several renderings take for the same harmless text is harmless; one that resembl
 it, whatever the others say.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
+from deidentify.pixels.alternatives import alternatives
 from deidentify.pixels.classify import HeaderWords, classify, is_of_header, normalised
 from deidentify.pixels.detector import Candidate, Image
 from deidentify.pixels.engine import OcrEngine
@@ -37,6 +38,8 @@ _FIRST_LOOKS, _FEWEST_OF_FIRST = 4, 3
 _FEWEST_CHARACTERS, _THINNEST_PX = 2, 3
 _LETTER_ASPECT, _DIGIT_ASPECT = 1.4, 1.6
 _READ_WELL_FROM, _LIKE_PERCENT = 0.8, 50
+_WORTH_ANOTHER_LOOK, _BELIEVED_FROM, _ROUNDS_OF_BELIEF = 0.02, 0.2, 2
+_FEWEST_POSSIBLE, _PART_POSSIBLE, _RARE = 3, 0.6, 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,57 @@ def read_otherwise(engine: OcrEngine, view: Image, header: HeaderWords, region: 
         )
         if agreed is not None:
             return agreed
-    return _legible(seen, region, header)
+    return _possibly_harmless(engine, view, header, region, seen) or _legible(seen, region, header)
+
+
+def _possibly_harmless(
+    engine: OcrEngine, view: Image, header: HeaderWords, region: Region, seen: Sequence[Reading]
+) -> Region | None:
+    """Return the region as the harmless text that its renderings leave possible, None where they leave hardly any.
+
+    Of a name nearly nothing that is left possible is harmless.
+    """
+    if region.text_class is not TextClass.IDENTIFYING:
+        return None
+    first = [_harmless_shares(reading, header) for reading in seen[:_FIRST_LOOKS]]
+    if any(shares is None for shares in first) or _mean_share(first) < _WORTH_ANOTHER_LOOK:
+        return None
+    shares: list[dict[str, float] | None] = []
+    for look in _ROUNDS[:_ROUNDS_OF_BELIEF]:
+        strip = straightened(view, _with_margin(region.outline, look.margin))
+        if min(strip.shape[:2]) >= _THINNEST_PX:
+            shares += [_harmless_shares(reading, header) for reading in readings_of(engine, strip)]
+    if any(one is None for one in shares) or _mean_share(shares) < _BELIEVED_FROM:
+        return None
+    together: defaultdict[str, float] = defaultdict(float)
+    for one in shares:
+        for text, share in (one or {}).items():
+            together[text] += share
+    text = max(together, key=lambda said: together[said])
+    return replace(region, text_class=TextClass.SAFE, identified_text=text, score=_mean_share(shares))
+
+
+def _harmless_shares(reading: Reading, header: HeaderWords) -> dict[str, float] | None:
+    """Return the harmless texts that a reading leaves possible, with their shares; None where one is of the header.
+
+    Numbers alone, and much less than was read, say nothing, nor does a number that has lost a digit.
+    """
+    found: dict[str, float] = {}
+    read = _said(reading.identified_text)
+    least = max(_FEWEST_POSSIBLE, (1.0 if _is_number(read) else _PART_POSSIBLE) * len(read))
+    for text, share in alternatives(reading.identified_evidence).items():
+        if share < _RARE:
+            continue
+        if is_of_header(text, header):
+            return None
+        said = _said(text)
+        if len(said) >= least and not said.isdecimal() and classify(text, header) is TextClass.SAFE:
+            found[text] = share
+    return found
+
+
+def _mean_share(shares: Sequence[dict[str, float] | None]) -> float:
+    return sum(sum((one or {}).values()) for one in shares) / len(shares) if shares else 0.0
 
 
 def _agreed(  # noqa: PLR0917 - what one round and all together are asked alike
@@ -150,6 +203,11 @@ def _said(identified_text: str) -> str:
     return "".join(filter(str.isalnum, normalised(identified_text)))
 
 
+def _is_number(said: str) -> bool:
+    """Tell whether most of what was read are digits."""
+    return 2 * sum(map(str.isdecimal, said)) > len(said)
+
+
 def _is_surely_safe(reading: Reading, header: HeaderWords, aspect: float) -> bool:
     """Tell whether a reading is harmless; one letter alone is L or R, or a digit, where there is room for no more."""
     said = _said(reading.identified_text)
@@ -161,9 +219,11 @@ def _is_surely_safe(reading: Reading, header: HeaderWords, aspect: float) -> boo
 def _is_like(reading: Reading, region: Region, *, is_usual: bool) -> bool:
     """Tell whether a reading could be what was read before, where that was read well.
 
-    What most renderings say is believed even if only a part of it was read before.
+    What most renderings say is believed even if only a part of it was read before. A number does not lose digits.
     """
     said, before = _said(reading.identified_text), _said(region.identified_text)
+    if region.score >= _READ_WELL_FROM and _is_number(before) and len(said) < len(before):
+        return False
     if region.score < _READ_WELL_FROM or (is_usual and len(said) >= len(before)):
         return True
     return fuzz.ratio(said, before) >= _LIKE_PERCENT

@@ -87,6 +87,12 @@ def test_what_most_renderings_say_is_believed_where_only_a_part_was_read_before(
     assert otherwise(Says(*some), region("HJ.")) == region("HJ.")
 
 
+def test_a_number_that_was_read_well_does_not_lose_a_digit():
+    number = region("T91439")
+    assert otherwise(Says(("T9439", 0.95)), number) == number
+    assert otherwise(Says(("T9439", 0.95)), replace(number, score=0.6)).text_class is TextClass.SAFE
+
+
 def test_a_round_with_less_around_the_line_needs_more_that_agree():
     one_of_ten = [("MI 0.8", 0.9)] + [("WJ 08", 0.6)] * 9
     for others, expected in ((5, TextClass.SAFE), (4, TextClass.IDENTIFYING)):
