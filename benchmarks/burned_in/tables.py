@@ -140,6 +140,33 @@ def _by_style(named: Sequence[Outcome]) -> list[list[str]]:
     return rows
 
 
+def _safe_by_style(safe: Sequence[Outcome]) -> list[list[str]]:
+    """Return one row for each value of what decides whether harmless text is read: images held.
+
+    An image counts with its faintest line; all of its lines are of one style otherwise.
+    """
+    choices: tuple[tuple[str, Callable[[Outcome, RegionOutcome], str]], ...] = (
+        ("contrast", lambda _one, region: _band(region.planted.contrast, _CONTRASTS)),
+        ("height of the line, px", lambda _one, region: _band(region.planted.thickness, _SIZES)),
+        ("image", lambda one, _region: one.form.value),
+        ("runs", lambda _one, region: region.planted.style.turn.value),
+        ("letters", lambda _one, region: region.planted.style.look.value),
+        ("font", lambda _one, region: region.planted.style.font),
+        ("background", lambda one, _region: one.origin),
+    )
+    rows = []
+    for name, choose in choices:
+        groups: dict[str, list[bool]] = defaultdict(list)
+        for one in safe:
+            if one.regions:
+                faintest = min(one.regions, key=lambda region: region.planted.contrast)
+                groups[choose(one, faintest)].append(one.is_held)
+        for value in sorted(groups, key=_numeric_first):
+            held = groups[value]
+            rows.append([f"{name}: {value}", f"{sum(held)} of {len(held)}", _share(sum(held), len(held))])
+    return rows
+
+
 def _numeric_first(value: str) -> tuple[float, str]:
     first = value.partition("–")[0].partition(" ")[0]
     return (float(first) if first.replace(".", "", 1).isdigit() else math.inf, value)
@@ -212,6 +239,11 @@ def section(outcomes: Sequence[Outcome], *, seed: int, pictures: Path) -> Sectio
                 title="Regions missed",
                 columns=("image", "what", "contrast", "height px", "style", "its image"),
                 rows=missed[:_MOST_MISSES],
+            ),
+            Table(
+                title="Images with safe text held, by style of the faintest line",
+                columns=("style", "images held", "share"),
+                rows=_safe_by_style([one for one in outcomes if one.kind is Kind.SAFE]),
             ),
         ],
         notes=_notes(outcomes, seed, len(missed)),

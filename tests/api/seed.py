@@ -27,6 +27,7 @@ from deidentify.results import (
     ScreenReport,
     TextClass,
 )
+from scp.arrival import new_arrival_id
 
 ARRIVED = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -155,7 +156,7 @@ class World:
 
     def _arrival(self, study_key: str, number: int, modality: str) -> NewArrival:
         return NewArrival(
-            arrival_id=secrets.token_hex(16),
+            arrival_id=new_arrival_id(),
             study_key=study_key,
             sop_key=secrets.token_hex(16),
             sop_class_uid=MR if modality == "MR" else CT,

@@ -230,6 +230,18 @@ def test_what_was_missed_is_drawn_and_told(images, monkeypatch, tmp_path):
     assert any("The corpus is not here" in note for note in told.notes)
 
 
+def test_harmless_images_that_were_held_are_told_by_the_style_of_their_faintest_line(images, tmp_path):
+    safe = [image for image in images if image.kind is Kind.SAFE]
+    held, kept = safe[0], safe[1:]
+    outcomes = [judged(held, holding(finding((0, 0, 10, 10)))), *(judged(image, CLEAR) for image in kept)]
+    told = dict(row[:2] for row in section(outcomes, seed=3, pictures=tmp_path).tables[3].rows)
+    of_contrast = [row.split(" of ") for style, row in told.items() if style.startswith("contrast:")]
+    assert sum(int(count) for count, _ in of_contrast) == 1
+    assert sum(int(of) for _, of in of_contrast) == len(safe)
+    faintest = min(held.planted, key=lambda one: one.contrast)
+    assert told[f"font: {faintest.style.font}"].startswith("1 of ")
+
+
 def test_a_few_images_go_through_the_screen_in_a_process_of_their_own(tmp_path):
     done: list[int] = []
     outcomes = screen_all(seed=3, count=4, pictures=tmp_path / "misses", processes=1, on_done=done.append)
