@@ -4,7 +4,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -103,24 +103,28 @@ def _band(value: float, starts: Sequence[float]) -> str:
     return f"{starts[index]:g}{end}"
 
 
+_CHOICES: Mapping[str, Callable[[Outcome, RegionOutcome], str]] = {
+    "contrast": lambda _one, region: _band(region.planted.contrast, _CONTRASTS),
+    "height of the line, px": lambda _one, region: _band(region.planted.thickness, _SIZES),
+    "image": lambda one, _region: one.form.value,
+    "runs": lambda _one, region: region.planted.style.turn.value,
+    "letters": lambda _one, region: region.planted.style.look.value,
+    "place": lambda _one, region: region.planted.style.place.value,
+    "ink": lambda _one, region: "coloured" if region.planted.style.colour else "black or white",
+    "font": lambda _one, region: region.planted.style.font,
+    "script": lambda _one, region: region.planted.line.script,
+    "what it says": lambda _one, region: region.planted.line.what,
+    "header": lambda one, _region: "names who is drawn" if one.is_named else "names somebody else",
+    "background": lambda one, _region: one.origin,
+}
+"""What a line is told by: each choice of its style, and what it stands on."""
+_CHOICES_OF_SAFE = ("contrast", "height of the line, px", "image", "runs", "letters", "font", "background")
+
+
 def _by_style(named: Sequence[Outcome]) -> list[list[str]]:
     """Return one row for each value of each choice: images held, regions found."""
-    choices: tuple[tuple[str, Callable[[Outcome, RegionOutcome], str]], ...] = (
-        ("contrast", lambda _one, region: _band(region.planted.contrast, _CONTRASTS)),
-        ("height of the line, px", lambda _one, region: _band(region.planted.thickness, _SIZES)),
-        ("image", lambda one, _region: one.form.value),
-        ("runs", lambda _one, region: region.planted.style.turn.value),
-        ("letters", lambda _one, region: region.planted.style.look.value),
-        ("place", lambda _one, region: region.planted.style.place.value),
-        ("ink", lambda _one, region: "coloured" if region.planted.style.colour else "black or white"),
-        ("font", lambda _one, region: region.planted.style.font),
-        ("script", lambda _one, region: region.planted.line.script),
-        ("what it says", lambda _one, region: region.planted.line.what),
-        ("header", lambda one, _region: "names who is drawn" if one.is_named else "names somebody else"),
-        ("background", lambda one, _region: one.origin),
-    )
     rows = []
-    for name, choose in choices:
+    for name, choose in _CHOICES.items():
         groups: dict[str, list[tuple[Outcome, RegionOutcome]]] = defaultdict(list)
         for one in named:
             for region in one.regions:
@@ -145,22 +149,13 @@ def _safe_by_style(safe: Sequence[Outcome]) -> list[list[str]]:
 
     An image counts with its faintest line; all of its lines are of one style otherwise.
     """
-    choices: tuple[tuple[str, Callable[[Outcome, RegionOutcome], str]], ...] = (
-        ("contrast", lambda _one, region: _band(region.planted.contrast, _CONTRASTS)),
-        ("height of the line, px", lambda _one, region: _band(region.planted.thickness, _SIZES)),
-        ("image", lambda one, _region: one.form.value),
-        ("runs", lambda _one, region: region.planted.style.turn.value),
-        ("letters", lambda _one, region: region.planted.style.look.value),
-        ("font", lambda _one, region: region.planted.style.font),
-        ("background", lambda one, _region: one.origin),
-    )
     rows = []
-    for name, choose in choices:
+    for name in _CHOICES_OF_SAFE:
         groups: dict[str, list[bool]] = defaultdict(list)
         for one in safe:
             if one.regions:
                 faintest = min(one.regions, key=lambda region: region.planted.contrast)
-                groups[choose(one, faintest)].append(one.is_held)
+                groups[_CHOICES[name](one, faintest)].append(one.is_held)
         for value in sorted(groups, key=_numeric_first):
             held = groups[value]
             rows.append([f"{name}: {value}", f"{sum(held)} of {len(held)}", _share(sum(held), len(held))])
