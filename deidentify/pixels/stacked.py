@@ -60,8 +60,7 @@ def _lines(view: Image, upright: Candidate) -> Sequence[Candidate]:
     ink = np.abs(np.diff(grey, axis=1)).mean(axis=1)
     is_ink = np.concatenate(([False], ink > ink.min() + _INK * (ink.max() - ink.min()), [False]))
     edges = np.flatnonzero(np.diff(is_ink.astype(np.int8)))
-    runs = [(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
-    runs = [(first, last) for first, last in runs if last - first >= _THINNEST * len(ink)]
+    runs = [run for run in zip(edges[::2], edges[1::2], strict=True) if run[1] - run[0] >= _THINNEST * len(ink)]
     if not 1 < len(runs) <= _MOST_LINES:
         return ()
     return [_cut(upright, *run, len(ink)) for run in runs]
