@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.burned_in.run import SCORING_SEED, screen_all
+from benchmarks.burned_in.styles import Contrasts
 from benchmarks.burned_in.tables import section
 from benchmarks.report import Section
 
@@ -21,5 +22,5 @@ def measure(work: Path, *, repeats: int, images: int, step: Callable[[str], None
         if done % _TOLD_EVERY == 0:
             step(f"burned in: {done}/{count}")
 
-    outcomes = screen_all(seed=SCORING_SEED, count=count, pictures=pictures, on_done=told)
-    return section(outcomes, seed=SCORING_SEED, pictures=pictures)
+    outcomes = screen_all(seed=SCORING_SEED, count=count, contrasts=Contrasts.USUAL, pictures=pictures, on_done=told)
+    return section(outcomes, seed=SCORING_SEED, contrasts=Contrasts.USUAL, pictures=pictures)

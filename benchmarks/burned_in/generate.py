@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from benchmarks.burned_in.backgrounds import Background, Picture, background
-from benchmarks.burned_in.styles import Planted, draw_lines, draw_style
+from benchmarks.burned_in.styles import Contrasts, Planted, draw_lines, draw_style
 from benchmarks.burned_in.texts import header_of, identity_lines, person, safe_lines, side
 from benchmarks.inputs import uid
 
@@ -89,7 +89,7 @@ class Image:
     data: Dataset = field(repr=False)
 
 
-def made(seed: int, number: int) -> Image:
+def made(seed: int, number: int, contrasts: Contrasts = Contrasts.EVEN) -> Image:
     """Return an image; the same seed and number give the same one, where the same fonts and files are there."""
     random = np.random.default_rng((seed, number))
     kind = Kind(random.choice(list(Kind), p=_KINDS))
@@ -104,7 +104,7 @@ def made(seed: int, number: int) -> Image:
         Kind.SAFE: lambda: safe_lines(random),
         Kind.SIDE: lambda: side(random),
     }[kind]()
-    style = draw_style(random, is_colour=form is Form.COLOUR, marker=kind is Kind.SIDE)
+    style = draw_style(random, is_colour=form is Form.COLOUR, marker=kind is Kind.SIDE, contrasts=contrasts)
     frame = int(random.integers(len(frames)))
     planted = draw_lines(frames[frame], lines, style, random, frame=frame)
     if lines and not planted:

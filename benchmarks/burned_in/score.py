@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw
 
 from benchmarks.burned_in.generate import Form, Image, Kind, made, part10
-from benchmarks.burned_in.styles import Planted, Turn, ink_of
+from benchmarks.burned_in.styles import Contrasts, Planted, Turn, ink_of
 from benchmarks.screen import deidentifier
 from deidentify.pixels.engine import load_engine
 from deidentify.pixels.screen import PixelScreener
@@ -137,9 +137,9 @@ def judged(image: Image, report: ScreenReport) -> Outcome:
     )
 
 
-def screened(seed: int, number: int, pictures: Path | None = None) -> Outcome:
+def screened(seed: int, number: int, pictures: Path | None = None, contrasts: Contrasts = Contrasts.EVEN) -> Outcome:
     """Make an image, screen it as the pipeline does, and keep a picture of what went wrong."""
-    image = made(seed, number)
+    image = made(seed, number, contrasts)
     identified_file = part10(image.data)
     plan = deidentifier().plan(deidentifier().read(identified_file), _SCOPE)
     identified_file.seek(0)

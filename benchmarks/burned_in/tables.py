@@ -3,7 +3,7 @@
 # ruff: noqa: RUF001 - the tables are for people: ranges with a dash, signs of comparison
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from benchmarks.burned_in.backgrounds import real_files
 from benchmarks.burned_in.fonts import families
 from benchmarks.burned_in.generate import Kind
 from benchmarks.burned_in.score import Outcome, RegionOutcome
+from benchmarks.burned_in.styles import Contrasts
 from benchmarks.report import NOTHING, Section, Table
 from deidentify.results import PixelVerdict
 
@@ -23,6 +24,8 @@ _CONTRASTS = (0.1, 0.15, 0.2, 0.3, 0.5, 0.75)
 _SIZES = (0, 11, 15, 20, 30, 45)
 _MOST_MISSES = 40
 _MOST_OF_THE_INK = 0.99
+_NAMES = {Contrasts.USUAL: "burned_in", Contrasts.EVEN: "burned_in_even"}
+_SAID = {Contrasts.USUAL: "as faint as text usually is", Contrasts.EVEN: "each contrast as often as any other"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,39 +211,54 @@ def _notes(outcomes: Sequence[Outcome], seed: int, missed: int) -> list[str]:
         f"Fonts that were there: {'; '.join(families())}. {left_out} lines were left out: no font here writes them, or "
         f"they found no room. {unread} images were not read to their end, and count as held."
     )
+    faintest = [min(region.planted.contrast for region in one.regions) for one in outcomes if one.regions]
+    bands = Counter(_band(contrast, _CONTRASTS) for contrast in faintest)
+    drawn = "Contrast reached by the faintest line of an image: " + ", ".join(
+        f"{band} {_share(bands[band], len(faintest))}" for band in sorted(bands, key=_numeric_first)
+    )
     listed = f"Regions listed as missed: {min(missed, _MOST_MISSES)} of {missed}, those in images that passed first."
-    return [f"{len(outcomes)} images, seed {seed}. {grounds}", scored, fonts, listed]
+    return [f"{len(outcomes)} images, seed {seed}. {grounds}", f"{drawn}.", scored, fonts, listed]
 
 
-def section(outcomes: Sequence[Outcome], *, seed: int, pictures: Path) -> Section:
-    """Return all tables; ``pictures`` is where what went wrong was drawn."""
-    named = [one for one in outcomes if one.kind is Kind.IDENTITY]
+def section(outcomes: Sequence[Outcome], *, seed: int, contrasts: Contrasts, pictures: Path) -> Section:
+    """Return all tables; ``pictures`` is where what went wrong was drawn.
+
+    What is told by style needs faint lines in numbers, and is told of those that are drawn evenly.
+    """
     missed = _missed(outcomes)
+    tables = [
+        Table(
+            title=f"{len(outcomes)} images made here, seed {seed}, {_SAID[contrasts]}",
+            columns=("what", "count", "share", "95 % interval", "goal", ""),
+            rows=[_goal_row(goal) for goal in goals(outcomes)],
+        ),
+        Table(
+            title="Regions missed",
+            columns=("image", "what", "contrast", "height px", "style", "its image"),
+            rows=missed[:_MOST_MISSES],
+        ),
+    ]
+    if contrasts is Contrasts.EVEN:
+        tables += _told_by_style(outcomes)
     return Section(
-        name="burned_in",
+        name=_NAMES[contrasts],
         title="Burned-in text",
-        tables=[
-            Table(
-                title=f"{len(outcomes)} images made here, seed {seed}",
-                columns=("what", "count", "share", "95 % interval", "goal", ""),
-                rows=[_goal_row(goal) for goal in goals(outcomes)],
-            ),
-            Table(
-                title="Images and regions that name somebody, by style",
-                columns=("style", "images held", "regions found", "share of regions"),
-                rows=_by_style(named),
-            ),
-            Table(
-                title="Regions missed",
-                columns=("image", "what", "contrast", "height px", "style", "its image"),
-                rows=missed[:_MOST_MISSES],
-            ),
-            Table(
-                title="Images with safe text held, by style of the faintest line",
-                columns=("style", "images held", "share"),
-                rows=_safe_by_style([one for one in outcomes if one.kind is Kind.SAFE]),
-            ),
-        ],
+        tables=tables,
         notes=_notes(outcomes, seed, len(missed)),
         data={"pictures": [str(pictures)], "outcomes": [asdict(one) for one in outcomes]},
     )
+
+
+def _told_by_style(outcomes: Sequence[Outcome]) -> list[Table]:
+    return [
+        Table(
+            title="Images and regions that name somebody, by style",
+            columns=("style", "images held", "regions found", "share of regions"),
+            rows=_by_style([one for one in outcomes if one.kind is Kind.IDENTITY]),
+        ),
+        Table(
+            title="Images with safe text held, by style of the faintest line",
+            columns=("style", "images held", "share"),
+            rows=_safe_by_style([one for one in outcomes if one.kind is Kind.SAFE]),
+        ),
+    ]

@@ -5,9 +5,9 @@ The detector takes them for one line, across the way they are written, and what 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from deidentify.pixels.detector import Image
 from deidentify.pixels.engine import OcrEngine
 from deidentify.pixels.reading import Region
 from deidentify.pixels.recognizer import Reading
-from deidentify.pixels.renderings import reading_of, readings_of
+from deidentify.pixels.renderings import readings_of
 from deidentify.pixels.views import turned
 from deidentify.results import TextClass
 
@@ -190,17 +190,18 @@ def _numbers(engine: OcrEngine, shown: Image, pieces: list[_Piece]) -> tuple[str
 
     One look at each tells most of what is no scale: nine more of each would take longer than all else.
     """
-    cuts = [_cut(shown, piece) for piece in pieces]
+    looks = [readings_of(engine, _cut(shown, piece)) for piece in pieces]
+    firsts: list[Reading] = []
     unread = 0
-    for cut in cuts:
-        reading = reading_of(engine, cut)
-        is_number = _is_short_number(_said(reading))
+    for look in looks:
+        firsts.append(next(look))
+        is_number = _is_short_number(_said(firsts[-1]))
         unread += not is_number
-        if (reading.score >= _LEGIBLE_FROM and not is_number) or 2 * unread > len(cuts):
+        if (firsts[-1].score >= _LEGIBLE_FROM and not is_number) or 2 * unread > len(looks):
             return ()
     found: list[str] = []
-    for cut in cuts:
-        number = _number_in(engine, cut)
+    for first, look in zip(firsts, looks, strict=True):
+        number = _number_in(chain((first,), look))
         if number is None or not _may_follow(number, found):
             return ()
         found.append(number)
@@ -214,10 +215,10 @@ def _may_follow(number: str, numbers: list[str]) -> bool:
     return len(steps) <= 1 and steps != {0}
 
 
-def _number_in(engine: OcrEngine, cut: Image) -> str | None:
+def _number_in(looks: Iterable[Reading]) -> str | None:
     """Return the short number that the renderings of a picture read; None where the surest of them reads none."""
     readings: list[Reading] = []
-    for one in readings_of(engine, cut):
+    for one in looks:
         readings.append(one)
         numbers = [text for text in map(_said, readings) if _is_short_number(text)]
         if numbers and readings[0].score >= _AT_ONCE_FROM:

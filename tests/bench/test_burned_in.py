@@ -15,7 +15,7 @@ from benchmarks.burned_in.fonts import families, letters, writers
 from benchmarks.burned_in.generate import Form, Image, Kind, made, part10
 from benchmarks.burned_in.run import screen_all
 from benchmarks.burned_in.score import _ink_covered, is_found, judged, screened
-from benchmarks.burned_in.styles import Look, Place, Planted, Style, Turn, draw_lines, ink_of
+from benchmarks.burned_in.styles import Contrasts, Look, Place, Planted, Style, Turn, draw_lines, draw_style, ink_of
 from benchmarks.burned_in.tables import goals, interval, section
 from benchmarks.burned_in.texts import Line
 from deidentify.pixels.decode import iter_frames, read_format
@@ -77,6 +77,25 @@ def test_the_same_seed_gives_the_same_images_and_another_does_not(images):
         assert part10(again.data).getvalue() == part10(image.data).getvalue()
         assert again.planted == image.planted
         assert other.frames.shape != image.frames.shape or (other.frames != image.frames).any()
+
+
+@pytest.mark.parametrize(
+    ("contrasts", "under_a_fifth", "from_a_half"), [(Contrasts.USUAL, 0.022, 0.838), (Contrasts.EVEN, 1 / 9, 5 / 9)]
+)
+def test_lines_are_as_faint_as_those_of_the_goals_or_of_every_contrast_alike(contrasts, under_a_fifth, from_a_half):
+    random = np.random.default_rng(5)
+    drawn = np.array([draw_style(random, is_colour=False, contrasts=contrasts).contrast for _ in range(5000)])
+    assert 0.1 <= drawn.min() < 0.12
+    assert 0.98 < drawn.max() <= 1
+    assert (drawn < 0.2).mean() == pytest.approx(under_a_fifth, abs=0.01)
+    assert (drawn >= 0.5).mean() == pytest.approx(from_a_half, abs=0.02)
+
+
+def test_a_seed_gives_the_same_images_but_for_their_contrast():
+    usual, even = made(3, 1, Contrasts.USUAL), made(3, 1, Contrasts.EVEN)
+    assert usual.planted
+    assert [one.line for one in usual.planted] == [one.line for one in even.planted]
+    assert usual.planted[0].style.contrast > even.planted[0].style.contrast
 
 
 def test_there_is_something_of_everything(images):
@@ -224,9 +243,9 @@ def test_what_was_missed_is_drawn_and_told(images, monkeypatch, tmp_path):
     number = next(image.number for image in images if image.kind is Kind.IDENTITY)
     outcome = screened(3, number, tmp_path)
     assert [file.name for file in tmp_path.glob("*.png")] == [f"missed-identity-{number:05d}.png"]
-    told = section([outcome], seed=3, pictures=tmp_path)
-    assert {row[-1] for row in told.tables[2].rows} == {"**passed**"}
-    assert len(told.tables[2].rows) == len(outcome.regions)
+    told = section([outcome], seed=3, contrasts=Contrasts.USUAL, pictures=tmp_path)
+    assert {row[-1] for row in told.tables[1].rows} == {"**passed**"}
+    assert len(told.tables[1].rows) == len(outcome.regions)
     assert any("The corpus is not here" in note for note in told.notes)
 
 
@@ -234,7 +253,9 @@ def test_harmless_images_that_were_held_are_told_by_the_style_of_their_faintest_
     safe = [image for image in images if image.kind is Kind.SAFE]
     held, kept = safe[0], safe[1:]
     outcomes = [judged(held, holding(finding((0, 0, 10, 10)))), *(judged(image, CLEAR) for image in kept)]
-    told = dict(row[:2] for row in section(outcomes, seed=3, pictures=tmp_path).tables[3].rows)
+    told = dict(
+        row[:2] for row in section(outcomes, seed=3, contrasts=Contrasts.EVEN, pictures=tmp_path).tables[3].rows
+    )
     of_contrast = [row.split(" of ") for style, row in told.items() if style.startswith("contrast:")]
     assert sum(int(count) for count, _ in of_contrast) == 1
     assert sum(int(of) for _, of in of_contrast) == len(safe)
@@ -244,9 +265,11 @@ def test_harmless_images_that_were_held_are_told_by_the_style_of_their_faintest_
 
 def test_a_few_images_go_through_the_screen_in_a_process_of_their_own(tmp_path):
     done: list[int] = []
-    outcomes = screen_all(seed=3, count=4, pictures=tmp_path / "misses", processes=1, on_done=done.append)
+    outcomes = screen_all(
+        seed=3, count=4, contrasts=Contrasts.USUAL, pictures=tmp_path / "misses", processes=1, on_done=done.append
+    )
     assert [outcome.number for outcome in outcomes] == [0, 1, 2, 3]
     assert done == [1, 2, 3, 4]
     named = [region for outcome in outcomes for region in outcome.regions if outcome.kind is Kind.IDENTITY]
     assert any(region.is_found for region in named)
-    assert screen_all(seed=3, count=4, pictures=tmp_path, processes=1, minutes=1e-9) == []
+    assert screen_all(seed=3, count=4, contrasts=Contrasts.USUAL, pictures=tmp_path, processes=1, minutes=1e-9) == []
