@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from api.errors import ForbiddenError
 from cases.errors import CaseNotFoundError
-from cases.model import Role, User
 from cases.reviews import REVIEWERS, TEACHERS
+from cases.users import Role, User
 
 
 class Relation(StrEnum):

@@ -23,9 +23,9 @@ from api.ports import (
 from api.rendering import Renderer
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
-from cases.model import User
 from cases.store import Accounts, Database
 from cases.text_screen import TextScreen
+from cases.users import User
 
 MAX_TOKEN_CHARS = 256
 _bearer = HTTPBearer(auto_error=False, description="A token from POST /api/v1/tokens or the first start's banner.")

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cases.errands import Errand, ErrandState
+from cases.holds import HoldSummary
 from cases.looks import RevisionImpact, StudyPreview
-from cases.model import HoldSummary, User
 from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
 from cases.profiles import Meaning, NamedProfile, ProfileSource, ShownProfile, ShownRoute
 from cases.reruns import RerunCandidate
 from cases.reviews import Decision, Reviewed
+from cases.users import User
 from deidentify.profile_facts import AttributeFacts, Question
 from deidentify.review import PixelReview
 from deidentify.translation import Translation

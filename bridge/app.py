@@ -168,8 +168,8 @@ def open_spool(settings: Settings) -> "Spool":
 
 def issue_token(settings: Settings, *, user: str, role: str, label: str) -> str:
     """Issue a token for a user, who is created where absent; return it in plain."""
-    from cases.model import Role  # noqa: PLC0415
     from cases.store import Accounts, Audit  # noqa: PLC0415
+    from cases.users import Role  # noqa: PLC0415
 
     with open_database(settings) as database, database.write() as session:
         accounts = Accounts(session)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from bridge import pipeline
 from bridge.children import Children
 from bridge.pipeline import Task, task_of
-from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
+from cases.intake import InstanceOutcome, ReceivedInstance, ReceivedStudy
+from cases.model import CaseShell
 from cases.store import Audit, CarriedReviews, Database, Intake
 from cases.store.carried import Decided
 

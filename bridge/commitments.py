@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from cases.commitments import CommitmentRecord, CommitmentState, KeyedReference, NewCommitment
 from cases.errors import StoreUnavailableError
-from cases.model import ReceivedInstance
+from cases.intake import ReceivedInstance
 from cases.store import Commitments, Database, Leases
 from scp.commitment_data import FailedReference, FailureReason, Reference
 from scp.commitment_files import ClaimedResult, CommitmentRequest, CommitmentResult

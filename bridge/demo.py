@@ -7,8 +7,9 @@ from pydicom.data import get_testdata_file
 from rich.console import Console
 
 from bridge.sending import send_with_progress
-from cases.model import CaseStatus, CaseSummary, Role, User
+from cases.model import CaseStatus, CaseSummary
 from cases.store import Cases, Database, Intake
+from cases.users import Role, User
 from config.settings import Settings
 
 CALLING_AE = "CASEBRIDGE-DEMO"

@@ -16,7 +16,7 @@ from bridge.worker_leases import LEASE_PREFIX
 from cases.blobs import BlobStore
 from cases.commitments import CommitmentSummary
 from cases.errors import CaseError
-from cases.model import IntakeFigures
+from cases.intake import IntakeFigures
 from cases.store import Commitments, Database, Intake, Leases
 from scp.spool import Spool
 

@@ -17,10 +17,11 @@ from bridge.pool import ChildDiedError, Pool, PoolStartError, TaskTimeoutError
 from bridge.profile_book import FOLDER
 from bridge.spool_keys import load_spool_keys
 from cases.errors import StoreUnavailableError
-from cases.model import HoldSummary, User
+from cases.holds import HoldSummary
 from cases.reruns import ERRAND_DIGITS
 from cases.reviews import Decision, Reviewed
 from cases.store import Audit, Database, Reviews
+from cases.users import User
 from config.settings import Settings
 from deidentify.review import MarkedBox, PixelReview
 from scp.errors import SealBrokenError, SpoolKeyMissingError

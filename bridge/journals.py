@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
+from cases.intake import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
 from scp.contexts import declined_because, is_uid
 from scp.journal import AssociationRecord, Outcome
 

@@ -13,8 +13,8 @@ from bridge.preview import forgotten_scope
 from bridge.profile_book import lay_out
 from cases.errands import Errand, ErrandKind, ErrandState
 from cases.impacts import ImpactCounts
+from cases.intake import ReceivedInstance
 from cases.looks import Asked
-from cases.model import ReceivedInstance
 from cases.store import Database, Errands, Looks, Profiles
 from scp.spool import Spool
 

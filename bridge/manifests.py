@@ -12,8 +12,9 @@ from bridge import pipeline
 from bridge.pipeline import Task
 from bridge.pool import ChildDiedError, Pool, TaskTimeoutError
 from cases.errors import StoreUnavailableError
+from cases.intake import InstanceOutcome, ReceivedInstance, ReceivedStudy
 from cases.manifests import ManifestEntry, ManifestKind, NewManifest
-from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
+from cases.model import CaseShell
 from cases.store import Database, Intake, Manifests
 from deidentify.errors import DeidentificationError
 from deidentify.identity import IdentifiedTokens, identified_tokens, joined

@@ -17,7 +17,7 @@ from bridge.actor import command_line_actor
 from bridge.app import open_database, open_spool
 from bridge.keys import SecretError
 from cases.errors import CaseError
-from cases.model import ReceivedInstance
+from cases.intake import ReceivedInstance
 from cases.originals import StudyOriginals
 from cases.store import Audit, Commitments, Originals
 from config.settings import Settings

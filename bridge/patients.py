@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bridge.keys import Keys, Purpose
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
-from cases.model import ReceivedInstance
+from cases.intake import ReceivedInstance
 from cases.patients import PatientCase, PatientFindings, PatientKeys, PatientStudy
 from cases.store import Audit, Cases, Database, Intake, Leases, Patients
 from deidentify.pseudonyms import patient_key_of, patient_number_key_of

@@ -28,7 +28,8 @@ from bridge.receipt_marks import instance_facts, keep_accession_end
 from bridge.work_files import in_memory, mappable
 from cases.blobs import BlobStore, open_blobs
 from cases.errors import StoreUnavailableError
-from cases.model import NO_FACTS, CaseShell, InstanceFacts, ReceivedInstance, ReceivedStudy
+from cases.intake import NO_FACTS, InstanceFacts, ReceivedInstance, ReceivedStudy
+from cases.model import CaseShell
 from cases.reruns import ERRAND_DIGITS, rerun_blob_key
 from deidentify.compare import Fingerprint, fingerprint
 from deidentify.deidentifier import Deidentifier

@@ -13,8 +13,8 @@ from bridge.engine import EngineClient, EngineError
 from bridge.preview_names import picture_suffix, preview_suffix
 from bridge.profile_texts import chosen_revision
 from cases.errors import StoreUnavailableError
+from cases.intake import ReceivedInstance
 from cases.looks import GONE, PreviewedInstance, StudyPreview
-from cases.model import ReceivedInstance
 from cases.profiles import ProfileRevision
 from cases.store import Audit, Database, Looks, Profiles
 from config.errors import ConfigError

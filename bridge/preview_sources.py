@@ -11,8 +11,8 @@ from typing import Protocol
 
 from bridge.actor import command_line_actor
 from bridge.app import open_database, open_spool
+from cases.intake import ReceivedInstance
 from cases.looks import spread
-from cases.model import ReceivedInstance
 from cases.store import Audit, Originals
 from config.settings import Settings
 from scp.spool import Spool

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from bridge.app import open_database
-from cases.model import AuditEntry, InstanceOutcome, ReceivedInstance
+from cases.audit import AuditEntry
+from cases.intake import InstanceOutcome, ReceivedInstance
 from cases.store import Audit
 from config.settings import Settings
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bridge.layouts import layout_key, unsigned
-from cases.model import InstanceFacts
+from cases.intake import InstanceFacts
 from deidentify.charsets import DEFAULT, charset_of
 from deidentify.dataset import ReceivedInstance, find
 from scp.arrival import keyed_name

@@ -16,10 +16,10 @@ from bridge.keys import SecretError
 from bridge.receipt_marks import SpoolMarks
 from cases.errors import CaseError
 from cases.evidence import ReceiptState
-from cases.model import Role, User
 from cases.receipts import Place, Receipt, ReceiptSeries, ReceiptSummary
 from cases.store import Database, Receipts
 from cases.store.receipts import ReceiptFilter
+from cases.users import Role, User
 from config.settings import Settings
 
 EXIT_OK = 0

@@ -20,7 +20,8 @@ from bridge.study import killed_processed
 from cases.blobs import BlobStore
 from cases.errands import Errand, ErrandState
 from cases.errors import BlobNotFoundError, StoreUnavailableError
-from cases.model import CaseShell, InstanceOutcome, ReceivedInstance
+from cases.intake import InstanceOutcome, ReceivedInstance
+from cases.model import CaseShell
 from cases.reruns import CurrentImage, StagedInstance
 from cases.reviews import NOBODY_DECIDED
 from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns, Reviews, SiteLayouts

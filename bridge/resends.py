@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cases.model import InstanceOutcome, ReceivedInstance
+from cases.intake import InstanceOutcome, ReceivedInstance
 from deidentify.compare import Fingerprint
 
 GONE = frozenset({InstanceOutcome.DUPLICATE, InstanceOutcome.SUPERSEDED})

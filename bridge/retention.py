@@ -10,7 +10,7 @@ from bridge.leftovers import clear_leftovers
 from bridge.purges import record_purges
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
-from cases.model import ReceivedInstance
+from cases.intake import ReceivedInstance
 from cases.store import Audit, Cases, Database, Holds, Intake, Leases, PeerBooks
 from config.settings import Settings
 from scp.spool import Spool

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from cases.model import Destination
+from cases.intake import Destination
 from config.settings import Settings
 
 

@@ -18,8 +18,8 @@ from bridge.retention import Retention, keep_books_small
 from bridge.settling import SettleRules, Settling
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import StoreUnavailableError
+from cases.intake import Destination, NewArrival
 from cases.manifests import NewManifest
-from cases.model import Destination, NewArrival
 from cases.receipts import SettledBy
 from cases.store import Cases, Database, Intake, Leases, Manifests
 from deidentify.manifest import KEY_OBJECT_SELECTION

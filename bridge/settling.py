@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from cases.model import ArrivingStudy
+from cases.intake import ArrivingStudy
 from cases.receipts import SettledBy
 from scp.journal import Receiving
 

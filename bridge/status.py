@@ -14,7 +14,7 @@ from bridge.keys import SecretError
 from bridge.peers import BridgePeers, warnings_of
 from bridge.worker_leases import LEASE_PREFIX
 from cases.errors import CaseError
-from cases.model import IntakeSummary, Tally
+from cases.intake import IntakeSummary, Tally
 from cases.store import Commitments, Database, Intake, Leases
 from config.settings import Settings
 

@@ -22,7 +22,8 @@ from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
 from cases.errors import CaseClosedError, StoreUnavailableError
-from cases.model import CaseShell, InstanceOutcome, ReceivedInstance, ReceivedStudy
+from cases.intake import InstanceOutcome, ReceivedInstance, ReceivedStudy
+from cases.model import CaseShell
 from cases.reviews import NOBODY_DECIDED
 from cases.store import CarriedReviews, Cases, Crosswalk, Database, Holds, Intake, Profiles, Reviews, SiteLayouts
 from deidentify.compare import Fingerprint

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from cases.evidence import Judgement, SeriesFacts
-from cases.model import AssociationOutcome, CaseStatus
+from cases.intake import AssociationOutcome
+from cases.model import CaseStatus
 
 CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter that is read as a digit, none that makes words."""

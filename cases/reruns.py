@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cases.errands import Errand
-from cases.model import CaseStatus, InstanceOutcome, ReceivedInstance
+from cases.intake import InstanceOutcome, ReceivedInstance
+from cases.model import CaseStatus
 from deidentify.results import DeidentifiedInstance, Dropped, ElementChange, Hold, HoldReason, IdentifierHashes
 
 FOR_A_PERSON = frozenset(

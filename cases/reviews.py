@@ -11,7 +11,9 @@ from typing import Any
 
 from cases.errands import Errand
 from cases.errors import InvalidChangeError, InvalidTransitionError, NotAllowedError
-from cases.model import OPEN_STATUSES, HoldState, HoldSummary, Role, User
+from cases.holds import HoldState, HoldSummary
+from cases.model import OPEN_STATUSES
+from cases.users import Role, User
 from deidentify.results import HoldReason, PixelFinding, RegionFate, TextClass
 from deidentify.review import NO_REVIEW, MarkedBox, PixelReview
 

@@ -15,7 +15,8 @@ from cases.errors import (
     InvalidTransitionError,
     NotAllowedError,
 )
-from cases.model import OPEN_STATUSES, CaseStatus, Role, User
+from cases.model import OPEN_STATUSES, CaseStatus
+from cases.users import Role, User
 
 
 class Action(StrEnum):

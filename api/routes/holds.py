@@ -14,7 +14,7 @@ from api.openapi import problems
 from api.paging import Cursor, Limit
 from api.schemas.common import Key
 from api.schemas.holds import HoldItem, HoldList, HoldOut, NewDecision, ReviewedOut
-from cases.model import HoldFilter, HoldOrder, HoldState, HoldSummary
+from cases.holds import HoldFilter, HoldOrder, HoldState, HoldSummary
 from cases.reviews import NOBODY_DECIDED, ReviewAction, check_may_decide, may_look
 from cases.store import Holds, Reviews
 from cases.store.clock import now as clock_now

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import AwareDatetime, Field
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, UserName
-from cases.model import Role, User
+from cases.users import Role, User
 
 
 class UserOut(Answer):

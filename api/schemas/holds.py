@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Line, Listed
-from cases.model import HoldQueue, HoldState, HoldSummary, User
+from cases.holds import HoldQueue, HoldState, HoldSummary
 from cases.reviews import (
     MOST_BOXES,
     Decision,
@@ -22,6 +22,7 @@ from cases.reviews import (
     may_look,
     may_mark_safe,
 )
+from cases.users import User
 from deidentify.results import HoldReason, PixelFinding, RegionFate, TextClass
 from deidentify.review import MarkedBox
 

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field
 
 from api.schemas.common import ID_EXAMPLE, Answer
-from cases.model import AssociationOutcome, IntakeSummary
+from cases.intake import AssociationOutcome, IntakeSummary
 
 
 class TallyOut(Answer):

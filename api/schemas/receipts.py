@@ -7,7 +7,8 @@ from pydantic import Field
 
 from api.schemas.common import ID_EXAMPLE, Answer
 from cases.evidence import EvidenceRule, Finding, ReceiptState
-from cases.model import AssociationOutcome, CaseStatus
+from cases.intake import AssociationOutcome
+from cases.model import CaseStatus
 from cases.receipts import Place, Receipt, ReceiptSeries, ReceiptSummary, SettledBy
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -8,10 +8,11 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError, InvalidChangeError
-from cases.model import CaseStatus, Role, TokenSummary, User
+from cases.model import CaseStatus
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseRow, TokenRow, UserRow, new_id
 from cases.store.upsert import insert_or_nothing
+from cases.users import Role, TokenSummary, User
 
 DRAFT_LIMIT = 10
 TOKEN_BYTES = 32

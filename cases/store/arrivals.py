@@ -6,7 +6,8 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
-from cases.model import Destination, HoldState, InstanceOutcome, NewArrival, ReceivedInstance, ReceivedStudy, StudyState
+from cases.holds import HoldState
+from cases.intake import Destination, InstanceOutcome, NewArrival, ReceivedInstance, ReceivedStudy, StudyState
 from cases.store.clock import now as clock_now
 from cases.store.rows import HoldRow, ReceivedInstanceRow, ReceivedStudyRow
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cases.model import AuditEntry
+from cases.audit import AuditEntry
 from cases.store.clock import now as clock_now
 from cases.store.paging import checked_limit
 from cases.store.rows import AuditRow

@@ -7,7 +7,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from cases import build
-from cases.model import HoldState, InstanceOutcome
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome
 from cases.reruns import StagedInstance
 from cases.reviews import NOBODY_DECIDED, HoldEvent, hold_after
 from cases.store.arrivals import finish_instance, withdraw_hold

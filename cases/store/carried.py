@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from cases.model import HoldState, InstanceOutcome
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome
 from cases.reviews import (
     ANSWERED_BY_BOXES,
     NOBODY_DECIDED,

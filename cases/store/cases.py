@@ -23,7 +23,6 @@ from cases.model import (
     CaseSummary,
     Page,
     StudyChange,
-    User,
 )
 from cases.store import views
 from cases.store.accounts import draft_count, lock_user
@@ -39,6 +38,7 @@ from cases.store.rows import (
 )
 from cases.store.shells import lock_case
 from cases.text_screen import TextScreen, check_typed
+from cases.users import User
 
 _NO_FILTER = CaseFilter()
 

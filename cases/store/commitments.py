@@ -16,7 +16,7 @@ from cases.commitments import (
     KeyedReference,
     NewCommitment,
 )
-from cases.model import ReceivedInstance
+from cases.intake import ReceivedInstance
 from cases.store.arrivals import instance_value
 from cases.store.commitment_rows import CommitmentInstanceRow, CommitmentRow
 from cases.store.rows import ReceivedInstanceRow

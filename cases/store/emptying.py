@@ -3,7 +3,8 @@
 from sqlalchemy import delete, select, update
 
 from cases import states
-from cases.model import HoldState, InstanceOutcome
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn
 from cases.store.errands import Errands

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select, update
 
 from cases import build, states
-from cases.model import InstanceOutcome
+from cases.intake import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn, condemn_unused, condemned_blobs, forget_blob

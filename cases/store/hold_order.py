@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, or_
 
 from cases.errors import InvalidChangeError
-from cases.model import HoldOrder
+from cases.holds import HoldOrder
 from cases.store.paging import decode_cursor, encode_cursor
 from cases.store.rows import HoldRow
 from deidentify.results import HoldReason

@@ -9,7 +9,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
-from cases.model import HoldFilter, HoldOrder, HoldQueue, HoldState, HoldSummary, InstanceOutcome, Page, User
+from cases.holds import HoldFilter, HoldOrder, HoldQueue, HoldState, HoldSummary
+from cases.intake import InstanceOutcome
+from cases.model import Page
 from cases.store.arrivals import arrived_before, finish_instance
 from cases.store.clock import now as clock_now
 from cases.store.hold_order import behind, cursor_of, in_order
@@ -17,6 +19,7 @@ from cases.store.intake import HOLD_RETENTION_DAYS
 from cases.store.paging import checked_limit
 from cases.store.review_rows import PixelDecisionRow
 from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, UserRow
+from cases.users import User
 from deidentify.results import Hold, HoldReason, PixelFinding, RegionFate, TextClass
 
 REMIND_AFTER_DAYS = 14.0

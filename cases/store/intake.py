@@ -8,13 +8,12 @@ from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
-from cases.model import (
+from cases.holds import HoldState
+from cases.intake import (
     NO_FACTS,
     ArrivingStudy,
     AssociationSummary,
-    CaseStatus,
     Destination,
-    HoldState,
     InstanceFacts,
     InstanceOutcome,
     IntakeFigures,
@@ -23,6 +22,7 @@ from cases.model import (
     ReceivedInstance,
     ReceivedStudy,
 )
+from cases.model import CaseStatus
 from cases.receipts import SettledBy, new_code
 from cases.store import summary
 from cases.store.arrivals import (

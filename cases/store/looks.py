@@ -7,8 +7,8 @@ from sqlalchemy import exists, select
 from cases.errands import Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import CaseNotFoundError, OriginalsGoneError
 from cases.impacts import ImpactCounts
+from cases.intake import ReceivedInstance
 from cases.looks import Asked, Looked, PreviewedInstance, RevisionImpact, StudyPreview, looked_at, looked_values, spread
-from cases.model import ReceivedInstance
 from cases.profiles import ProfileRevision
 from cases.receipts import read_code
 from cases.store.arrivals import instance_value

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from cases import states
 from cases.evidence import EvidenceRule, ListedInstances
 from cases.manifests import LEVELS, ManifestKind, Marks, NewManifest, systems_of
-from cases.model import OPEN_STATUSES, CaseStatus, Role
+from cases.model import OPEN_STATUSES, CaseStatus
 from cases.store.accounts import draft_count, lock_user
 from cases.store.audit import Audit
 from cases.store.clock import now as clock_now
@@ -29,6 +29,7 @@ from cases.store.rows import (
 )
 from cases.store.shells import lock_case
 from cases.store.upsert import insert_or_nothing
+from cases.users import Role
 from deidentify.results import TeachingText
 
 ACTOR = "teaching-file"

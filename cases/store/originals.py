@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from cases.model import InstanceOutcome, ReceivedInstance
+from cases.intake import InstanceOutcome, ReceivedInstance
 from cases.originals import StudyOriginals
 from cases.store.arrivals import instance_value
 from cases.store.rows import ReceivedInstanceRow, ReceivedStudyRow

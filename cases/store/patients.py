@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from cases.model import CaseStatus, HoldState, InstanceOutcome, ReceivedInstance
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome, ReceivedInstance
+from cases.model import CaseStatus
 from cases.patients import PatientCase, PatientFindings, PatientKeys, PatientStudy
 from cases.store.arrivals import instance_value, lock_study
 from cases.store.clock import now as clock_now

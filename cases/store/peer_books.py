@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from cases.model import AssociationOutcome
+from cases.intake import AssociationOutcome
 from cases.store.audit import Audit
 from cases.store.rows import AssociationRow, DeclinedContextRow, RefusalRow
 from cases.store.upsert import dialect_insert

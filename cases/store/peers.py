@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, case, cast, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cases.errors import CaseNotFoundError
-from cases.model import AssociationOutcome, AssociationSummary
+from cases.intake import AssociationOutcome, AssociationSummary
 from cases.peers import PeerSender, RejectedPeer
 from cases.store.rows import AssociationRow, DeclinedContextRow, ReceivedInstanceRow, RefusalRow
 from cases.store.upsert import insert_or_nothing

@@ -10,7 +10,8 @@ from sqlalchemy import Subquery, case, func, select
 from sqlalchemy.orm import Session
 
 from cases.evidence import AcquisitionFacts, SeriesFacts, StudyFacts
-from cases.model import AssociationOutcome, CaseStatus, InstanceOutcome
+from cases.intake import AssociationOutcome, InstanceOutcome
+from cases.model import CaseStatus
 from cases.receipts import Place, ReceiptLine, ReceiptRefusal
 from cases.store.evidence import lists_of
 from cases.store.rows import (

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError
 from cases.evidence import ReceiptState, SeriesFacts, judge
-from cases.model import AssociationOutcome, CaseStatus, Page, User
+from cases.intake import AssociationOutcome
+from cases.model import CaseStatus, Page
 from cases.receipts import (
     GAPS_SHOWN,
     Place,
@@ -33,6 +34,7 @@ from cases.store.rows import (
     ReceivedStudyRow,
     UserRow,
 )
+from cases.users import User
 
 LOOKED_AT = 2000
 """How many receipts one page looks through for those in one state; a page may be short and go on."""

@@ -1,6 +1,6 @@
 """Which received instances can be made anew, and which of them only a person can decide on."""
 
-from cases.model import InstanceOutcome
+from cases.intake import InstanceOutcome
 from cases.reruns import FOR_A_PERSON
 from cases.store.rows import ReceivedInstanceRow
 from deidentify.results import DropReason

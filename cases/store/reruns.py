@@ -18,7 +18,9 @@ from cases.errors import (
     OriginalsGoneError,
     RerunInProgressError,
 )
-from cases.model import OPEN_STATUSES, CaseStatus, HoldState, InstanceOutcome
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome
+from cases.model import OPEN_STATUSES, CaseStatus
 from cases.profiles import ProfileRevision
 from cases.reruns import (
     Applied,

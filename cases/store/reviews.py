@@ -15,7 +15,9 @@ from cases.errors import (
     OriginalsGoneError,
     VersionConflictError,
 )
-from cases.model import OPEN_STATUSES, CaseStatus, HoldFilter, HoldState, HoldSummary, InstanceOutcome, User
+from cases.holds import HoldFilter, HoldState, HoldSummary
+from cases.intake import InstanceOutcome
+from cases.model import OPEN_STATUSES, CaseStatus
 from cases.reviews import (
     NOBODY_DECIDED,
     Decision,
@@ -42,6 +44,7 @@ from cases.store.review_errands import ReviewErrands
 from cases.store.review_rows import PixelDecisionRow, PixelReviewRow, reviews_of
 from cases.store.rows import HoldRow, ReceivedInstanceRow, new_id
 from cases.store.shells import lock_case
+from cases.users import User
 from deidentify.results import DropReason, Hold, HoldReason
 from deidentify.review import NO_REVIEW, MarkedBox
 

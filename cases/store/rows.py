@@ -26,15 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from cases.errands import ErrandKind, ErrandState
-from cases.model import (
-    AssociationOutcome,
-    CaseModality,
-    CaseStatus,
-    HoldState,
-    InstanceOutcome,
-    Role,
-    Visibility,
-)
+from cases.holds import HoldState
+from cases.intake import AssociationOutcome, InstanceOutcome
+from cases.model import CaseModality, CaseStatus, Visibility
+from cases.users import Role
 from deidentify.results import PixelVerdict
 
 ID = 32

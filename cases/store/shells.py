@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from cases import states
 from cases.errands import ErrandState
 from cases.errors import CaseNotFoundError
-from cases.model import OPEN_STATUSES, CaseShell, CaseStatus, HoldState, InstanceOutcome
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome
+from cases.model import OPEN_STATUSES, CaseShell, CaseStatus
 from cases.profiles import ProfileRevision
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study

@@ -6,11 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError, InvalidTransitionError, NotAllowedError
-from cases.model import User
 from cases.reviews import NOBODY_DECIDED, TEACHERS, ReviewAction, ShownLayout, boxes_of, boxes_values, decided
 from cases.store.clock import now as clock_now
 from cases.store.holds import Holds
 from cases.store.review_rows import SiteLayoutRow, reviews_of
+from cases.users import User
 from deidentify.review import NO_REVIEW, PixelReview, SiteLayout
 
 

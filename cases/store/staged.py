@@ -4,7 +4,7 @@ from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import Any
 
-from cases.model import InstanceOutcome
+from cases.intake import InstanceOutcome
 from cases.reruns import GONE, StagedInstance
 from cases.store.errand_rows import StagedInstanceRow
 from cases.store.holds import findings_of

@@ -8,15 +8,8 @@ from typing import TypeVarTuple
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
-from cases.model import (
-    CaseStatus,
-    InstanceOutcome,
-    IntakeFigures,
-    IntakeSummary,
-    Refusal,
-    SenderTally,
-    Tally,
-)
+from cases.intake import InstanceOutcome, IntakeFigures, IntakeSummary, Refusal, SenderTally, Tally
+from cases.model import CaseStatus
 from cases.store.peers import Peers
 from cases.store.rows import AssociationRow, CaseRow, ReceivedInstanceRow, ReceivedStudyRow, RefusalRow
 

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from cases import build
 from cases.errands import ErrandKind
+from cases.holds import HoldState
+from cases.intake import InstanceOutcome
 from cases.model import (
     CaseDetail,
     CaseImage,
@@ -19,8 +21,6 @@ from cases.model import (
     CaseSummary,
     CaseSystem,
     Counts,
-    HoldState,
-    InstanceOutcome,
     SeriesProgress,
 )
 from cases.store.errands import Errands

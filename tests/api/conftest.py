@@ -24,8 +24,8 @@ from bridge.peers import BridgePeers
 from bridge.profile_desk import BridgeProfiles
 from bridge.rerun_desk import RerunDesk
 from cases.blobs import open_blobs
-from cases.model import Role
 from cases.store import Database
+from cases.users import Role
 from config import Settings, load_settings
 from deidentify.text_screen import KeyedTextScreen
 from scp.peers import PeerRules, write_peer_rules

@@ -10,10 +10,12 @@ from sqlalchemy import text
 
 from cases.blobs import BlobStore
 from cases.errands import Errand
-from cases.model import CaseDetail, Destination, InstanceFacts, NewArrival, Role, User
+from cases.intake import Destination, InstanceFacts, NewArrival
+from cases.model import CaseDetail
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance
 from cases.store import Accounts, Cases, Database, Errands, Holds, Intake, Profiles, Reruns
+from cases.users import Role, User
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,

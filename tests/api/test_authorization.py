@@ -8,10 +8,11 @@ from fastapi.testclient import TestClient
 
 from api.authorization import RULES, SEES_ALL, Relation
 from bridge.profile_book import revision_of
-from cases.model import HoldFilter, Role
+from cases.holds import HoldFilter
 from cases.peers import NewPeerRule
 from cases.reviews import Decision, ReviewAction
 from cases.store import Accounts, Holds, PeerRules, Profiles, Reviews, SiteLayouts
+from cases.users import Role
 from tests.api.routes import Call, calls_of
 from tests.api.seed import burned_in
 from tests.bridge.books import shipped

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cases.model import Role
 from cases.store import Audit, Cases
+from cases.users import Role
 from tests.api.seed import burned_in
 
 

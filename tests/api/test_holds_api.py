@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from cases.model import HoldFilter, Role, User
+from cases.holds import HoldFilter
 from cases.store import Audit, Holds
+from cases.users import Role, User
 from tests.api.pictures import instance
 from tests.api.seed import ARRIVED, burned_in
 from tests.bridge.books import shipped

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cases.model import AssociationOutcome, AssociationSummary
+from cases.intake import AssociationOutcome, AssociationSummary
 from cases.store import Audit, Intake
 from scp.peers import PeerRule, PeerRules, PeerRulesFile, judge, write_peer_rules
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from cases.model import Role
+from cases.users import Role
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
 from tests.api.test_authorization import placed

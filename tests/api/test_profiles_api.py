@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from bridge.__main__ import main
 from bridge.profile_book import ProfileBook, revision_of
 from cases.errors import StoreUnavailableError
-from cases.model import Role
 from cases.store import Audit, Cases, Intake, Profiles
+from cases.users import Role
 from deidentify.profile import Profile
 from deidentify.profile_schema import schema
 from deidentify.tables import attribute_rows

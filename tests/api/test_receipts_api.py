@@ -5,16 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from cases.model import (
-    AssociationOutcome,
-    AssociationSummary,
-    DeclinedContext,
-    InstanceFacts,
-    Refusal,
-    Role,
-)
+from cases.intake import AssociationOutcome, AssociationSummary, DeclinedContext, InstanceFacts, Refusal
 from cases.receipts import read_code
 from cases.store import Intake
+from cases.users import Role
 from tests.api.seed import ARRIVED, CT, burned_in
 
 URL = "/api/v1/receipts"

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from cases.model import Role
 from cases.store import Audit, Profiles
+from cases.users import Role
 from tests.bridge.books import shipped
 
 STRICT = shipped("strict")

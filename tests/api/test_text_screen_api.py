@@ -107,7 +107,7 @@ def test_what_was_refused_stands_in_no_log_but_that_it_was_does(as_user, owner, 
 
 
 def _anyone():
-    from cases.model import Role, User
+    from cases.users import Role, User
 
     return User(id="", name="", role=Role.ADMIN, draft_limit=0)
 

@@ -8,7 +8,14 @@ from sqlalchemy import text
 
 from bridge.app import open_spool, prepare
 from bridge.receipt_marks import SUFFIX
-from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, InstanceFacts, InstanceOutcome, Refusal
+from cases.intake import (
+    AssociationOutcome,
+    AssociationSummary,
+    DeclinedContext,
+    InstanceFacts,
+    InstanceOutcome,
+    Refusal,
+)
 from cases.store import Database, Holds, Intake
 from config import Settings, load_settings
 from tests.cases.world import CT_IMAGE_STORAGE, HOLD, NOON, arrival, file, image, key, open_shell, receive, route

@@ -9,9 +9,11 @@ import pytest
 from bridge import pipeline
 from bridge.pipeline import Filed, Inspection, Processed, Task
 from bridge.study import StudyRunner
-from cases.model import HoldFilter, HoldState, HoldSummary, InstanceFacts, InstanceOutcome, NewArrival, Role
+from cases.holds import HoldFilter, HoldState, HoldSummary
+from cases.intake import InstanceFacts, InstanceOutcome, NewArrival
 from cases.reviews import Decision, ReviewAction
 from cases.store import Audit, Database, Holds, Intake, Reviews
+from cases.users import Role
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
 from deidentify.review import NO_REVIEW, MarkedBox, PixelReview

@@ -20,7 +20,7 @@ from bridge.retention import Retention
 from bridge.scanner import Scanner
 from cases.blobs import LocalBlobs
 from cases.commitments import CommitmentRecord, CommitmentState
-from cases.model import InstanceOutcome
+from cases.intake import InstanceOutcome
 from cases.store import Commitments, Database, Holds, Intake
 from cases.store.rows import ReceivedInstanceRow
 from config import load_settings

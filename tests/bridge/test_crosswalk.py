@@ -27,8 +27,8 @@ from bridge.keys import SecretError
 from bridge.pipeline import Filed, Task
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
-from cases.model import Role
 from cases.store import Audit, Cases, Crosswalk, Database
+from cases.users import Role
 from deidentify.parser import read_instance
 from tests.bridge.books import book
 from tests.bridge.test_study import Answers

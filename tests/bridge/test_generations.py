@@ -15,8 +15,9 @@ from sqlalchemy import text
 from bridge.__main__ import main
 from bridge.generations import changing_secret, check_generations, known_generations, retire, rotate, write_keys
 from bridge.keys import Generation, GenerationMissingError, Purpose, SecretError, create_secret, load_keys
-from cases.model import CaseShell, Role
+from cases.model import CaseShell
 from cases.store import Audit, Cases, Database, Generations, Intake
+from cases.users import Role
 from tests.cases.world import INBOX, NOON, arrival, file_study, key, open_shell, receive, user
 from tests.integration.running import eventually
 

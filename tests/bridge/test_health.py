@@ -10,7 +10,7 @@ from api.metrics import _LABEL
 from bridge.handshakes import EXPLANATIONS
 from bridge.health import COST_FACTOR, FIGURES_KEPT_S, BridgeMetrics, KeptFigures, _of_intake
 from bridge.peers import BridgePeers
-from cases.model import AssociationOutcome, AssociationSummary, IntakeFigures, Refusal, Tally
+from cases.intake import AssociationOutcome, AssociationSummary, IntakeFigures, Refusal, Tally
 from cases.store import Database, Holds, Intake
 from scp.peers import PeerRules, write_peer_rules
 from scp.peers import Refusal as RefusedBy

@@ -12,9 +12,10 @@ from api.errors import GoneError, NotRenderableError
 from bridge.hold_desk import HoldDesk, PicturesOnDemand
 from bridge.keys import create_secret
 from cases.errors import StoreUnavailableError
-from cases.model import HoldFilter, HoldSummary, Role
+from cases.holds import HoldFilter, HoldSummary
 from cases.reviews import Decision, ReviewAction
 from cases.store import Audit, Cases, Database, Holds, Profiles
+from cases.users import Role
 from config import load_settings
 from deidentify.results import Hold, HoldReason, PixelFinding, TextClass
 from scp.sealing import SpoolKeys

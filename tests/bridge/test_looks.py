@@ -12,10 +12,10 @@ from PIL import Image
 from api.errors import GoneError, InvalidRequestError, PartNotFoundError
 from bridge.engine import EngineNotReadyError
 from bridge.preview_names import picture_suffix, preview_suffix
+from cases.audit import AuditEntry
 from cases.errands import ErrandState
 from cases.errors import CaseNotFoundError, OriginalsGoneError, ProfileNotKnownError, StoreUnavailableError
 from cases.looks import StudyPreview
-from cases.model import AuditEntry
 from cases.store import Audit, Database, Errands
 from cases.store.rows import Base
 from scp.arrival import Arrival

@@ -17,8 +17,9 @@ from bridge.pipeline import Tools
 from bridge.pool import ChildDiedError
 from bridge.scanner import Scanner
 from bridge.settling import SettleRules
+from cases.intake import InstanceOutcome, NewArrival
 from cases.manifests import ManifestKind
-from cases.model import CaseShell, CaseStatus, InstanceOutcome, NewArrival
+from cases.model import CaseShell, CaseStatus
 from cases.store import Database, Intake, Manifests
 from deidentify.results import TeachingText
 from scp.arrival import Arrival, ArrivalFacts

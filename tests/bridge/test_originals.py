@@ -9,7 +9,7 @@ import pytest
 from bridge.app import open_database, open_spool
 from bridge.commitments import CommitmentDecisions
 from bridge.originals import MAX_REASON, ExportError, export, export_originals, list_originals
-from cases.model import InstanceOutcome
+from cases.intake import InstanceOutcome
 from cases.store import Audit, Commitments, Database, Intake, Originals
 from config import Settings, load_settings
 from scp.sealing import SpoolKeys

@@ -9,8 +9,10 @@ from bridge.keys import Generation, Keys, Purpose
 from bridge.patients import Found, PatientRights, PatientSearch, Wanted
 from cases.blobs import LocalBlobs
 from cases.errors import CaseClosedError, StoreUnavailableError
-from cases.model import CaseShell, CaseStatus, Destination, InstanceOutcome, NewArrival, Role
+from cases.intake import Destination, InstanceOutcome, NewArrival
+from cases.model import CaseShell, CaseStatus
 from cases.store import Audit, Cases, Database, Generations, Holds, Intake
+from cases.users import Role
 from deidentify.pseudonyms import patient_key_of, patient_number_key_of
 from scp.spool import Spool
 from tests.cases.world import HOLD, INBOX, arrival, file, file_study, image, key, open_shell, receive, user

@@ -9,7 +9,7 @@ import pytest
 from bridge.peers import REJECTED_SHOWN, BridgePeers, keep_peers_in_step
 from bridge.rejected_peers import EXPLANATIONS
 from cases.errors import InvalidChangeError
-from cases.model import AssociationOutcome, AssociationSummary
+from cases.intake import AssociationOutcome, AssociationSummary
 from cases.peers import NewPeerRule
 from cases.store import Database, Intake
 from cases.store import PeerRules as AddedRules

@@ -12,7 +12,7 @@ from bridge.__main__ import main
 from bridge.app import open_spool, prepare
 from bridge.peers import BridgePeers
 from bridge.peers_command import show
-from cases.model import AssociationOutcome, AssociationSummary
+from cases.intake import AssociationOutcome, AssociationSummary
 from cases.store import Audit, Database, Intake
 from cases.store import PeerRules as AddedRules
 from cases.store.peer_rules import PeerRuleRow

@@ -14,7 +14,7 @@ from bridge.__main__ import main
 from bridge.app import open_database, open_spool, prepare_folders
 from bridge.commitments import CommitmentDecisions
 from bridge.preview import Previewer
-from cases.model import AuditEntry
+from cases.audit import AuditEntry
 from cases.store import Audit
 from config import Settings, load_settings
 from deidentify.deidentifier import Deidentifier

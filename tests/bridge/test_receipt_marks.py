@@ -12,7 +12,7 @@ import pytest
 from bridge.receipt_marks import SUFFIX, SpoolMarks, instance_facts, keep_accession_end
 from bridge.retention import Retention
 from cases.blobs import LocalBlobs
-from cases.model import InstanceFacts, InstanceOutcome, NewArrival
+from cases.intake import InstanceFacts, InstanceOutcome, NewArrival
 from cases.store import Database, Intake
 from config import load_settings
 from deidentify.dataset import ReceivedInstance

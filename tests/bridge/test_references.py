@@ -17,7 +17,8 @@ from bridge.children import Children
 from bridge.references import let_references_follow, stage_references
 from cases.blobs import LocalBlobs
 from cases.errands import Errand, ErrandState
-from cases.model import CaseStatus, InstanceOutcome, NewArrival
+from cases.intake import InstanceOutcome, NewArrival
+from cases.model import CaseStatus
 from cases.profiles import ProfileRevision
 from cases.references import Stale
 from cases.reruns import StagedInstance, rerun_blob_key

@@ -21,13 +21,16 @@ from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errands import Errand, ErrandState
 from cases.errors import StoreUnavailableError
-from cases.model import CaseShell, CaseStatus, HoldState, InstanceFacts, InstanceOutcome, NewArrival, Role
+from cases.holds import HoldState
+from cases.intake import InstanceFacts, InstanceOutcome, NewArrival
+from cases.model import CaseShell, CaseStatus
 from cases.profiles import ProfileRevision
 from cases.reruns import rerun_blob_key
 from cases.reviews import Decision, ReviewAction
 from cases.store import Audit, Cases, Database, Errands, Holds, Intake, Profiles, Reruns, Reviews, SiteLayouts
 from cases.store.review_errands import ReviewErrands
 from cases.store.rows import CaseImageRow, CaseRow
+from cases.users import Role
 from config import load_settings
 from deidentify.results import DropReason, ElementChange, ElementFate, Hold
 from deidentify.review import MarkedBox, PixelReview, SiteLayout

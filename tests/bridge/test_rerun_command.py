@@ -15,7 +15,8 @@ from bridge.__main__ import main
 from bridge.engine import EngineClient, EngineNotReadyError
 from bridge.profile_book import revision_of
 from cases.errands import Errand, ErrandKind, ErrandState
-from cases.model import CaseShell, NewArrival
+from cases.intake import NewArrival
+from cases.model import CaseShell
 from cases.reruns import StagedInstance
 from cases.store import Audit, Database, Errands, Intake, Profiles, Reruns
 from config import load_settings

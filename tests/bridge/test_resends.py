@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bridge.resends import Resends, decide, encoded_differently
-from cases.model import InstanceOutcome, ReceivedInstance
+from cases.intake import InstanceOutcome, ReceivedInstance
 from deidentify.compare import Fingerprint
 
 NATIVE, COMPRESSED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"

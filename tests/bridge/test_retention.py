@@ -16,8 +16,10 @@ from bridge.leftovers import clear_leftovers
 from bridge.purges import named
 from bridge.retention import Retention
 from cases.blobs import LocalBlobs
-from cases.model import HoldFilter, HoldState, InstanceOutcome, NewArrival, ReceivedInstance, Role, User
+from cases.holds import HoldFilter, HoldState
+from cases.intake import InstanceOutcome, NewArrival, ReceivedInstance
 from cases.store import Audit, Cases, Database, Holds, Intake
+from cases.users import Role, User
 from config import load_settings
 from scp.arrival import Arrival
 from scp.spool import Spool

@@ -15,11 +15,12 @@ from bridge.settling import CALM_S, SettleRules
 from bridge.worker_leases import LEASE_PREFIX
 from cases.commitments import KeyedReference, NewCommitment
 from cases.evidence import ReceiptState
-from cases.model import AssociationOutcome, AssociationSummary, Destination, Role, User
+from cases.intake import AssociationOutcome, AssociationSummary, Destination
 from cases.peers import NewPeerRule
 from cases.receipts import SettledBy
 from cases.store import Cases, Commitments, Database, Intake, Leases, Receipts
 from cases.store.peer_books import BOOKS_DAYS
+from cases.users import Role, User
 from scp.arrival import Arrival
 from scp.journal import AssociationFacts, Outcome
 from scp.spool import Spool

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.settling import CALM_S, SettleRules, Settling
-from cases.model import ArrivingStudy
+from cases.intake import ArrivingStudy
 from cases.receipts import SettledBy
 from scp.journal import Receiving
 

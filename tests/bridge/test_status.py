@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bridge.app import prepare
 from bridge.status import PLACES, collect, show, show_status
-from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, InstanceOutcome, Refusal, Tally
+from cases.intake import AssociationOutcome, AssociationSummary, DeclinedContext, InstanceOutcome, Refusal, Tally
 from cases.store import Database, Holds, Intake
 from config import Settings, load_settings
 from tests.cases.world import HOLD, INBOX, arrival, file, image, key, open_shell

@@ -12,8 +12,9 @@ from bridge.profile_book import revision_of
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errors import CaseClosedError, StoreUnavailableError
-from cases.model import InstanceOutcome, NewArrival, ReceivedInstance, Role
+from cases.intake import InstanceOutcome, NewArrival, ReceivedInstance
 from cases.store import Cases, Database, Holds, Intake, Looks, Profiles
+from cases.users import Role
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
 from tests.bridge.books import book, shipped

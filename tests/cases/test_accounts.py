@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from cases.errors import CaseNotFoundError, InvalidChangeError
-from cases.model import Role
 from cases.store import Accounts, Database
 from cases.store.rows import TokenRow
+from cases.users import Role
 from tests.cases.world import NOON, user
 
 

@@ -12,8 +12,9 @@ from cases.errors import (
     NotAllowedError,
     VersionConflictError,
 )
-from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus, StudyChange, User
+from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus, StudyChange
 from cases.store import Cases, Database
+from cases.users import User
 from tests.cases.world import INBOX, SCREEN, Role, arrival, file_study, image, receive, route, user
 
 ANN = route("ann")

@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 from cases.commitments import KeyedReference, NewCommitment
-from cases.model import InstanceOutcome, NewArrival, ReceivedInstance
+from cases.intake import InstanceOutcome, NewArrival, ReceivedInstance
 from cases.store import Commitments, Database, Intake
 from tests.cases.world import INBOX, arrival, key
 

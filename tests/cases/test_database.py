@@ -15,11 +15,11 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from cases.errors import SchemaMismatchError, StoreUnavailableError
-from cases.model import User
 from cases.store import Accounts, Audit, Database, Intake, Leases, Receipts
 from cases.store.database import HEAD, VERSION_TABLE, postgresql_patience
 from cases.store.migrate import alembic_config
 from cases.store.rows import Base
+from cases.users import User
 from tests.cases.world import NOON, Role, user
 
 ROOT = User(id="", name="root", role=Role.ADMIN, draft_limit=0)

@@ -10,18 +10,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from cases.errors import AlreadyClaimedError, CaseClosedError, DraftLimitError
-from cases.model import (
-    CaseDetail,
-    CaseFilter,
-    CaseScope,
-    CaseStatus,
-    InstanceFacts,
-    InstanceOutcome,
-    Role,
-    User,
-)
+from cases.intake import InstanceFacts, InstanceOutcome
+from cases.model import CaseDetail, CaseFilter, CaseScope, CaseStatus
 from cases.store import Accounts, Cases, Database, Holds, Intake
 from cases.store.rows import CaseImageRow, CaseRow
+from cases.users import Role, User
 from tests.cases.world import (
     HOLD,
     INBOX,

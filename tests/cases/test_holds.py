@@ -6,8 +6,11 @@ from datetime import timedelta
 import pytest
 
 from cases.errors import CaseNotFoundError
-from cases.model import HoldFilter, HoldState, HoldSummary, InstanceOutcome, Page, User
+from cases.holds import HoldFilter, HoldState, HoldSummary
+from cases.intake import InstanceOutcome
+from cases.model import Page
 from cases.store import Cases, Database, Holds, Intake
+from cases.users import User
 from deidentify.results import HoldReason
 from tests.cases.world import HOLD, NOON, Role, file, image, open_shell, receive, route, user
 

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import event
 
 from cases.errors import CaseNotFoundError
-from cases.model import (
+from cases.holds import HoldState
+from cases.intake import (
     AssociationOutcome,
     AssociationSummary,
     DeclinedContext,
-    HoldState,
     InstanceOutcome,
     Refusal,
     StudyState,

@@ -5,11 +5,12 @@ import pytest
 from cases.errands import Errand, ErrandState
 from cases.errors import CaseNotFoundError, OriginalsGoneError
 from cases.impacts import ImpactCounts
+from cases.intake import NewArrival
 from cases.looks import GONE, Looked, spread
-from cases.model import NewArrival, Role, User
 from cases.profiles import ProfileRevision
 from cases.store import Database, Errands, Intake, Looks, Profiles, Receipts
 from cases.store import looks as looks_module
+from cases.users import Role, User
 from tests.cases.world import INBOX, NOON, arrival, key, receive, route
 
 OLD = ProfileRevision(name="teaching", revision="a" * 16, text="name: teaching")

@@ -6,22 +6,13 @@ import pytest
 
 from cases import states
 from cases.errors import CaseOnHoldError, InvalidChangeError
+from cases.intake import InstanceOutcome, NewArrival
 from cases.manifests import ManifestEntry, ManifestKind, NewManifest, systems_of
-from cases.model import (
-    CaseChanges,
-    CaseDetail,
-    CaseImage,
-    CaseLevel,
-    CaseStatus,
-    CaseSystem,
-    InstanceOutcome,
-    NewArrival,
-    Role,
-    StudyChange,
-)
+from cases.model import CaseChanges, CaseDetail, CaseImage, CaseLevel, CaseStatus, CaseSystem, StudyChange
 from cases.receipts import SettledBy
 from cases.store import Audit, Cases, Database, Intake, Manifests
 from cases.store.evidence import lists_of
+from cases.users import Role
 from deidentify.results import DelayReason, TeachingText
 from tests.cases.world import INBOX, SCREEN, arrival, file, file_study, image, key, open_shell, receive, route, user
 

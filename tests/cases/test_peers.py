@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cases.errors import CaseNotFoundError
-from cases.model import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
+from cases.intake import AssociationOutcome, AssociationSummary, DeclinedContext, Refusal
 from cases.peers import NewPeerRule
 from cases.store import Audit, Database, Intake, PeerBooks, PeerRules, Peers
 from cases.store.peer_books import BOOKS_DAYS, KINDS_A_DAY, VARIOUS

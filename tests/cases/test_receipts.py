@@ -11,23 +11,22 @@ from sqlalchemy import text
 
 from cases.errors import CaseNotFoundError, InvalidChangeError
 from cases.evidence import EvidenceRule, ListedInstances, ReceiptState
-from cases.model import (
+from cases.intake import (
     AssociationOutcome,
     AssociationSummary,
-    CaseStatus,
     DeclinedContext,
     Destination,
     InstanceFacts,
     InstanceOutcome,
     NewArrival,
     Refusal,
-    Role,
-    User,
 )
+from cases.model import CaseStatus
 from cases.receipts import CODE_ALPHABET, CODE_LENGTH, Place, Receipt, ReceiptSummary, SettledBy, read_code
 from cases.store import Cases, Database, Holds, Intake, Receipts
 from cases.store import evidence as sources
 from cases.store.receipts import ReceiptFilter
+from cases.users import Role, User
 from tests.cases.test_intake import association
 from tests.cases.world import (
     CT_IMAGE_STORAGE,

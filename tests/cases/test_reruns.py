@@ -13,24 +13,16 @@ from cases.errors import (
     OriginalsGoneError,
     RerunInProgressError,
 )
-from cases.model import (
-    CaseChanges,
-    CaseDetail,
-    CaseShell,
-    CaseStatus,
-    HoldFilter,
-    HoldState,
-    InstanceOutcome,
-    NewArrival,
-    Role,
-    StudyChange,
-)
+from cases.holds import HoldFilter, HoldState
+from cases.intake import InstanceOutcome, NewArrival
+from cases.model import CaseChanges, CaseDetail, CaseShell, CaseStatus, StudyChange
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance, rerun_blob_key
 from cases.store import Cases, Crosswalk, Database, Errands, Holds, Intake, Manifests, Originals, Profiles, Reruns
 from cases.store.condemned import condemn
 from cases.store.errand_rows import StagedInstanceRow
 from cases.store.rows import CaseImageRow, CondemnedBlobRow
+from cases.users import Role
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,

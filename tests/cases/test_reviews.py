@@ -15,19 +15,9 @@ from cases.errors import (
     RerunInProgressError,
     VersionConflictError,
 )
-from cases.model import (
-    CaseShell,
-    CaseStatus,
-    HoldFilter,
-    HoldOrder,
-    HoldState,
-    HoldSummary,
-    InstanceFacts,
-    InstanceOutcome,
-    NewArrival,
-    Role,
-    User,
-)
+from cases.holds import HoldFilter, HoldOrder, HoldState, HoldSummary
+from cases.intake import InstanceFacts, InstanceOutcome, NewArrival
+from cases.model import CaseShell, CaseStatus
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance
 from cases.reviews import (
@@ -42,6 +32,7 @@ from cases.reviews import (
     hold_after,
 )
 from cases.store import Cases, Database, Errands, Holds, Intake, Profiles, Reruns, Reviews, SiteLayouts
+from cases.users import Role, User
 from deidentify.results import DeidentifiedInstance, Hold, HoldReason, PixelFinding, RegionFate, TextClass
 from deidentify.review import NO_REVIEW, MarkedBox, PixelReview
 from tests.cases.world import HOLD, NOON, image, key, receive, route, user

@@ -6,8 +6,9 @@ import pytest
 
 from cases import states
 from cases.errors import CaseClosedError, DraftLimitError, InvalidTransitionError, NotAllowedError
-from cases.model import CaseStatus, Role, User
+from cases.model import CaseStatus
 from cases.states import Action, Actor, Facts
+from cases.users import Role, User
 
 ALL = frozenset(Actor)
 ROOM = Facts(drafts=9, draft_limit=10)

@@ -4,8 +4,10 @@ import hashlib
 from datetime import UTC, datetime
 from itertools import count
 
-from cases.model import CaseShell, Destination, NewArrival, Role, User
+from cases.intake import Destination, NewArrival
+from cases.model import CaseShell
 from cases.store import Accounts, Cases, Database, Intake
+from cases.users import Role, User
 from deidentify.results import (
     AgeBand,
     DeidentifiedInstance,
