@@ -19,9 +19,12 @@ class Relation(StrEnum):
     UNOWNED = "unowned"
     """A draft of the inbox."""
     FOREIGN = "foreign"
+    PUBLIC = "public"
+    """A public case of somebody else, for those who do not see all."""
 
 
 EVERYONE = frozenset(Role)
+WORKS = EVERYONE - {Role.READER}
 SEES_ALL = frozenset({Role.EDITOR, Role.REVIEWER, Role.ADMIN, Role.PRIVACY_OFFICER})
 WRITES = frozenset({Role.CONTRIBUTOR, Role.EDITOR, Role.ADMIN})
 EDITS_ALL = frozenset({Role.EDITOR, Role.ADMIN})
@@ -39,6 +42,7 @@ class Rule:
     own: frozenset[Role] = NOBODY
     unowned: frozenset[Role] = NOBODY
     foreign: frozenset[Role] = NOBODY
+    public: frozenset[Role] = NOBODY
     is_open: bool = field(default=False)
 
     def allows(self, role: Role, relation: Relation) -> bool:
@@ -48,11 +52,11 @@ class Rule:
     @property
     def callers(self) -> frozenset[Role]:
         """Return the roles that may make the call at all."""
-        return self.none | self.own | self.unowned | self.foreign
+        return self.none | self.own | self.unowned | self.foreign | self.public
 
 
 _OPEN = Rule(is_open=True)
-_READ = Rule(own=EVERYONE, unowned=EVERYONE, foreign=SEES_ALL)
+_READ = Rule(own=EVERYONE, unowned=WORKS, foreign=SEES_ALL, public=EVERYONE)
 _EDIT = Rule(own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL)
 _ADMINISTER = Rule(none=ADMINISTERS)
 _DECIDE = Rule(none=EDITS_ALL)
@@ -78,18 +82,18 @@ RULES: Mapping[str, Rule] = {
     "get_image": _READ,
     "render_image": _READ,
     "get_thumbnail": _READ,
-    "list_inbox": Rule(none=EVERYONE),
+    "list_inbox": Rule(none=WORKS),
     "claim_case": Rule(unowned=WRITES),
-    "list_holds": Rule(none=EVERYONE),
-    "get_hold": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "list_holds": Rule(none=WORKS),
+    "get_hold": Rule(own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_held_frame": _REVIEW,
     "decide_hold": _REVIEW,
     "undo_decision": _REVIEW,
     "list_site_layouts": Rule(none=REVIEWERS),
     "learn_site_layout": Rule(none=TEACHERS),
     "switch_site_layout": Rule(none=TEACHERS),
-    "list_receipts": Rule(none=EVERYONE),
-    "get_receipt": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "list_receipts": Rule(none=WORKS),
+    "get_receipt": Rule(own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,
     "list_reruns": _DECIDE,
     "list_rerun_candidates": _ADMINISTER,
@@ -97,7 +101,7 @@ RULES: Mapping[str, Rule] = {
     "get_rerun": _DECIDE,
     "apply_rerun": _DECIDE,
     "discard_rerun": _DECIDE,
-    "list_case_reruns": _READ,
+    "list_case_reruns": Rule(own=WORKS, unowned=WORKS, foreign=SEES_ALL),
     "get_peers": _ADMINISTER,
     "allow_peer": _ADMINISTER,
     "remove_peer": _ADMINISTER,
@@ -140,11 +144,13 @@ def rule_of(operation: str) -> Rule:
         raise ForbiddenError("This call is open to nobody.") from None
 
 
-def relation_to(caller: User, owner: str | None) -> Relation:
+def relation_to(caller: User, owner: str | None, *, is_public: bool = False) -> Relation:
     """Return how the caller stands to a case of this owner, given by name."""
-    if owner is None:
-        return Relation.UNOWNED
-    return Relation.OWN if owner == caller.name else Relation.FOREIGN
+    if owner == caller.name:
+        return Relation.OWN
+    if is_public and caller.role not in SEES_ALL:
+        return Relation.PUBLIC
+    return Relation.UNOWNED if owner is None else Relation.FOREIGN
 
 
 def permit(operation: str, caller: User, relation: Relation) -> None:

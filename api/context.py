@@ -23,6 +23,8 @@ from api.ports import (
 from api.rendering import Renderer
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
+from cases.model import CaseSummary
+from cases.states import is_public
 from cases.store import Accounts, Database
 from cases.text_screen import TextScreen
 from cases.users import User
@@ -74,9 +76,13 @@ class AuthorizedCall:
         """Return the database."""
         return self.context.database
 
-    def permit(self, owner: str | None) -> None:
+    def permit(self, owner: str | None, *, is_public: bool = False) -> None:
         """Let the call through to a case of this owner, or refuse it; see ``authorization.permit``."""
-        permit(self.operation, self.caller, relation_to(self.caller, owner))
+        permit(self.operation, self.caller, relation_to(self.caller, owner, is_public=is_public))
+
+    def permit_case(self, case: CaseSummary) -> None:
+        """Let the call through to a case, or refuse it."""
+        self.permit(case.owner, is_public=is_public(case.status, case.visibility))
 
 
 def _authorize(

@@ -105,6 +105,8 @@ class CaseScope(StrEnum):
     MINE = "mine"
     INBOX = "inbox"
     """Drafts without an owner, to be claimed."""
+    PUBLIC = "public"
+    """Published cases that everybody may find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from cases.errors import (
     InvalidTransitionError,
     NotAllowedError,
 )
-from cases.model import OPEN_STATUSES, CaseStatus
+from cases.model import OPEN_STATUSES, CaseStatus, Visibility
 from cases.users import Role, User
 
 
@@ -186,13 +186,19 @@ def actors_of(user: User, owner_id: str | None) -> frozenset[Actor]:
     return frozenset(relations)
 
 
-def may_see(user: User, owner_id: str | None, status: CaseStatus) -> bool:
-    """Return whether a user may know of a case: own ones, those of the inbox, and all for those who see all."""
+def may_see(user: User, owner_id: str | None, status: CaseStatus, visibility: Visibility) -> bool:
+    """Return whether a user may know of a case: own and public ones, those of the inbox, and all for who sees all."""
     if user.sees_all:
         return True
     if status == CaseStatus.REMOVED:
         return False
-    return owner_id == user.id or (owner_id is None and status == CaseStatus.DRAFT)
+    is_in_inbox = owner_id is None and status == CaseStatus.DRAFT and user.role is not Role.READER
+    return owner_id == user.id or is_in_inbox or is_public(status, visibility)
+
+
+def is_public(status: CaseStatus, visibility: Visibility) -> bool:
+    """Return whether everybody with an account may read a case."""
+    return status == CaseStatus.PUBLISHED and visibility == Visibility.PUBLIC
 
 
 def is_shown_to_others(status: CaseStatus) -> bool:

@@ -8,6 +8,8 @@ from enum import StrEnum
 class Role(StrEnum):
     """What a user may do."""
 
+    READER = "reader"
+    """Reads what is public, and owns nothing."""
     CONTRIBUTOR = "contributor"
     EDITOR = "editor"
     REVIEWER = "reviewer"

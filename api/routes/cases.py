@@ -56,7 +56,7 @@ def get_case(call: Call, *, case_id: Key, if_none_match: IfNoneMatch = None) -> 
     """Show a case with its studies, series and images; the ETag also changes as images arrive."""
     with call.database.read() as session:
         detail = Cases(session).get(call.caller, case_id)
-    call.permit(detail.summary.owner)
+    call.permit_case(detail.summary)
     return _answer(CaseOut.of_detail(detail), if_none_match)
 
 
@@ -91,7 +91,7 @@ def withdraw_case(call: Call, *, case_id: Key) -> Response:
     """Withdraw a draft: its images are deleted, a tombstone stays, and its place is free for a waiting case."""
     with call.database.write() as session:
         cases = Cases(session)
-        call.permit(cases.get(call.caller, case_id).summary.owner)
+        call.permit_case(cases.get(call.caller, case_id).summary)
         blob_keys = cases.remove(call.caller, case_id)
         Audit(session).append(call.caller.name, "case.withdraw", case_id, {"images": len(blob_keys)})
     _purge(call, blob_keys)
@@ -130,7 +130,7 @@ def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected:
     with call.database.write() as session:
         cases = Cases(session)
         before = cases.get(call.caller, case_id).summary
-        call.permit(before.owner)
+        call.permit_case(before)
         try:
             version = before.version if expected is None else expected
             detail = cases.patch(call.caller, case_id, changes, version, screen)

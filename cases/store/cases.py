@@ -23,6 +23,7 @@ from cases.model import (
     CaseSummary,
     Page,
     StudyChange,
+    Visibility,
 )
 from cases.store import views
 from cases.store.accounts import draft_count, lock_user
@@ -200,14 +201,14 @@ class Cases(Emptying):
             raise CaseNotFoundError("there is no such case")
         # Whoever lost the race for a draft of the inbox is told so, and learns nothing else.
         lost_race = is_claim and row.status == CaseStatus.DRAFT
-        if not states.may_see(viewer, row.owner_id, row.status) and not lost_race:
+        if not states.may_see(viewer, row.owner_id, row.status, row.visibility) and not lost_race:
             raise CaseNotFoundError("there is no such case")
         return row
 
     def _locked(self, viewer: User, case_id: str) -> CaseRow:
         self._visible(viewer, case_id)
         row = lock_case(self._session, case_id)
-        if not states.may_see(viewer, row.owner_id, row.status):
+        if not states.may_see(viewer, row.owner_id, row.status, row.visibility):
             raise CaseNotFoundError("there is no such case")
         return row
 
@@ -215,8 +216,11 @@ class Cases(Emptying):
 def _in_scope(viewer: User, filters: CaseFilter) -> ColumnElement[bool]:
     mine = CaseRow.owner_id == viewer.id
     inbox = CaseRow.owner_id.is_(None) & (CaseRow.status == CaseStatus.DRAFT)
+    public = (CaseRow.status == CaseStatus.PUBLISHED) & (CaseRow.visibility == Visibility.PUBLIC)
     if filters.scope == CaseScope.INBOX:
         wanted: ColumnElement[bool] = inbox
+    elif filters.scope == CaseScope.PUBLIC:
+        wanted = public
     elif filters.scope == CaseScope.VISIBLE and viewer.sees_all:
         wanted = CaseRow.id != ""
     else:

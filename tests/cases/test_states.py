@@ -6,7 +6,7 @@ import pytest
 
 from cases import states
 from cases.errors import CaseClosedError, DraftLimitError, InvalidTransitionError, NotAllowedError
-from cases.model import CaseStatus
+from cases.model import CaseStatus, Visibility
 from cases.states import Action, Actor, Facts
 from cases.users import Role, User
 
@@ -64,10 +64,13 @@ def test_relations_follow_from_role_and_ownership() -> None:
 
 
 @pytest.mark.parametrize("status", CaseStatus)
-def test_strangers_see_no_owned_case_in_any_state(status: CaseStatus) -> None:
-    assert not states.may_see(someone(), "other", status)
-    assert states.may_see(someone(Role.ADMIN), "other", status)
-    assert states.may_see(someone(), "u", status) == (status != CaseStatus.REMOVED)
+def test_strangers_see_no_owned_case_but_public_ones(status: CaseStatus) -> None:
+    for visibility in Visibility:
+        is_public = (status, visibility) == (CaseStatus.PUBLISHED, Visibility.PUBLIC)
+        assert states.may_see(someone(), "other", status, visibility) is is_public
+        assert states.may_see(someone(Role.READER), None, status, visibility) is is_public
+        assert states.may_see(someone(Role.ADMIN), "other", status, visibility)
+        assert states.may_see(someone(), "u", status, visibility) == (status != CaseStatus.REMOVED)
 
 
 @pytest.mark.parametrize("status", CaseStatus)

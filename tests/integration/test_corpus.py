@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.corpus import ROOT, require_corpus
+from tests.docs.real_files_page import PAGE, verdicts, with_text
 from tests.integration.running import RunningBridge, eventually, running_bridge
 from tests.integration.senders import dcmsend, number, tally_of
 
@@ -175,6 +176,16 @@ def the_original_is_there_for_everything_that_was_stored(run: Run) -> None:
     assert sum(1 for _ in (run.bridge.data_dir / "spool" / "studies").rglob("*.dcm")) == total(run)["stored"]
 
 
+def the_real_files_with_text_become_what_the_page_says(run: Run) -> None:
+    told = verdicts(PAGE.read_text())
+    fates = {file.path.name: run.fates[file.path.relative_to(ROOT).as_posix()] for file in with_text()}
+    # A resend under the name of another file of the page is neither.
+    held = {name: f"held {told[name].removeprefix('held: ')}" for name in told if told[name].startswith("held")}
+    assert {name: fates[name] for name in held if fates[name].startswith(("filed", "held"))}.items() <= held.items()
+    assert all(fates[name] in {"filed", "duplicate", "superseded"} for name in told if name not in held)
+    assert sum(fate.startswith("held") for fate in fates.values()) >= len(held) / 2
+
+
 def test_the_whole_corpus(run: Run, subtests: pytest.Subtests) -> None:
     # One test: several would each start the long run anew where they are spread over processes.
     for holds in (
@@ -185,6 +196,7 @@ def test_the_whole_corpus(run: Run, subtests: pytest.Subtests) -> None:
         what_dcmsend_left_out_is_sent_or_skipped_with_a_reason,
         most_of_the_corpus_is_in_drafts_and_nothing_fails_on_our_side,
         every_hold_has_a_sentence,
+        the_real_files_with_text_become_what_the_page_says,
         the_original_is_there_for_everything_that_was_stored,
     ):
         with subtests.test(holds.__name__):
