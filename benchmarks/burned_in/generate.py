@@ -106,7 +106,15 @@ def made(seed: int, number: int, contrasts: Contrasts = Contrasts.EVEN) -> Image
     }[kind]()
     style = draw_style(random, is_colour=form is Form.COLOUR, marker=kind is Kind.SIDE, contrasts=contrasts)
     frame = int(random.integers(len(frames)))
-    planted = draw_lines(frames[frame], lines, style, random, frame=frame)
+    planted = draw_lines(
+        frames[frame],
+        lines,
+        style,
+        random,
+        frame=frame,
+        contrasts=contrasts,
+        is_whole=kind in {Kind.SAFE, Kind.SIDE},
+    )
     if lines and not planted:
         kind = Kind.NOTHING
     header = header_of(who if is_named else person(random))

@@ -22,8 +22,8 @@ __all__ = ["Outcome", "RegionOutcome", "is_found", "judged", "screened", "start"
 _SCOPE = PseudonymScope(key=bytes(range(32)), case_key="0" * 32)
 _COVERED = 0.5
 _TIMES_HEIGHT, _MORE_PX = 3, 8
-_SLANTED_TIMES = 1.25
-"""The upright box around slanted text is nearly square: much larger than that is no finding of it."""
+_SIDE_OF_SLANTED = 0.5**0.5
+"""Of the thickness of a line at 45 degrees, what it adds to each side of the upright box around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +77,13 @@ def is_found(planted: Planted, findings: Sequence[PixelFinding]) -> bool:
     left, top, right, bottom = planted.box
     covered = np.zeros((bottom - top, right - left), dtype=bool)
     short = min(covered.shape)
+    thickest = _TIMES_HEIGHT * planted.thickness + _MORE_PX
     if planted.style.turn is Turn.SLANTED:
-        most = _SLANTED_TIMES * short + _MORE_PX
-        side = _SLANTED_TIMES * max(covered.shape) + _MORE_PX
+        # The upright box around a slanted line is nearly square, and wider by what it is thicker.
+        more = (thickest - planted.thickness) * _SIDE_OF_SLANTED
+        most, side = short + more, max(covered.shape) + more
     else:
-        most, side = _TIMES_HEIGHT * planted.thickness + _MORE_PX, float("inf")
+        most, side = thickest, float("inf")
     is_across = planted.style.turn in {Turn.UP, Turn.DOWN}
     for found in findings:
         across, along = (found.width, found.height) if is_across else (found.height, found.width)

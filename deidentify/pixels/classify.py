@@ -10,7 +10,7 @@ from rapidfuzz import fuzz, process
 
 from deidentify.identity import IdentifiedTokens
 from deidentify.pixels.technical import Terms, is_number, terms_of
-from deidentify.pixels.vocabulary import DIRECTIONS, MARKERS, NAME_LIKE
+from deidentify.pixels.vocabulary import DIRECTIONS, MARKERS, NAME_LIKE, SETTINGS, UNITS
 from deidentify.results import TextClass
 
 _SIMILARITY, _SIMILARITY_OF_SHORT = 85, 75
@@ -27,6 +27,8 @@ _PATTERNS = re.compile(
     r"|\d{1,2}\W{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)"
     r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)[a-z]*\W{0,2}\d"
 )
+_DAY_AND_MONTH = re.compile(r"([a-z]*)[^\w.,]?(?<![\d.,])(\d\d)[.,](\d\d)(?![\d.,])\s?([a-z%]*)")
+"""What is left of a date whose year was lost, with the letters before and behind it ("ob16.09")."""
 _MISREAD = str.maketrans("oqilzsb", "0011258")
 """Letters in the place of digits."""
 _WITH_DIGITS = re.compile(r"[\w.,;:'/\-]*\d[\w.,;:'/\-]*")
@@ -168,7 +170,7 @@ def classify(identified_text: str, header: HeaderWords) -> TextClass:
     compact = _compact(text)
     if len(compact) <= 1:
         return TextClass.IDENTIFYING if _is_short_name(compact, header) else TextClass.SAFE
-    if is_evident(identified_text, header):
+    if is_evident(identified_text, header) or _has_day_and_month(text):
         return TextClass.IDENTIFYING
     if text in DIRECTIONS:
         return TextClass.SAFE
@@ -219,6 +221,15 @@ def _is_date(three: Terms) -> bool:
     for year, others in ((three[2], three[:2]), (three[0], three[1:])):
         small, large = sorted(map(int, others))
         if len(year) in {2, 4} and 1 <= small <= _LAST_MONTH and large <= _LAST_DAY:
+            return True
+    return False
+
+
+def _has_day_and_month(text: str) -> bool:
+    """Say whether two digits, a point and two digits could be a day and a month, and are no value of a setting."""
+    for before, first, second, behind in _DAY_AND_MONTH.findall(text):
+        small, large = sorted((int(first), int(second)))
+        if 1 <= small <= _LAST_MONTH and large <= _LAST_DAY and before not in SETTINGS and behind not in UNITS:
             return True
     return False
 

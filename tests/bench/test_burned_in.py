@@ -98,6 +98,24 @@ def test_a_seed_gives_the_same_images_but_for_their_contrast():
     assert usual.planted[0].style.contrast > even.planted[0].style.contrast
 
 
+def test_usual_lines_reach_what_is_drawn_for_them_and_harmless_ones_can_be_seen_whole(monkeypatch):
+    monkeypatch.setenv("CASEBRIDGE_CORPUS", "/absent")
+    backgrounds.real_files.cache_clear()
+    some = [made(5, number, Contrasts.USUAL) for number in range(60)]
+    for image in some:
+        assert all(one.contrast >= 0.8 * one.style.contrast for one in image.planted)
+    picture = np.full((256, 256), 1000, dtype=np.uint16)
+    picture[0, 0], picture[0, 1] = 0, 4000
+    picture[:, :128] = 3000  # as bright as the ink, so that half of a long line is lost
+    style = replace(STYLE, height=20, contrast=0.5)
+    for seed in range(8):
+        halved = picture.copy()
+        (one,) = draw_lines(halved, [LINE], style, np.random.default_rng(seed), is_whole=True)
+        left, top, right, bottom = one.box
+        seen = np.abs(halved[top:bottom, left:right].astype(int) - picture[top:bottom, left:right])
+        assert (seen[ink_of(one, halved.shape)] >= 0.1 * 4000).mean() >= 0.97 or one.style.look is Look.BOXED
+
+
 def test_there_is_something_of_everything(images):
     assert {image.kind for image in images} == set(Kind)
     assert {image.form for image in images} >= {Form.GREY, Form.COLOUR, Form.STACK, Form.INVERTED}

@@ -169,3 +169,13 @@ def test_a_pattern_is_evidence_but_not_of_the_header() -> None:
 def test_a_short_word_is_of_the_header_whole_or_but_for_one_letter(text: str, expected: bool) -> None:
     header = HeaderWords.of(IdentifiedTokens(tokens=frozenset({"wong", "r72117693"})))
     assert is_of_header(text, header) is expected
+
+
+@pytest.mark.parametrize("text", ["OB16.09", "16.09", "B 31,12", "09.16", "D0B 01.02"])
+def test_what_is_left_of_a_date_identifies(text):
+    assert classify(text, NOBODY) is TextClass.IDENTIFYING
+
+
+@pytest.mark.parametrize("text", ["TE 12.11", "te12.10", "12.10 mm", "10.12cm", "45.67", "TI: 10.05"])
+def test_values_of_settings_are_no_dates(text):
+    assert classify(text, NOBODY) is TextClass.SAFE
