@@ -2,19 +2,22 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError, InvalidChangeError
-from cases.model import CaseStatus
+from cases.model import CaseStatus, Visibility
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseRow, TokenRow, UserRow, new_id
 from cases.store.upsert import insert_or_nothing
-from cases.users import Role, TokenSummary, User
+from cases.users import InstitutionPolicy, Role, TokenSummary, Usage, User
 
 DRAFT_LIMIT = 10
+UNLISTED_LIMIT = 10
+PENDING_LIMIT = 3
 TOKEN_BYTES = 32
 ADMIN_NAME = "admin"
 CONFIGURED = "configured"
@@ -28,18 +31,38 @@ class Accounts:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create_user(self, name: str, role: Role, draft_limit: int = DRAFT_LIMIT) -> User:
+    def create_user(
+        self,
+        name: str,
+        role: Role,
+        draft_limit: int = DRAFT_LIMIT,
+        *,
+        unlisted_limit: int = UNLISTED_LIMIT,
+        pending_limit: int = PENDING_LIMIT,
+        is_trusted: bool = False,
+        institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED,
+    ) -> User:
         """Create a user without a token.
 
         Raises
         ------
         InvalidChangeError
-            When the name is empty or taken, or the limit negative.
+            When the name is empty or taken, or a limit negative.
         """
-        if not name.strip() or draft_limit < 0:
-            raise InvalidChangeError("a user needs a name and a draft limit of 0 or more")
+        if not name.strip() or min(draft_limit, unlisted_limit, pending_limit) < 0:
+            raise InvalidChangeError("a user needs a name and limits of 0 or more")
         row_id = new_id()
-        values = {"id": row_id, "name": name, "role": role, "draft_limit": draft_limit, "created_at": clock_now()}
+        values = {
+            "id": row_id,
+            "name": name,
+            "role": role,
+            "draft_limit": draft_limit,
+            "unlisted_limit": unlisted_limit,
+            "pending_limit": pending_limit,
+            "is_trusted": is_trusted,
+            "institution_policy": institution_policy,
+            "created_at": clock_now(),
+        }
         # Not by looking first: two administrators may make the same user at once.
         if not insert_or_nothing(self._session, UserRow, [values], ["name"]):
             raise InvalidChangeError("there is a user of this name")
@@ -56,16 +79,36 @@ class Accounts:
         row = self._session.get(UserRow, user_id)
         if row is None:
             raise CaseNotFoundError("there is no such user")
-        return self._value(row)
+        return _value(row)
 
     def user_named(self, name: str) -> User | None:
         """Return a user by name."""
         row = self._session.scalar(select(UserRow).where(UserRow.name == name))
-        return None if row is None else self._value(row)
+        return None if row is None else _value(row)
 
     def users(self) -> tuple[User, ...]:
         """Return all users by name."""
-        return tuple(self._value(row) for row in self._session.scalars(select(UserRow).order_by(UserRow.name)))
+        return tuple(_value(row) for row in self._session.scalars(select(UserRow).order_by(UserRow.name)))
+
+    def usage(self, user_id: str) -> Usage:
+        """Return how many of a user's cases count toward the limits; not asked at each call, since it counts rows."""
+        return self._usages(CaseRow.owner_id == user_id).get(user_id, Usage())
+
+    def usages(self) -> Mapping[str, Usage]:
+        """Return the same for every user that owns something, by id."""
+        return self._usages(CaseRow.owner_id.is_not(None))
+
+    def _usages(self, wanted: ColumnElement[bool]) -> dict[str, Usage]:
+        counts = {name: func.count().filter(condition) for name, condition in _COUNTED.items()}
+        query = (
+            select(CaseRow.owner_id, *(count.label(name) for name, count in counts.items()))
+            .where(wanted, CaseRow.status.in_([CaseStatus.DRAFT, CaseStatus.PUBLISHED, CaseStatus.PENDING_REVIEW]))
+            .group_by(CaseRow.owner_id)
+        )
+        return {
+            row["owner_id"]: Usage(drafts=row["drafts"], unlisted=row["unlisted"], pending=row["pending"])
+            for row in self._session.execute(query).mappings()
+        }
 
     def disable(self, user_id: str) -> None:
         """Shut a user out; cases and name stay."""
@@ -130,7 +173,7 @@ class Accounts:
             return None
         token_row, user_row = found
         is_due = token_row.last_used_at is None or moment - token_row.last_used_at > USE_NOTED_EVERY
-        return self._value(user_row, token_id=token_row.id, token_use_is_due=is_due)
+        return _value(user_row, token_id=token_row.id, token_use_is_due=is_due)
 
     def note_use(self, token_id: str, now: datetime | None = None) -> None:
         """Keep when a token was last used."""
@@ -192,23 +235,48 @@ class Accounts:
         )
         self._session.flush()
 
-    def _value(self, row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) -> User:
-        return User(
-            id=row.id,
-            name=row.name,
-            role=row.role,
-            draft_limit=row.draft_limit,
-            drafts=draft_count(self._session, row.id),
-            is_disabled=row.disabled_at is not None,
-            token_id=token_id,
-            token_use_is_due=token_use_is_due,
-        )
+
+def _value(row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) -> User:
+    return User(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        draft_limit=row.draft_limit,
+        unlisted_limit=row.unlisted_limit,
+        pending_limit=row.pending_limit,
+        is_trusted=row.is_trusted,
+        institution_policy=row.institution_policy,
+        is_disabled=row.disabled_at is not None,
+        token_id=token_id,
+        token_use_is_due=token_use_is_due,
+    )
+
+
+_COUNTED: Mapping[str, ColumnElement[bool]] = {
+    "drafts": CaseRow.status == CaseStatus.DRAFT,
+    "unlisted": and_(CaseRow.status == CaseStatus.PUBLISHED, CaseRow.visibility == Visibility.UNLISTED),
+    "pending": CaseRow.status == CaseStatus.PENDING_REVIEW,
+}
+"""Which cases count toward which limit."""
 
 
 def draft_count(session: Session, user_id: str) -> int:
     """Return how many drafts a user has; exact only while the user's row is locked."""
-    query = select(func.count()).where(CaseRow.owner_id == user_id, CaseRow.status == CaseStatus.DRAFT)
-    return session.scalar(query) or 0
+    return _count(session, user_id, "drafts")
+
+
+def unlisted_count(session: Session, user_id: str) -> int:
+    """Return how many unlisted cases a user has; exact only while the user's row is locked."""
+    return _count(session, user_id, "unlisted")
+
+
+def pending_count(session: Session, user_id: str) -> int:
+    """Return how many cases of a user are in review; exact only while the user's row is locked."""
+    return _count(session, user_id, "pending")
+
+
+def _count(session: Session, user_id: str, what: str) -> int:
+    return session.scalar(select(func.count()).where(CaseRow.owner_id == user_id, _COUNTED[what])) or 0
 
 
 def lock_user(session: Session, user_id: str) -> UserRow:

@@ -13,7 +13,17 @@ def test_me_shows_role_and_free_places(as_user, owner, world):
     assert me["name"] == "owner"
     assert me["role"] == "contributor"
     assert me["sees_all"] is False
-    assert me["quotas"] == {"drafts": 1, "draft_limit": 10, "drafts_free": 9}
+    assert (me["is_trusted"], me["institution_policy"]) == (False, "deidentified-allowed")
+    assert me["quotas"] == {
+        "drafts": 1,
+        "draft_limit": 10,
+        "drafts_free": 9,
+        "unlisted": 0,
+        "unlisted_limit": 10,
+        "unlisted_free": 10,
+        "pending": 0,
+        "pending_limit": 3,
+    }
 
 
 def test_an_administrator_makes_an_account_and_a_token_for_it(client, as_user, admin):

@@ -4,12 +4,16 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from alembic import command
+from sqlalchemy import event, select, text
 
 from cases.errors import CaseNotFoundError, InvalidChangeError
+from cases.model import CaseStatus, Visibility
 from cases.store import Accounts, Database
-from cases.store.rows import TokenRow
-from cases.users import Role
+from cases.store.accounts import draft_count, lock_owner_named, pending_count, unlisted_count
+from cases.store.migrate import alembic_config
+from cases.store.rows import CaseRow, TokenRow
+from cases.users import InstitutionPolicy, Role, Usage
 from tests.cases.world import NOON, user
 
 
@@ -109,6 +113,9 @@ def test_wrong_users_are_refused(database: Database) -> None:
         for name, limit in (("ann", 10), (" ", 10), ("bob", -1)):
             with pytest.raises(InvalidChangeError):
                 accounts.create_user(name, Role.CONTRIBUTOR, limit)
+        for limits in ({"unlisted_limit": -1}, {"pending_limit": -1}):
+            with pytest.raises(InvalidChangeError):
+                accounts.create_user("bob", Role.CONTRIBUTOR, **limits)
         with pytest.raises(CaseNotFoundError):
             accounts.issue_token("0" * 32, "x")
         with pytest.raises(InvalidChangeError):
@@ -120,3 +127,102 @@ def test_a_draft_limit_can_be_changed(database: Database) -> None:
     with database.write() as session:
         Accounts(session).set_draft_limit(ann.id, 3)
         assert Accounts(session).user(ann.id).draft_limit == 3
+
+
+def test_a_user_is_not_trusted_and_has_limits_unless_told_otherwise(database: Database) -> None:
+    with database.write() as session:
+        accounts = Accounts(session)
+        usual = accounts.create_user("ann", Role.CONTRIBUTOR)
+        special = accounts.create_user(
+            "bob",
+            Role.CONTRIBUTOR,
+            unlisted_limit=0,
+            pending_limit=7,
+            is_trusted=True,
+            institution_policy=InstitutionPolicy.FORBIDDEN,
+        )
+        routed = accounts.user(lock_owner_named(session, "carla").id)
+    allowed = InstitutionPolicy.DEIDENTIFIED_ALLOWED
+    for one in (usual, routed):
+        assert (one.unlisted_limit, one.pending_limit, one.is_trusted, one.institution_policy) == (
+            10,
+            3,
+            False,
+            allowed,
+        )
+    assert (special.unlisted_limit, special.pending_limit, special.is_trusted) == (0, 7, True)
+    assert special.institution_policy is InstitutionPolicy.FORBIDDEN
+
+
+def test_each_case_counts_toward_the_limit_of_what_it_is(database: Database) -> None:
+    ann, bob = user(database, "ann"), user(database, "bob")
+    states = ["draft", "draft", "waiting", "pending_review", "published", "removed"]
+    unlisted = ["draft", "pending_review", "published", "published", "published", "removed"]
+    with database.write() as session:
+        for number, (status, visibility) in enumerate(
+            [*((status, "public") for status in states), *((status, "unlisted") for status in unlisted)]
+        ):
+            session.add(_case(f"{number:032x}", ann.id, CaseStatus(status), Visibility(visibility)))
+    with database.read() as session:
+        accounts = Accounts(session)
+        assert accounts.usage(ann.id) == Usage(drafts=3, unlisted=3, pending=2)
+        assert accounts.usage(bob.id) == Usage()
+        assert accounts.usages() == {ann.id: Usage(drafts=3, unlisted=3, pending=2)}
+        counts = [count(session, ann.id) for count in (draft_count, unlisted_count, pending_count)]
+    assert counts == [3, 3, 2]
+
+
+def _case(case_id: str, owner_id: str, status: CaseStatus, visibility: Visibility) -> CaseRow:
+    return CaseRow(
+        id=case_id,
+        owner_id=owner_id,
+        status=status,
+        visibility=visibility,
+        sender="PACS",
+        arrived_at=NOON,
+        created_at=NOON,
+        updated_at=NOON,
+        profile="teaching",
+    )
+
+
+def test_a_call_is_authenticated_with_one_query(database: Database) -> None:
+    ann = user(database, "ann")
+    with database.write() as session:
+        token = Accounts(session).issue_token(ann.id, "x")
+    asked: list[str] = []
+    with database.read() as session:
+        event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        assert Accounts(session).authenticate(token) is not None
+    assert [statement for statement in asked if statement.startswith("SELECT")] == [asked[-1]]
+
+
+def test_accounts_and_tokens_of_an_older_version_keep_what_they_may(empty_url: str) -> None:
+    database = Database.open(empty_url)
+    token = "cb_of-an-older-version"
+    with database.engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0007")
+        values = {"id": "1" * 32, "at": "2026-03-04 12:00:00", "hash": hashlib.sha256(token.encode()).hexdigest()}
+        connection.execute(
+            text(
+                "INSERT INTO user_account (id, name, role, draft_limit, created_at)"
+                " VALUES (:id, 'ann', 'admin', 4, :at)"
+            ),
+            values,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO access_token (id, user_id, label, sha256, created_at)"
+                " VALUES (:id, :id, 'laptop', :hash, :at)"
+            ),
+            values,
+        )
+    database.migrate()
+    with database.read() as session:
+        found = Accounts(session).authenticate(token)
+    assert found is not None
+    assert (found.draft_limit, found.unlisted_limit, found.pending_limit, found.is_trusted) == (4, 10, 3, False)
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0007")
+        assert connection.execute(text("SELECT label FROM access_token")).scalars().all() == ["laptop"]
+    database.close()
