@@ -1,8 +1,10 @@
 """Who has an account, and what role it gives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Role(StrEnum):
@@ -64,6 +66,27 @@ class User:
     def sees_all(self) -> bool:
         """Return whether the user's lists show everybody's cases."""
         return self.role in {Role.ADMIN, Role.EDITOR, Role.REVIEWER, Role.PRIVACY_OFFICER}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserChange:
+    """What is to be different in an account; None stays as it is."""
+
+    role: Role | None = None
+    draft_limit: int | None = None
+    """Cases beyond a lower limit stay, for each limit."""
+    unlisted_limit: int | None = None
+    pending_limit: int | None = None
+    is_trusted: bool | None = None
+    institution_policy: InstitutionPolicy | None = None
+    is_disabled: bool | None = None
+    """True ends the account's tokens as well."""
+
+    @property
+    def named(self) -> Mapping[str, Any]:
+        """Return what is given, by name."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

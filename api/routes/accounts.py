@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from api.context import Call
 from api.openapi import problems
-from api.schemas.accounts import Me, NewUser, UserOut
-from api.schemas.common import Listed
-from cases.store import Accounts, Audit
+from api.schemas.accounts import Me, NewUser, UserEdit, UserOut
+from api.schemas.common import Key, Listed
+from cases.store import Accounts, Audit, Cases
 from cases.users import Usage
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
@@ -36,3 +36,25 @@ def create_user(call: Call, *, body: NewUser) -> UserOut:
         user = Accounts(session).create_user(**body.model_dump())
         Audit(session).append(call.caller.name, "user.create", user.id, {"role": user.role.value})
     return UserOut.of(user, Usage())
+
+
+@router.get("/users/{user_id}", responses=problems(403, 404))
+def get_user(call: Call, *, user_id: Key) -> UserOut:
+    """Show one account."""
+    with call.database.read() as session:
+        accounts = Accounts(session)
+        return UserOut.of(accounts.user(user_id), accounts.usage(user_id))
+
+
+@router.patch("/users/{user_id}", responses=problems(403, 404, 409, 413))
+def edit_user(call: Call, *, user_id: Key, body: UserEdit) -> UserOut:
+    """Change role, limits, trust or policy of an account, or shut it out; the last administrator stays one."""
+    change = body.change()
+    with call.database.write() as session:
+        accounts = Accounts(session)
+        user = accounts.edit(user_id, change)
+        detail = {"fields": ", ".join(sorted(change.named))}
+        Audit(session).append(call.caller.name, "user.edit", user_id, detail)
+        if change.draft_limit is not None:
+            Cases(session).promote_waiting()
+        return UserOut.of(user, accounts.usage(user_id))

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, UserName
-from cases.users import InstitutionPolicy, Role, Usage, User
+from cases.users import InstitutionPolicy, Role, Usage, User, UserChange
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
 
@@ -92,6 +92,28 @@ class NewUser(Body):
     pending_limit: Limit = 3
     is_trusted: bool = False
     institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED
+
+
+class UserEdit(Body):
+    """What is to be different in an account; a field that is absent or null stays as it is."""
+
+    role: Role | None = Field(None, examples=["editor"])
+    draft_limit: Limit | None = Field(None, examples=[20], description="Cases beyond a lower limit stay.")
+    unlisted_limit: Limit | None = Field(None, examples=[20])
+    pending_limit: Limit | None = Field(None, examples=[5], description="For who is not trusted.")
+    is_trusted: bool | None = Field(None, description="Whether the account's cases are published without review.")
+    institution_policy: InstitutionPolicy | None = None
+    is_disabled: bool | None = Field(None, description="True ends the account's tokens as well.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.change().named:
+            raise ValueError(f"Nothing is changed: give {', '.join(type(self).model_fields)}.")
+        return self
+
+    def change(self) -> UserChange:
+        """Return the change to the account."""
+        return UserChange(**self.model_dump())
 
 
 class TokenOut(Answer):
