@@ -71,6 +71,8 @@ RULES: Mapping[str, Rule] = {
     "get_me": Rule(none=EVERYONE),
     "list_users": _ADMINISTER,
     "create_user": _ADMINISTER,
+    "get_user": _ADMINISTER,
+    "edit_user": _ADMINISTER,
     "list_tokens": Rule(own=EVERYONE, foreign=ADMINISTERS),
     "issue_token": Rule(own=EVERYONE, foreign=ADMINISTERS),
     "revoke_token": Rule(own=EVERYONE, foreign=ADMINISTERS),

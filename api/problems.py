@@ -42,6 +42,7 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.DraftLimitError: 409,
     case_errors.OriginalsGoneError: 409,
     case_errors.RerunInProgressError: 409,
+    case_errors.LastAdministratorError: 409,
     case_errors.VersionConflictError: 412,
     case_errors.StoreUnavailableError: 503,
     case_errors.SchemaMismatchError: 503,

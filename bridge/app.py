@@ -105,11 +105,11 @@ def prepare(settings: Settings) -> str | None:
 
 def ensure_administrator(settings: Settings, database: "Database") -> str | None:
     """Create the administrator where there is none; see ``prepare``."""
-    from cases.store import Accounts  # noqa: PLC0415
+    from cases.store import Administrators  # noqa: PLC0415
 
     given = settings.admin_token.get_secret_value() if settings.admin_token else None
     with database.write() as session:
-        return Accounts(session).ensure_admin(given)
+        return Administrators(session).ensure(given)
 
 
 def check_ports(settings: Settings) -> None:

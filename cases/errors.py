@@ -16,6 +16,7 @@
     │  ├─ DraftLimitError
     │  ├─ OriginalsGoneError
     │  └─ RerunInProgressError
+    ├─ LastAdministratorError   → 409
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
        └─ SchemaMismatchError
@@ -106,6 +107,10 @@ class OriginalsGoneError(InvalidTransitionError):
 
 class RerunInProgressError(InvalidTransitionError):
     """Another re-run of the case is not finished."""
+
+
+class LastAdministratorError(CaseError):
+    """Nobody could administer any more."""
 
 
 class VersionConflictError(CaseError):

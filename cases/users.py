@@ -1,8 +1,10 @@
 """Who has an account, and what role it gives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Role(StrEnum):
@@ -17,6 +19,29 @@ class Role(StrEnum):
     PRIVACY_OFFICER = "privacy_officer"
 
 
+class InstitutionPolicy(StrEnum):
+    """What a user's institution says of publishing cases."""
+
+    DEIDENTIFIED_ALLOWED = "deidentified-allowed"
+    """De-identified images may be published."""
+    CONSENT_REQUIRED = "consent-required"
+    """Only with the patient's consent."""
+    FORBIDDEN = "forbidden"
+
+
+class Scope(StrEnum):
+    """What a token may be used for, within its user's role. No scope includes another."""
+
+    READ = "read"
+    """To look at cases, pictures, receipts and one's own account."""
+    WRITE = "write"
+    """To change one's own cases and one's own account."""
+    MODERATE = "moderate"
+    """To look at held images and decide on them, and to work on the cases of others."""
+    ADMINISTER = "administer"
+    """Accounts, peers, profiles, status."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A person or program with an account."""
@@ -25,8 +50,12 @@ class User:
     name: str
     role: Role
     draft_limit: int
-    drafts: int = 0
-    """How many drafts the user has now."""
+    unlisted_limit: int = 10
+    pending_limit: int = 3
+    """How many cases may be in review at once, where the user is not trusted."""
+    is_trusted: bool = False
+    """Whether the user's cases are published without review."""
+    institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED
     is_disabled: bool = False
     token_id: str = ""
     """The token that this user was authenticated with."""
@@ -37,6 +66,38 @@ class User:
     def sees_all(self) -> bool:
         """Return whether the user's lists show everybody's cases."""
         return self.role in {Role.ADMIN, Role.EDITOR, Role.REVIEWER, Role.PRIVACY_OFFICER}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserChange:
+    """What is to be different in an account; None stays as it is."""
+
+    role: Role | None = None
+    draft_limit: int | None = None
+    """Cases beyond a lower limit stay, for each limit."""
+    unlisted_limit: int | None = None
+    pending_limit: int | None = None
+    is_trusted: bool | None = None
+    institution_policy: InstitutionPolicy | None = None
+    is_disabled: bool | None = None
+    """True ends the account's tokens as well."""
+
+    @property
+    def named(self) -> Mapping[str, Any]:
+        """Return what is given, by name."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How many of a user's own cases count toward the user's limits."""
+
+    drafts: int = 0
+    unlisted: int = 0
+    """Published and unlisted."""
+    pending: int = 0
+    """In review."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

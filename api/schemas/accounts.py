@@ -1,12 +1,15 @@
 """Accounts and tokens on the wire."""
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, UserName
-from cases.users import Role, User
+from cases.users import InstitutionPolicy, Role, Usage, User, UserChange
+
+Limit = Annotated[int, Field(ge=0, le=1000)]
 
 
 class UserOut(Answer):
@@ -16,16 +19,32 @@ class UserOut(Answer):
     name: str = Field(examples=["contributor-1"])
     role: Role
     draft_limit: int = Field(examples=[10])
+    unlisted_limit: int = Field(examples=[10])
+    pending_limit: int = Field(examples=[3])
+    is_trusted: bool
+    institution_policy: InstitutionPolicy
     drafts: int = Field(examples=[3])
+    unlisted: int = Field(examples=[2])
+    pending: int = Field(examples=[1])
     is_disabled: bool
+
+    @classmethod
+    def of(cls, user: User, usage: Usage) -> Self:
+        """Describe an account and what it holds."""
+        return cls.model_validate(asdict(user) | asdict(usage))
 
 
 class Quotas(Answer):
-    """How many drafts there are and may be."""
+    """How many drafts, unlisted cases and cases in review there are and may be."""
 
     drafts: int = Field(examples=[3])
     draft_limit: int = Field(examples=[10])
     drafts_free: int = Field(examples=[7])
+    unlisted: int = Field(examples=[2])
+    unlisted_limit: int = Field(examples=[10])
+    unlisted_free: int = Field(examples=[8])
+    pending: int = Field(examples=[1])
+    pending_limit: int = Field(examples=[3], description="For who is not trusted.")
 
 
 class Me(Answer):
@@ -35,14 +54,32 @@ class Me(Answer):
     name: str = Field(examples=["contributor-1"])
     role: Role
     sees_all: bool
+    is_trusted: bool = Field(description="Whether the account's cases are published without review.")
+    institution_policy: InstitutionPolicy
     quotas: Quotas
 
     @classmethod
-    def of(cls, user: User) -> Self:
+    def of(cls, user: User, usage: Usage) -> Self:
         """Describe the caller."""
-        free = max(0, user.draft_limit - user.drafts)
-        quotas = Quotas(drafts=user.drafts, draft_limit=user.draft_limit, drafts_free=free)
-        return cls(id=user.id, name=user.name, role=user.role, sees_all=user.sees_all, quotas=quotas)
+        quotas = Quotas(
+            drafts=usage.drafts,
+            draft_limit=user.draft_limit,
+            drafts_free=max(0, user.draft_limit - usage.drafts),
+            unlisted=usage.unlisted,
+            unlisted_limit=user.unlisted_limit,
+            unlisted_free=max(0, user.unlisted_limit - usage.unlisted),
+            pending=usage.pending,
+            pending_limit=user.pending_limit,
+        )
+        return cls(
+            id=user.id,
+            name=user.name,
+            role=user.role,
+            sees_all=user.sees_all,
+            is_trusted=user.is_trusted,
+            institution_policy=user.institution_policy,
+            quotas=quotas,
+        )
 
 
 class NewUser(Body):
@@ -50,7 +87,33 @@ class NewUser(Body):
 
     name: UserName = Field(examples=["contributor-1"])
     role: Role = Role.CONTRIBUTOR
-    draft_limit: int = Field(10, ge=0, le=1000)
+    draft_limit: Limit = 10
+    unlisted_limit: Limit = 10
+    pending_limit: Limit = 3
+    is_trusted: bool = False
+    institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED
+
+
+class UserEdit(Body):
+    """What is to be different in an account; a field that is absent or null stays as it is."""
+
+    role: Role | None = Field(None, examples=["editor"])
+    draft_limit: Limit | None = Field(None, examples=[20], description="Cases beyond a lower limit stay.")
+    unlisted_limit: Limit | None = Field(None, examples=[20])
+    pending_limit: Limit | None = Field(None, examples=[5], description="For who is not trusted.")
+    is_trusted: bool | None = Field(None, description="Whether the account's cases are published without review.")
+    institution_policy: InstitutionPolicy | None = None
+    is_disabled: bool | None = Field(None, description="True ends the account's tokens as well.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.change().named:
+            raise ValueError(f"Nothing is changed: give {', '.join(type(self).model_fields)}.")
+        return self
+
+    def change(self) -> UserChange:
+        """Return the change to the account."""
+        return UserChange(**self.model_dump())
 
 
 class TokenOut(Answer):

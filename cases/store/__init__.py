@@ -1,6 +1,7 @@
 """The one database, one class for each aggregate, each on a session of ``Database``."""
 
 from cases.store.accounts import Accounts
+from cases.store.administrators import Administrators
 from cases.store.audit import Audit
 from cases.store.carried import CarriedReviews
 from cases.store.cases import Cases
@@ -28,6 +29,7 @@ from cases.store.site_layouts import SiteLayouts
 
 __all__ = [
     "Accounts",
+    "Administrators",
     "Audit",
     "CarriedReviews",
     "Cases",

@@ -2,23 +2,23 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from cases.errors import CaseNotFoundError, InvalidChangeError
-from cases.model import CaseStatus
+from cases.errors import CaseNotFoundError, InvalidChangeError, LastAdministratorError
+from cases.model import CaseStatus, Visibility
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseRow, TokenRow, UserRow, new_id
 from cases.store.upsert import insert_or_nothing
-from cases.users import Role, TokenSummary, User
+from cases.users import InstitutionPolicy, Role, TokenSummary, Usage, User, UserChange
 
 DRAFT_LIMIT = 10
+UNLISTED_LIMIT = 10
+PENDING_LIMIT = 3
 TOKEN_BYTES = 32
-ADMIN_NAME = "admin"
-CONFIGURED = "configured"
-"""Label of the administrator token that the settings name."""
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -28,18 +28,38 @@ class Accounts:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def create_user(self, name: str, role: Role, draft_limit: int = DRAFT_LIMIT) -> User:
+    def create_user(
+        self,
+        name: str,
+        role: Role,
+        draft_limit: int = DRAFT_LIMIT,
+        *,
+        unlisted_limit: int = UNLISTED_LIMIT,
+        pending_limit: int = PENDING_LIMIT,
+        is_trusted: bool = False,
+        institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED,
+    ) -> User:
         """Create a user without a token.
 
         Raises
         ------
         InvalidChangeError
-            When the name is empty or taken, or the limit negative.
+            When the name is empty or taken, or a limit negative.
         """
-        if not name.strip() or draft_limit < 0:
-            raise InvalidChangeError("a user needs a name and a draft limit of 0 or more")
+        if not name.strip() or min(draft_limit, unlisted_limit, pending_limit) < 0:
+            raise InvalidChangeError("a user needs a name and limits of 0 or more")
         row_id = new_id()
-        values = {"id": row_id, "name": name, "role": role, "draft_limit": draft_limit, "created_at": clock_now()}
+        values = {
+            "id": row_id,
+            "name": name,
+            "role": role,
+            "draft_limit": draft_limit,
+            "unlisted_limit": unlisted_limit,
+            "pending_limit": pending_limit,
+            "is_trusted": is_trusted,
+            "institution_policy": institution_policy,
+            "created_at": clock_now(),
+        }
         # Not by looking first: two administrators may make the same user at once.
         if not insert_or_nothing(self._session, UserRow, [values], ["name"]):
             raise InvalidChangeError("there is a user of this name")
@@ -56,34 +76,83 @@ class Accounts:
         row = self._session.get(UserRow, user_id)
         if row is None:
             raise CaseNotFoundError("there is no such user")
-        return self._value(row)
+        return _value(row)
 
     def user_named(self, name: str) -> User | None:
         """Return a user by name."""
         row = self._session.scalar(select(UserRow).where(UserRow.name == name))
-        return None if row is None else self._value(row)
+        return None if row is None else _value(row)
 
     def users(self) -> tuple[User, ...]:
         """Return all users by name."""
-        return tuple(self._value(row) for row in self._session.scalars(select(UserRow).order_by(UserRow.name)))
+        return tuple(_value(row) for row in self._session.scalars(select(UserRow).order_by(UserRow.name)))
 
-    def disable(self, user_id: str) -> None:
-        """Shut a user out; cases and name stay."""
-        self._session.execute(
-            update(UserRow).where(UserRow.id == user_id, UserRow.disabled_at.is_(None)).values(disabled_at=clock_now())
+    def usage(self, user_id: str) -> Usage:
+        """Return how many of a user's cases count toward the limits; not asked at each call, since it counts rows."""
+        return self._usages(CaseRow.owner_id == user_id).get(user_id, Usage())
+
+    def usages(self) -> Mapping[str, Usage]:
+        """Return the same for every user that owns something, by id."""
+        return self._usages(CaseRow.owner_id.is_not(None))
+
+    def _usages(self, wanted: ColumnElement[bool]) -> dict[str, Usage]:
+        counts = {name: func.count().filter(condition) for name, condition in _COUNTED.items()}
+        query = (
+            select(CaseRow.owner_id, *(count.label(name) for name, count in counts.items()))
+            .where(wanted, CaseRow.status.in_([CaseStatus.DRAFT, CaseStatus.PUBLISHED, CaseStatus.PENDING_REVIEW]))
+            .group_by(CaseRow.owner_id)
         )
+        return {
+            row["owner_id"]: Usage(drafts=row["drafts"], unlisted=row["unlisted"], pending=row["pending"])
+            for row in self._session.execute(query).mappings()
+        }
 
-    def set_draft_limit(self, user_id: str, draft_limit: int) -> None:
-        """Change how many drafts a user may have; drafts beyond a lower limit stay."""
-        if draft_limit < 0:
-            raise InvalidChangeError("a draft limit is 0 or more")
-        self._session.execute(update(UserRow).where(UserRow.id == user_id).values(draft_limit=draft_limit))
+    def edit(self, user_id: str, change: UserChange) -> User:
+        """Change an account. Disabling it ends its tokens at once; its cases and its name stay.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such user.
+        InvalidChangeError
+            When a limit is negative.
+        LastAdministratorError
+            When nobody could administer any more.
+        """
+        named = dict(change.named)
+        if any(value < 0 for name, value in named.items() if name.endswith("_limit")):
+            raise InvalidChangeError("a limit is 0 or more")
+        # Before the user's own row: two administrators who shut each other out lock in the same order.
+        administrators = self._lock_administrators()
+        row = lock_user(self._session, user_id)
+        goes = named.get("is_disabled") or named.get("role", Role.ADMIN) is not Role.ADMIN
+        if goes and administrators == {user_id}:
+            raise LastAdministratorError("this is the last administrator: make another one first")
+        if (is_disabled := named.pop("is_disabled", None)) is not None:
+            row.disabled_at = (row.disabled_at or clock_now()) if is_disabled else None
+        for name, value in named.items():
+            setattr(row, name, value)
+        if is_disabled:
+            self._end_tokens(user_id)
+        self._session.flush()
+        return _value(row)
+
+    def _lock_administrators(self) -> set[str]:
+        active = select(UserRow.id).where(UserRow.role == Role.ADMIN, UserRow.disabled_at.is_(None))
+        return set(self._session.scalars(active.order_by(UserRow.id).with_for_update(key_share=True)))
+
+    def _end_tokens(self, user_id: str) -> None:
+        self._session.execute(
+            update(TokenRow)
+            .where(TokenRow.user_id == user_id, TokenRow.revoked_at.is_(None))
+            .values(revoked_at=clock_now())
+        )
 
     def issue_token(self, user_id: str, label: str, expires_at: datetime | None = None) -> str:
         """Make a token and return its text: the only time that it can be seen."""
         self.user(user_id)
         text = "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
-        self._keep_token(user_id, label, text, expires_at)
+        keep_token(self._session, user_id, label, text, expires_at=expires_at)
         return text
 
     def tokens(self, user_id: str) -> tuple[TokenSummary, ...]:
@@ -120,7 +189,7 @@ class Accounts:
             select(TokenRow, UserRow)
             .join(UserRow, UserRow.id == TokenRow.user_id)
             .where(
-                TokenRow.sha256 == _digest(token),
+                TokenRow.sha256 == digest_of(token),
                 TokenRow.revoked_at.is_(None),
                 or_(TokenRow.expires_at.is_(None), TokenRow.expires_at > moment),
                 UserRow.disabled_at.is_(None),
@@ -130,85 +199,54 @@ class Accounts:
             return None
         token_row, user_row = found
         is_due = token_row.last_used_at is None or moment - token_row.last_used_at > USE_NOTED_EVERY
-        return self._value(user_row, token_id=token_row.id, token_use_is_due=is_due)
+        return _value(user_row, token_id=token_row.id, token_use_is_due=is_due)
 
     def note_use(self, token_id: str, now: datetime | None = None) -> None:
         """Keep when a token was last used."""
         self._session.execute(update(TokenRow).where(TokenRow.id == token_id).values(last_used_at=now or clock_now()))
 
-    def ensure_admin(self, token: str | None = None) -> str | None:
-        """Make sure that somebody can administer.
 
-        Parameters
-        ----------
-        token : str or None
-            The token that the settings name. It is made valid, and one named before that is revoked.
+def _value(row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) -> User:
+    return User(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        draft_limit=row.draft_limit,
+        unlisted_limit=row.unlisted_limit,
+        pending_limit=row.pending_limit,
+        is_trusted=row.is_trusted,
+        institution_policy=row.institution_policy,
+        is_disabled=row.disabled_at is not None,
+        token_id=token_id,
+        token_use_is_due=token_use_is_due,
+    )
 
-        Returns
-        -------
-        str or None
-            The text of a fresh token, only when the settings name none and there was no administrator: show it once.
-        """
-        admin = self._first_admin()
-        is_first = admin is None
-        if admin is None:
-            admin = self._make_admin()
-        if token is not None:
-            self._configure_token(admin.id, token)
-            return None
-        return self.issue_token(admin.id, "first start") if is_first else None
 
-    def _first_admin(self) -> UserRow | None:
-        active = select(UserRow).where(UserRow.role == Role.ADMIN, UserRow.disabled_at.is_(None))
-        return self._session.scalar(active.order_by(UserRow.created_at, UserRow.id).limit(1))
-
-    def _make_admin(self) -> UserRow:
-        taken = self._session.scalar(select(UserRow.id).where(UserRow.name == ADMIN_NAME)) is not None
-        name = f"{ADMIN_NAME}-{new_id()[:8]}" if taken else ADMIN_NAME
-        row = UserRow(name=name, role=Role.ADMIN, draft_limit=DRAFT_LIMIT, created_at=clock_now())
-        self._session.add(row)
-        self._session.flush()
-        return row
-
-    def _configure_token(self, admin_id: str, token: str) -> None:
-        digest = _digest(token)
-        self._session.execute(
-            update(TokenRow)
-            .where(TokenRow.label == CONFIGURED, TokenRow.revoked_at.is_(None), TokenRow.sha256 != digest)
-            .values(revoked_at=clock_now())
-        )
-        known = self._session.scalar(select(TokenRow).where(TokenRow.sha256 == digest))
-        if known is None:
-            self._keep_token(admin_id, CONFIGURED, token, None)
-        elif known.user_id == admin_id:
-            known.revoked_at = None
-            known.expires_at = None
-        else:
-            raise InvalidChangeError("the configured administrator token belongs to another user: choose another one")
-
-    def _keep_token(self, user_id: str, label: str, text: str, expires_at: datetime | None) -> None:
-        self._session.add(
-            TokenRow(user_id=user_id, label=label, sha256=_digest(text), created_at=clock_now(), expires_at=expires_at)
-        )
-        self._session.flush()
-
-    def _value(self, row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) -> User:
-        return User(
-            id=row.id,
-            name=row.name,
-            role=row.role,
-            draft_limit=row.draft_limit,
-            drafts=draft_count(self._session, row.id),
-            is_disabled=row.disabled_at is not None,
-            token_id=token_id,
-            token_use_is_due=token_use_is_due,
-        )
+_COUNTED: Mapping[str, ColumnElement[bool]] = {
+    "drafts": CaseRow.status == CaseStatus.DRAFT,
+    "unlisted": and_(CaseRow.status == CaseStatus.PUBLISHED, CaseRow.visibility == Visibility.UNLISTED),
+    "pending": CaseRow.status == CaseStatus.PENDING_REVIEW,
+}
+"""Which cases count toward which limit."""
 
 
 def draft_count(session: Session, user_id: str) -> int:
     """Return how many drafts a user has; exact only while the user's row is locked."""
-    query = select(func.count()).where(CaseRow.owner_id == user_id, CaseRow.status == CaseStatus.DRAFT)
-    return session.scalar(query) or 0
+    return _count(session, user_id, "drafts")
+
+
+def unlisted_count(session: Session, user_id: str) -> int:
+    """Return how many unlisted cases a user has; exact only while the user's row is locked."""
+    return _count(session, user_id, "unlisted")
+
+
+def pending_count(session: Session, user_id: str) -> int:
+    """Return how many cases of a user are in review; exact only while the user's row is locked."""
+    return _count(session, user_id, "pending")
+
+
+def _count(session: Session, user_id: str, what: str) -> int:
+    return session.scalar(select(func.count()).where(CaseRow.owner_id == user_id, _COUNTED[what])) or 0
 
 
 def lock_user(session: Session, user_id: str) -> UserRow:
@@ -255,6 +293,14 @@ def lock_owner_named(session: Session, name: str) -> UserRow:
     return lock_user(session, user_id)
 
 
-def _digest(token: str) -> str:
-    # A token has 256 random bits: a fast hash keeps it as safe as a slow one would.
+def keep_token(session: Session, user_id: str, label: str, text: str, *, expires_at: datetime | None) -> None:
+    """Make a token of this text valid."""
+    session.add(
+        TokenRow(user_id=user_id, label=label, sha256=digest_of(text), created_at=clock_now(), expires_at=expires_at)
+    )
+    session.flush()
+
+
+def digest_of(token: str) -> str:
+    """Return what is kept of a token. It has 256 random bits: a fast hash keeps it as safe as a slow one would."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -29,7 +29,7 @@ from cases.errands import ErrandKind, ErrandState
 from cases.holds import HoldState
 from cases.intake import AssociationOutcome, InstanceOutcome
 from cases.model import CaseModality, CaseStatus, Visibility
-from cases.users import Role
+from cases.users import InstitutionPolicy, Role
 from deidentify.results import PixelVerdict
 
 ID = 32
@@ -38,6 +38,7 @@ AE_TITLE = 16
 UID = 64
 REVISION = 16
 PROFILE_NAME = 40
+ALL_SCOPES = "read write moderate administer"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -95,6 +96,7 @@ class Base(DeclarativeBase):
         AssociationOutcome: _enum(AssociationOutcome),
         PixelVerdict: _enum(PixelVerdict),
         Role: _enum(Role),
+        InstitutionPolicy: _enum(InstitutionPolicy),
         ErrandKind: _enum(ErrandKind),
         ErrandState: _enum(ErrandState),
         dict[str, Any]: JSON(),
@@ -113,6 +115,14 @@ class UserRow(Base):
     draft_limit: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    unlisted_limit: Mapped[int] = mapped_column(Integer, default=10, server_default="10")
+    pending_limit: Mapped[int] = mapped_column(Integer, default=3, server_default="3")
+    is_trusted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    institution_policy: Mapped[InstitutionPolicy] = mapped_column(
+        default=InstitutionPolicy.DEIDENTIFIED_ALLOWED, server_default=InstitutionPolicy.DEIDENTIFIED_ALLOWED.value
+    )
+    password_hash: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    """As Argon2 writes it, its parameters within; empty: nobody signs in with a password."""
 
 
 class TokenRow(Base):
@@ -128,6 +138,22 @@ class TokenRow(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    scopes: Mapped[str] = mapped_column(String(100), default=ALL_SCOPES, server_default=ALL_SCOPES)
+    """With spaces between them."""
+    is_session: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether a password opened it; it ends when the password changes."""
+
+
+class SignInFailuresRow(Base):
+    """Attempts to sign in under one name since the last that succeeded. There need be no such account."""
+
+    __tablename__ = "sign_in_failures"
+
+    name_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256: what stands in the name's place may be a password typed into the wrong field."""
+    count: Mapped[int] = mapped_column(Integer)
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    paused_until: Mapped[datetime | None]
 
 
 class ReceivedStudyRow(Base):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cases.store import Accounts
+from cases.store import Accounts, Audit
 
 
 def test_me_shows_role_and_free_places(as_user, owner, world):
@@ -13,7 +13,17 @@ def test_me_shows_role_and_free_places(as_user, owner, world):
     assert me["name"] == "owner"
     assert me["role"] == "contributor"
     assert me["sees_all"] is False
-    assert me["quotas"] == {"drafts": 1, "draft_limit": 10, "drafts_free": 9}
+    assert (me["is_trusted"], me["institution_policy"]) == (False, "deidentified-allowed")
+    assert me["quotas"] == {
+        "drafts": 1,
+        "draft_limit": 10,
+        "drafts_free": 9,
+        "unlisted": 0,
+        "unlisted_limit": 10,
+        "unlisted_free": 10,
+        "pending": 0,
+        "pending_limit": 3,
+    }
 
 
 def test_an_administrator_makes_an_account_and_a_token_for_it(client, as_user, admin):
@@ -78,3 +88,69 @@ def test_the_use_of_a_token_is_noted(as_user, owner):
     as_user(owner).get("/api/v1/me")
     [token] = as_user(owner).get("/api/v1/tokens").json()["items"]
     assert token["last_used_at"] is not None
+
+
+def test_an_administrator_changes_an_account_and_the_log_names_the_fields(as_user, admin, owner, world):
+    client = as_user(admin)
+    path = f"/api/v1/users/{owner.id}"
+    change = {"role": "editor", "unlisted_limit": 0, "is_trusted": True, "institution_policy": "consent-required"}
+    answer = client.patch(path, json=change)
+    assert answer.status_code == 200
+    assert {name: answer.json()[name] for name in change} == change
+    assert client.get(path).json() == answer.json()
+    assert as_user(owner).get("/api/v1/me").json()["role"] == "editor"
+    with world.database.read() as session:
+        [entry] = Audit(session).entries(subject=owner.id)
+    assert (entry.actor, entry.action) == ("admin", "user.edit")
+    assert entry.detail == {"fields": "institution_policy, is_trusted, role, unlisted_limit"}
+
+
+def test_a_higher_limit_lets_a_waiting_case_in(as_user, admin, world):
+    owner = world.user("owner", draft_limit=1)
+    first, second = world.study("owner"), world.study("owner")
+    assert [world.detail(one).summary.status for one in (first, second)] == ["draft", "waiting"]
+    answer = as_user(admin).patch(f"/api/v1/users/{owner.id}", json={"draft_limit": 2})
+    assert answer.json()["drafts"] == 2
+    assert world.detail(second).summary.status == "draft"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"role": None},
+        {"role": "king"},
+        {"draft_limit": -1},
+        {"pending_limit": 1001},
+        {"name": "other"},
+        {"id": "x"},
+    ],
+)
+def test_a_change_of_an_account_that_cannot_be_is_refused(as_user, admin, owner, change):
+    assert as_user(admin).patch(f"/api/v1/users/{owner.id}", json=change).status_code == 422
+
+
+@pytest.mark.parametrize("change", [{"is_disabled": True}, {"role": "reviewer"}])
+def test_the_last_administrator_cannot_be_lost(as_user, admin, change):
+    refused = as_user(admin).patch(f"/api/v1/users/{admin.id}", json=change)
+    assert refused.status_code == 409
+    assert "last administrator" in refused.json()["detail"]
+    assert as_user(admin).get("/api/v1/users").status_code == 200
+
+
+def test_a_disabled_account_is_out_at_once_and_may_be_let_in_again_with_a_new_token(client, as_user, admin, owner):
+    path = f"/api/v1/users/{owner.id}"
+    assert as_user(admin).patch(path, json={"is_disabled": True}).json()["is_disabled"] is True
+    assert as_user(owner).get("/api/v1/me").status_code == 401
+    assert as_user(admin).patch(path, json={"is_disabled": False}).json()["is_disabled"] is False
+    assert as_user(owner).get("/api/v1/me").status_code == 401
+    token = as_user(admin).post("/api/v1/tokens", json={"label": "new", "user": owner.id}).json()["token"]
+    assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_an_account_that_is_not_there_is_not_found(as_user, admin):
+    for answer in (
+        as_user(admin).get(f"/api/v1/users/{'0' * 32}"),
+        as_user(admin).patch(f"/api/v1/users/{'0' * 32}", json={"is_trusted": True}),
+    ):
+        assert answer.status_code == 404

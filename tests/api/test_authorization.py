@@ -14,7 +14,7 @@ from cases.holds import HoldFilter
 from cases.peers import NewPeerRule
 from cases.reviews import Decision, ReviewAction
 from cases.store import Accounts, Holds, PeerRules, Profiles, Reviews, SiteLayouts
-from cases.users import Role
+from cases.users import Role, UserChange
 from tests.api.routes import Call, calls_of
 from tests.api.seed import Somebody, World, burned_in
 from tests.bridge.books import shipped
@@ -25,6 +25,7 @@ BODIES = {
     "edit_case": {"title": "A title"},
     "edit_study": {"findings": "Nothing of note."},
     "create_user": {"name": "newcomer"},
+    "edit_user": {"draft_limit": 20},
     "issue_token": {"label": "another"},
     "request_reruns": {"profile": "strict"},
     "allow_peer": {"calling_ae": "PACS2", "addresses": ["192.0.2.7"]},
@@ -170,7 +171,9 @@ def of_site_layouts(scene: Scene, call: Call, _role: Role, _relation: Relation, 
         sent.body |= {"hold": hold_id} if "name" in sent.body else {}
 
 
-def of_accounts(_scene: Scene, call: Call, role: Role, _relation: Relation, sent: Sent) -> None:
+def of_accounts(scene: Scene, call: Call, role: Role, _relation: Relation, sent: Sent) -> None:
+    if "{user_id}" in call.path:
+        sent.values["user_id"] = scene.somebody.id
     if call.operation == "create_user":
         sent.body["name"] = f"newcomer-{role.value}"
 
@@ -317,5 +320,5 @@ def test_what_is_somebody_elses_and_what_does_not_exist_answer_alike(as_user, st
 
 def test_a_disabled_account_is_shut_out(as_user, owner, world):
     with world.database.write() as session:
-        Accounts(session).disable(owner.id)
+        Accounts(session).edit(owner.id, UserChange(is_disabled=True))
     assert as_user(owner).get("/api/v1/me").status_code == 401

@@ -52,6 +52,7 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "frame": 0,
             "layout_id": "0" * 32,
             "token_id": "0" * 32,
+            "user_id": people[0].id,
             "code": code,
             "preview_id": preview.errand.id,
             "impact_id": impact.id,

@@ -290,7 +290,7 @@ def test_a_shell_that_turned_out_empty_is_closed_and_frees_its_place(database: D
         Intake(session).finish(one.arrival_id, InstanceOutcome.DROPPED, "dose-report")
         Cases(session).close_books(f"{key('s')}-ann")
         assert Cases(session).list(ann).items == ()
-        assert Accounts(session).user(ann.id).drafts == 0
+        assert Accounts(session).usage(ann.id).drafts == 0
         assert Intake(session).summary().dropped_by_reason == {"dose-report": 1}
 
 
