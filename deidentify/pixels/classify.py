@@ -27,7 +27,7 @@ _PATTERNS = re.compile(
     r"|\d{1,2}\W{0,2}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)"
     r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mai|okt|dez)[a-z]*\W{0,2}\d"
 )
-_DAY_AND_MONTH = re.compile(r"([a-z]*)[^\w.,]?(?<![\d.,])(\d\d)[.,](\d\d)(?![\d.,])\s?([a-z%]*)")
+_DAY_AND_MONTH = re.compile(r"([a-z]*)[^\w.,]{0,2}(?<![\d.,])(\d\d)[.,](\d\d)(?![\d.,])\s?([a-z%]*)")
 """What is left of a date whose year was lost, with the letters before and behind it ("ob16.09")."""
 _MISREAD = str.maketrans("oqilzsb", "0011258")
 """Letters in the place of digits."""
