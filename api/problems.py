@@ -38,7 +38,8 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.InvalidTransitionError: 409,
     case_errors.AlreadyClaimedError: 409,
     case_errors.CaseClosedError: 409,
-    case_errors.CaseOnHoldError: 409,
+    case_errors.PendingLimitError: 409,
+    case_errors.UnlistedLimitError: 409,
     case_errors.DraftLimitError: 409,
     case_errors.OriginalsGoneError: 409,
     case_errors.RerunInProgressError: 409,
@@ -139,6 +140,7 @@ def _identifying(_request: Request, error: Exception) -> JSONResponse:
 def _part_of(found: case_errors.TypedFinding) -> ProblemPart:
     place, finding = found.place, found.finding
     steps = ("studies", place.study) if place.study is not None else ()
+    steps = ("series", place.series) if place.series is not None else steps
     path = [str(step) for step in (*steps, place.field, place.index) if step is not None]
     return ProblemPart(
         location="body",

@@ -12,10 +12,12 @@
     ├─ InvalidTransitionError   → 409
     │  ├─ AlreadyClaimedError
     │  ├─ CaseClosedError
-    │  ├─ CaseOnHoldError
     │  ├─ DraftLimitError
+    │  ├─ NotReadyError
     │  ├─ OriginalsGoneError
-    │  └─ RerunInProgressError
+    │  ├─ PendingLimitError
+    │  ├─ RerunInProgressError
+    │  └─ UnlistedLimitError
     ├─ LastAdministratorError   → 409
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
@@ -23,8 +25,12 @@
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deidentify.results import TextFinding
+
+if TYPE_CHECKING:
+    from cases.publication import Fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,8 @@ class TypedPlace:
     """Place among the tags."""
     study: int | None = None
     """Place among the studies of the change."""
+    series: int | None = None
+    """Place among the series of the change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +101,24 @@ class CaseClosedError(InvalidTransitionError):
     """The case takes no more images: it was submitted, published or removed; a linked new draft has to be opened."""
 
 
-class CaseOnHoldError(InvalidTransitionError):
-    """The sender asked to wait for something, and the owner has not said that it happened."""
-
-
 class DraftLimitError(InvalidTransitionError):
     """The owner has as many drafts as the owner may have."""
+
+
+class UnlistedLimitError(InvalidTransitionError):
+    """The owner has as many unlisted cases as the owner may have."""
+
+
+class PendingLimitError(InvalidTransitionError):
+    """The owner has as many cases in review as somebody may have who is not trusted yet."""
+
+
+class NotReadyError(InvalidTransitionError):
+    """The case lacks something that others may expect, or privacy demands; ``faults`` says what to do."""
+
+    def __init__(self, faults: "tuple[Fault, ...]") -> None:
+        super().__init__("the case is not ready: do what errors names, then try again; nothing was changed")
+        self.faults = faults
 
 
 class OriginalsGoneError(InvalidTransitionError):

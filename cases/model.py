@@ -22,6 +22,10 @@ TEXT_MAX = 50_000
 """Characters of the long texts: discussion, findings and caption."""
 TAG_MAX = 64
 TAGS_MAX = 50
+LABEL_MAX = 200
+"""Characters of a series' plane or sequence."""
+REFERENCE_MAX = 100
+"""Characters of the number under which a consent is kept elsewhere."""
 
 
 class CaseStatus(StrEnum):
@@ -95,6 +99,39 @@ class CaseLevel(StrEnum):
     PRIMARY = "primary"
     INTERMEDIATE = "intermediate"
     ADVANCED = "advanced"
+
+
+class Certainty(StrEnum):
+    """How sure the diagnosis is, in the terms of the public library."""
+
+    POSSIBLE = "possible"
+    """Favored among viable alternatives: not for the public."""
+    PROBABLE = "probable"
+    """More than 90 % likely and not established: public where an editor says so."""
+    ALMOST_CERTAIN = "almost-certain"
+    """Confirmed at second hand, or nearly pathognomonic."""
+    CERTAIN = "certain"
+    """Pathognomonic, or the proof is held."""
+    NOT_APPLICABLE = "not-applicable"
+    """A normal scan, a diagram."""
+
+
+class Sex(StrEnum):
+    """Of the patient, as Patient's Sex (0010,0040) says it."""
+
+    FEMALE = "F"
+    MALE = "M"
+    OTHER = "O"
+
+
+class ConsentKind(StrEnum):
+    """What the publication of a case rests on."""
+
+    NONE_NEEDED = "none-needed"
+    INSTITUTIONAL = "institutional"
+    """The institution permits it."""
+    PATIENT = "patient"
+    """The patient does."""
 
 
 class CaseScope(StrEnum):
@@ -227,6 +264,25 @@ class CaseImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesDisplay:
+    """How a series is shown; frames are counted from 0 through all images of its stack."""
+
+    window_center: float | None = None
+    """In output units, for example HU; None for the file's own window."""
+    window_width: float | None = None
+    crop: tuple[int, int, int, int] | None = None
+    """Left, top, width and height in pixels of the stored frame; None for all of it."""
+    first_frame: int | None = None
+    """None for the first there is."""
+    last_frame: int | None = None
+    frame_step: int = 1
+    opening_frame: int | None = None
+    """The frame that is seen first; None for the middle of the stack."""
+    key_image_id: str = ""
+    """The image that stands for the stack; empty for the one that it opens with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSeries:
     """A series of a case study, its images in order."""
 
@@ -240,6 +296,12 @@ class CaseSeries:
     body_part: str
     laterality: str
     images: tuple[CaseImage, ...]
+    display: SeriesDisplay = SeriesDisplay()
+
+    @property
+    def frames(self) -> int:
+        """Return how many frames its stack has."""
+        return sum(max(1, image.frames) for image in self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +339,30 @@ class SeriesProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseConsent:
+    """What a case's publication rests on, and what makes that necessary."""
+
+    kind: ConsentKind | None = None
+    reference: str = field(default="", repr=False)
+    """The number under which it is kept elsewhere: no name."""
+    is_rare: bool = False
+    """The condition is so rare that it could identify somebody."""
+    is_small_community: bool = False
+    """The patient's community is so small that it could."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Milestones:
+    """When a case went which step for the first or latest time; None where it has not."""
+
+    licence_accepted_at: datetime | None = None
+    submitted_at: datetime | None = None
+    first_published_at: datetime | None = None
+    approved_at: datetime | None = None
+    """When an editor, or the trust in its owner, let it become public."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDetail:
     """A case with its studies, series and images."""
 
@@ -308,6 +394,14 @@ class CaseDetail:
     """How a face could be seen, and in how many images."""
     has_faces_acknowledged: bool = True
     """Whether its owner has thought of all of them; true where there are none."""
+    certainty: Certainty | None = None
+    certainty_evidence: str = ""
+    differential: str = ""
+    is_quiz: bool = False
+    """Whether it is suitable for a quiz."""
+    consent: CaseConsent = CaseConsent()
+    milestones: Milestones = Milestones()
+    key_image_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,6 +424,17 @@ class StudyChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesChange:
+    """A change to one series of a case; None leaves a field as it is."""
+
+    id: str
+    perspective: str | None = None
+    specifics: str | None = None
+    display: SeriesDisplay | None = None
+    """Replaces how it is shown, as a whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseChanges:
     """A change to a case; None leaves a field as it is."""
 
@@ -345,3 +450,23 @@ class CaseChanges:
     acknowledges_faces: bool = False
     """Whether the owner has thought of the faces that could be seen in its images."""
     studies: tuple[StudyChange, ...] = ()
+    series: tuple[SeriesChange, ...] = ()
+    study_order: tuple[str, ...] | None = None
+    """Ids of all its studies."""
+    age_band: str | None = None
+    sex: Sex | None = None
+    clears_sex: bool = False
+    certainty: Certainty | None = None
+    clears_certainty: bool = False
+    certainty_evidence: str | None = None
+    differential: str | None = None
+    is_quiz: bool | None = None
+    consent_kind: ConsentKind | None = None
+    clears_consent: bool = False
+    consent_reference: str | None = None
+    is_rare: bool | None = None
+    is_small_community: bool | None = None
+    accepts_licence: bool = False
+    """Whether its owner lets others use it under the library's licence."""
+    key_image_id: str | None = None
+    """Empty takes the choice back."""

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from cases.errors import IdentifyingTextError, TypedFinding, TypedPlace
-from cases.model import CaseChanges
-from deidentify.results import KnownIdentifiers, TextFinding
+from cases.model import CaseChanges, CaseDetail, SeriesChange, StudyChange
+from deidentify.results import KnownIdentifiers, TextFinding, TextReason
+
+_A_NUMBER = "consent_reference"
+"""The field that is a number by its nature: what merely looks like one is no reason to refuse it."""
+_LIKE_A_NUMBER = frozenset({TextReason.DATE, TextReason.PHONE, TextReason.RECORD_NUMBER})
 
 
 class TextScreen(Protocol):
@@ -30,6 +34,27 @@ class TextScreen(Protocol):
         ...
 
 
+def texts_of(case: CaseDetail) -> CaseChanges:
+    """Return everything that people may have typed into a case, as the change that would type it again."""
+    return CaseChanges(
+        title=case.summary.title,
+        presentation=case.presentation,
+        discussion=case.discussion,
+        differential=case.differential,
+        certainty_evidence=case.certainty_evidence,
+        consent_reference=case.consent.reference,
+        tags=case.tags,
+        studies=tuple(
+            StudyChange(id=study.id, findings=study.findings, caption=study.caption) for study in case.studies
+        ),
+        series=tuple(
+            SeriesChange(id=series.id, perspective=series.perspective, specifics=series.specifics)
+            for study in case.studies
+            for series in study.series
+        ),
+    )
+
+
 def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifiers) -> None:
     """Refuse a change whose texts could identify somebody.
 
@@ -42,6 +67,7 @@ def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifier
         TypedFinding(place=place, finding=finding)
         for place, text in _typed(changes)
         for finding in screen.findings(text, known)
+        if place.field != _A_NUMBER or finding.reason not in _LIKE_A_NUMBER
     )
     if found:
         raise IdentifyingTextError(found)
@@ -49,7 +75,7 @@ def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifier
 
 def _typed(changes: CaseChanges) -> Iterator[tuple[TypedPlace, str]]:
     """Yield every text of a change with its place."""
-    for name in ("title", "presentation", "discussion"):
+    for name in ("title", "presentation", "discussion", "differential", "certainty_evidence", "consent_reference"):
         if text := getattr(changes, name):
             yield TypedPlace(field=name), text
     for index, tag in enumerate(changes.tags or ()):
@@ -58,3 +84,7 @@ def _typed(changes: CaseChanges) -> Iterator[tuple[TypedPlace, str]]:
         for name in ("findings", "caption"):
             if text := getattr(change, name):
                 yield TypedPlace(field=name, study=study), text
+    for series, labels in enumerate(changes.series):
+        for name in ("perspective", "specifics"):
+            if text := getattr(labels, name):
+                yield TypedPlace(field=name, series=series), text

@@ -95,7 +95,7 @@ class Usage:
 
     drafts: int = 0
     unlisted: int = 0
-    """Published and unlisted."""
+    """Published and unlisted, or in review to become so."""
     pending: int = 0
     """In review."""
 

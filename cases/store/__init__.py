@@ -15,6 +15,7 @@ from cases.store.intake import Intake
 from cases.store.leases import Leases
 from cases.store.looks import Looks
 from cases.store.manifests import Manifests
+from cases.store.moderation import Moderation
 from cases.store.originals import Originals
 from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
@@ -43,6 +44,7 @@ __all__ = [
     "Leases",
     "Looks",
     "Manifests",
+    "Moderation",
     "Originals",
     "Patients",
     "PeerBooks",

@@ -224,7 +224,11 @@ def _value(row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) 
 
 _COUNTED: Mapping[str, ColumnElement[bool]] = {
     "drafts": CaseRow.status == CaseStatus.DRAFT,
-    "unlisted": and_(CaseRow.status == CaseStatus.PUBLISHED, CaseRow.visibility == Visibility.UNLISTED),
+    # What is in review to become unlisted has its place already, so that an editor's word is never too late.
+    "unlisted": and_(
+        CaseRow.status.in_([CaseStatus.PENDING_REVIEW, CaseStatus.PUBLISHED]),
+        CaseRow.visibility == Visibility.UNLISTED,
+    ),
     "pending": CaseRow.status == CaseStatus.PENDING_REVIEW,
 }
 """Which cases count toward which limit."""

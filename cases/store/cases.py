@@ -1,19 +1,13 @@
 """Cases as people use them: list, read, edit, claim, remove. The machine's side is in ``filing``."""
 
 import builtins
-from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from cases import states
-from cases.errors import CaseNotFoundError, InvalidChangeError, VersionConflictError
+from cases.errors import CaseNotFoundError, NotReadyError, VersionConflictError
 from cases.model import (
-    PRESENTATION_MAX,
-    TAG_MAX,
-    TAGS_MAX,
-    TEXT_MAX,
-    TITLE_MAX,
     CaseChanges,
     CaseDetail,
     CaseFilter,
@@ -22,14 +16,16 @@ from cases.model import (
     CaseStatus,
     CaseSummary,
     Page,
-    StudyChange,
     Visibility,
 )
 from cases.store import views
 from cases.store.accounts import draft_count, lock_user
 from cases.store.clock import now as clock_now
+from cases.store.editing import change_case
 from cases.store.emptying import Emptying
+from cases.store.history import note
 from cases.store.identifier_hashes import HashesOfIdentifiers
+from cases.store.moderation import faults_of
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.rows import (
     CaseImageRow,
@@ -114,38 +110,28 @@ class Cases(Emptying):
             When a text is too long, or a study is not of this case.
         IdentifyingTextError
             When a text could identify somebody.
+        NotReadyError
+            When others see the case, and it would lack something that it needs for that.
         """
         case = self._locked(viewer, case_id)
-        states.check_editable(viewer, case.owner_id, case.status)
+        states.check_editable(viewer, case.owner_id, case.status, case.visibility)
         if case.version != version:
             raise VersionConflictError("the case was changed since it was read: read it again, then repeat the change")
-        case.title = _checked("title", changes.title, case.title, TITLE_MAX)
-        case.presentation = _checked("presentation", changes.presentation, case.presentation, PRESENTATION_MAX)
-        case.discussion = _checked("discussion", changes.discussion, case.discussion, TEXT_MAX)
-        if changes.tags is not None:
-            case.tags = _checked_tags(changes.tags)
-        if changes.systems is not None:
-            case.systems = [system.value for system in dict.fromkeys(changes.systems)]
-        if changes.level is not None or changes.clears_level:
-            case.level = changes.level.value if changes.level else ""
-        if changes.clears_hold:
-            case.hold_reason = ""
-        if changes.acknowledges_faces:
-            case.faces_acknowledged = sum(views.faces(self._session, case.id).values())
-        for change in changes.studies:
-            self._change_study(case.id, change)
+        change_case(self._session, case, changes)
         check_typed(screen, changes, HashesOfIdentifiers(self._session).known(case))
+        # Who may edit what is public may also say that it stays so.
+        is_approved = case.approved_version == case.version and case.visibility == Visibility.PUBLIC
         case.version += 1
         case.updated_at = clock_now()
+        if is_approved:
+            case.approved_version = case.version
         self._session.flush()
-        return views.detail(self._session, case)
-
-    def _change_study(self, case_id: str, change: StudyChange) -> None:
-        row = self._session.get(CaseStudyRow, change.id)
-        if row is None or row.case_id != case_id:
-            raise InvalidChangeError("a study of the change is not a study of this case")
-        row.findings = _checked("findings", change.findings, row.findings, TEXT_MAX)
-        row.caption = _checked("caption", change.caption, row.caption, TEXT_MAX)
+        detail = views.detail(self._session, case)
+        if states.is_shown_to_others(case.status):
+            owner = self._session.get(UserRow, case.owner_id) if case.owner_id else None
+            if lacks := faults_of(self._session, screen, case, detail, owner, case.visibility):
+                raise NotReadyError(lacks)
+        return detail
 
     def claim(self, viewer: User, case_id: str) -> CaseDetail:
         """Give a draft of the inbox to the viewer.
@@ -169,13 +155,14 @@ class Cases(Emptying):
         )
         case.status = states.decide(states.Action.CLAIM, case.status, states.actors_of(viewer, case.owner_id), facts)
         case.owner_id = claimer.id
+        note(self._session, case, viewer.name, states.Action.CLAIM, case.status)
         case.version += 1
         case.updated_at = clock_now()
         self._session.flush()
         return views.detail(self._session, case)
 
     def remove(self, viewer: User, case_id: str) -> builtins.list[str]:
-        """Remove a draft or waiting case: its images and holds go, a tombstone stays, its place is free.
+        """Remove a case, whatever its state: its images and holds go, a tombstone stays, its place is free.
 
         Returns
         -------
@@ -187,13 +174,16 @@ class Cases(Emptying):
         CaseNotFoundError
             When there is no case that the viewer may see.
         InvalidTransitionError
-            When the case is neither a draft nor waiting.
+            When the case is removed already.
         """
         case = self._locked(viewer, case_id)
+        source = case.status
         case.status = states.decide(
-            states.Action.REMOVE, case.status, states.actors_of(viewer, case.owner_id), states.Facts()
+            states.Action.REMOVE, source, states.actors_of(viewer, case.owner_id), states.Facts()
         )
-        return self._empty(case)
+        keys = self._empty(case)
+        note(self._session, case, viewer.name, states.Action.REMOVE, source)
+        return keys
 
     def _visible(self, viewer: User, case_id: str, *, is_claim: bool = False) -> CaseRow:
         row = self._session.get(CaseRow, case_id)
@@ -234,18 +224,3 @@ def _in_scope(viewer: User, filters: CaseFilter) -> ColumnElement[bool]:
     if filters.owner is not None:
         wanted &= exists().where(UserRow.id == CaseRow.owner_id, UserRow.name == filters.owner)
     return wanted
-
-
-def _checked_tags(tags: Sequence[str]) -> builtins.list[str]:
-    kept = builtins.list(dict.fromkeys(" ".join(tag.split()) for tag in tags))
-    if len(kept) > TAGS_MAX or any(not 0 < len(tag) <= TAG_MAX for tag in kept):
-        raise InvalidChangeError(f"at most {TAGS_MAX} tags of 1 to {TAG_MAX} characters are allowed")
-    return kept
-
-
-def _checked(name: str, new: str | None, old: str, longest: int) -> str:
-    if new is None:
-        return old
-    if len(new) > longest:
-        raise InvalidChangeError(f"{name} is {len(new)} characters long; at most {longest} are allowed")
-    return new

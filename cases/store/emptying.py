@@ -8,7 +8,10 @@ from cases.intake import InstanceOutcome
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn
 from cases.store.errands import Errands
+from cases.store.event_rows import CaseEventRow
 from cases.store.filing import Filing
+from cases.store.history import PRIVACY_OFFICER, note
+from cases.store.prefilled import WRITTEN
 from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow, HoldRow, ReceivedInstanceRow
 from cases.store.shells import lock_case
 
@@ -29,8 +32,10 @@ class Emptying(Filing):
         case = lock_case(self._session, case_id)
         if not states.is_shown_to_others(case.status):
             return False
-        case.status = states.decide(states.Action.WITHDRAW, case.status, _ACTORS, states.Facts())
+        source = case.status
+        case.status = states.decide(states.Action.WITHDRAW, source, _ACTORS, states.Facts())
         case.version += 1
+        note(self._session, case, PRIVACY_OFFICER, states.Action.WITHDRAW, source)
         case.updated_at = clock_now()
         self._session.flush()
         return True
@@ -49,15 +54,21 @@ class Emptying(Filing):
             When there is no such case.
         """
         case = lock_case(self._session, case_id)
-        case.status = states.decide(states.Action.ERASE, case.status, _ACTORS, states.Facts())
+        source = case.status
+        case.status = states.decide(states.Action.ERASE, source, _ACTORS, states.Facts())
         case.age_band = case.sex = case.patient_key = case.patient_number_key = case.manifest_group = ""
         case.prefilled, case.withheld_words = {}, 0
-        return len(self._empty(case))
+        keys = self._empty(case)
+        note(self._session, case, PRIVACY_OFFICER, states.Action.ERASE, source)
+        return len(keys)
 
     def _empty(self, case: CaseRow) -> list[str]:
         """Empty a case that has become a tombstone, and return the keys of its condemned blobs."""
         case.title = case.presentation = case.discussion = case.level = case.hold_reason = ""
         case.tags, case.systems = [], []
+        for name in WRITTEN:
+            setattr(case, name, "")
+        self._session.execute(update(CaseEventRow).where(CaseEventRow.case_id == case.id).values(message=""))
         case.version += 1
         case.updated_at = clock_now()
         keys = self._remove_images(case.id)

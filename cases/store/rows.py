@@ -286,6 +286,21 @@ class CaseRow(Base):
     faces_acknowledged: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     """How many images with a face its owner was told of when they said that they thought of it."""
     withheld_words: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    certainty: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    certainty_evidence: Mapped[str] = mapped_column(Text, default="", server_default="")
+    differential: Mapped[str] = mapped_column(Text, default="", server_default="")
+    is_quiz: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    consent_kind: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    consent_reference: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    is_rare: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    is_small_community: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    key_image_id: Mapped[str] = mapped_column(String(ID), default="", server_default="")
+    licence_accepted_at: Mapped[datetime | None]
+    submitted_at: Mapped[datetime | None]
+    first_published_at: Mapped[datetime | None]
+    approved_at: Mapped[datetime | None]
+    approved_version: Mapped[int | None] = mapped_column(Integer)
+    """What was let become public; a later edit has to be looked at again before it may."""
     prefilled: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     """Field → digest of what a teaching file filled it with, so that it is filled once."""
     manifest_group: Mapped[str] = mapped_column(String(ID), default="", server_default="", index=True)
@@ -327,6 +342,15 @@ class CaseSeriesRow(Base):
     specifics: Mapped[str] = mapped_column(String(200), default="")
     body_part: Mapped[str] = mapped_column(String(64), default="")
     laterality: Mapped[str] = mapped_column(String(16), default="")
+    window_center: Mapped[float | None] = mapped_column(Float)
+    window_width: Mapped[float | None] = mapped_column(Float)
+    crop: Mapped[list[Any] | None]
+    """Left, top, width, height."""
+    first_frame: Mapped[int | None] = mapped_column(Integer)
+    last_frame: Mapped[int | None] = mapped_column(Integer)
+    frame_step: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    opening_frame: Mapped[int | None] = mapped_column(Integer)
+    key_image_id: Mapped[str] = mapped_column(String(ID), default="", server_default="")
 
 
 class CaseImageRow(Base):

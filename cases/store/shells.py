@@ -4,7 +4,7 @@ Locks are always taken in one order (received study, user, case, instance), so t
 each other. On SQLite the transaction itself is the lock.
 """
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from cases import states
@@ -20,7 +20,9 @@ from cases.store.clock import now as clock_now
 from cases.store.crosswalk import Crosswalk
 from cases.store.errand_rows import ErrandRow
 from cases.store.errands import Errands
+from cases.store.event_rows import CaseEventRow
 from cases.store.generations import newest_generation
+from cases.store.history import SYSTEM, note
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.prefilled import is_only_prefilled
 from cases.store.rows import (
@@ -116,6 +118,9 @@ class Shells:
         )
         self._session.add(row)
         self._session.flush()
+        entered = states.Action.QUEUE if row.status == CaseStatus.WAITING else states.Action.OPEN
+        note(self._session, row, SYSTEM, entered, None)
+        self._session.flush()
         return row
 
     def promote_waiting(self) -> list[str]:
@@ -149,6 +154,7 @@ class Shells:
             row.status = states.decide(states.Action.PROMOTE, row.status, frozenset({states.Actor.SYSTEM}), facts)
             row.updated_at = clock_now()
             row.version += 1
+            note(self._session, row, SYSTEM, states.Action.PROMOTE, CaseStatus.WAITING)
         self._session.flush()
         return [row.id for row in waiting]
 
@@ -198,6 +204,7 @@ class Shells:
             update(CaseRow).where(CaseRow.previous_case_id == case.id).values(previous_case_id=case.previous_case_id)
         )
         self._forget_patient(case.id)
+        self._session.execute(delete(CaseEventRow).where(CaseEventRow.case_id == case.id))
         self._session.delete(case)
         self._session.flush()
 

@@ -11,6 +11,7 @@ from cases.errands import ErrandKind
 from cases.holds import HoldState
 from cases.intake import InstanceOutcome
 from cases.model import (
+    CaseConsent,
     CaseDetail,
     CaseImage,
     CaseLevel,
@@ -20,7 +21,11 @@ from cases.model import (
     CaseStudy,
     CaseSummary,
     CaseSystem,
+    Certainty,
+    ConsentKind,
     Counts,
+    Milestones,
+    SeriesDisplay,
     SeriesProgress,
 )
 from cases.store.errands import Errands
@@ -119,6 +124,23 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         series_progress=_series_progress(session, row.id),
         faces=shown,
         has_faces_acknowledged=sum(shown.values()) <= row.faces_acknowledged,
+        certainty=Certainty(row.certainty) if row.certainty else None,
+        certainty_evidence=row.certainty_evidence,
+        differential=row.differential,
+        is_quiz=row.is_quiz,
+        consent=CaseConsent(
+            kind=ConsentKind(row.consent_kind) if row.consent_kind else None,
+            reference=row.consent_reference,
+            is_rare=row.is_rare,
+            is_small_community=row.is_small_community,
+        ),
+        milestones=Milestones(
+            licence_accepted_at=row.licence_accepted_at,
+            submitted_at=row.submitted_at,
+            first_published_at=row.first_published_at,
+            approved_at=row.approved_at,
+        ),
+        key_image_id=row.key_image_id,
     )
 
 
@@ -201,6 +223,12 @@ def image_value(row: CaseImageRow) -> CaseImage:
     )
 
 
+def series_of(session: Session, row: CaseSeriesRow) -> CaseSeries:
+    """Return the value of a series with its images."""
+    images = session.scalars(select(CaseImageRow).where(CaseImageRow.series_id == row.id))
+    return _series_value(row, [image_value(image) for image in images])
+
+
 def _series_value(row: CaseSeriesRow, images: Collection[CaseImage]) -> CaseSeries:
     return CaseSeries(
         id=row.id,
@@ -211,6 +239,16 @@ def _series_value(row: CaseSeriesRow, images: Collection[CaseImage]) -> CaseSeri
         body_part=row.body_part,
         laterality=row.laterality,
         images=build.in_order(images),
+        display=SeriesDisplay(
+            window_center=row.window_center,
+            window_width=row.window_width,
+            crop=(row.crop[0], row.crop[1], row.crop[2], row.crop[3]) if row.crop else None,
+            first_frame=row.first_frame,
+            last_frame=row.last_frame,
+            frame_step=row.frame_step,
+            opening_frame=row.opening_frame,
+            key_image_id=row.key_image_id,
+        ),
     )
 
 

@@ -236,11 +236,11 @@ def test_each_case_counts_toward_the_limit_of_what_it_is(database: Database) -> 
             session.add(_case(f"{number:032x}", ann.id, CaseStatus(status), Visibility(visibility)))
     with database.read() as session:
         accounts = Accounts(session)
-        assert accounts.usage(ann.id) == Usage(drafts=3, unlisted=3, pending=2)
+        assert accounts.usage(ann.id) == Usage(drafts=3, unlisted=4, pending=2)
         assert accounts.usage(bob.id) == Usage()
-        assert accounts.usages() == {ann.id: Usage(drafts=3, unlisted=3, pending=2)}
+        assert accounts.usages() == {ann.id: Usage(drafts=3, unlisted=4, pending=2)}
         counts = [count(session, ann.id) for count in (draft_count, unlisted_count, pending_count)]
-    assert counts == [3, 3, 2]
+    assert counts == [3, 4, 2]
 
 
 def _case(case_id: str, owner_id: str, status: CaseStatus, visibility: Visibility) -> CaseRow:

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from cases import states
-from cases.errors import CaseOnHoldError, InvalidChangeError
+from cases.errors import InvalidChangeError
 from cases.intake import InstanceOutcome, NewArrival
 from cases.manifests import ManifestEntry, ManifestKind, NewManifest, systems_of
-from cases.model import CaseChanges, CaseDetail, CaseImage, CaseLevel, CaseStatus, CaseSystem, StudyChange
+from cases.model import CaseChanges, CaseDetail, CaseImage, CaseLevel, CaseSystem, StudyChange
 from cases.receipts import SettledBy
 from cases.store import Audit, Cases, Database, Intake, Manifests
 from cases.store.evidence import lists_of
@@ -344,19 +343,6 @@ def test_the_owner_of_the_route_is_not_replaced(database: Database) -> None:
 
 
 # -- rules -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_case_on_hold_goes_to_nobody_until_that_is_cleared() -> None:
-    with pytest.raises(CaseOnHoldError, match="wait for this: confirmation of diagnosis; clear hold_reason"):
-        states.is_not_on_hold(states.Facts(hold_reason="confirmation-of-diagnosis"))
-    states.is_not_on_hold(states.Facts())
-
-
-def test_every_transition_that_shows_a_case_to_others_asks_for_the_hold() -> None:
-    for row in states.TRANSITIONS:
-        if row.target in {CaseStatus.PENDING_REVIEW, CaseStatus.PUBLISHED}:
-            assert set(states.LEAVING) <= set(row.guards)
-    assert states.is_not_on_hold in states.LEAVING
 
 
 def test_categories_that_are_no_system_give_none() -> None:
