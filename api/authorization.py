@@ -59,6 +59,10 @@ _OPEN = Rule(is_open=True)
 _READ = Rule(own=EVERYONE, unowned=WORKS, foreign=SEES_ALL, public=EVERYONE)
 _EDIT = Rule(own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL)
 _ADMINISTER = Rule(none=ADMINISTERS)
+_OWN = Rule(own=WRITES)
+"""What nobody does for the owner of a case."""
+_MODERATE = Rule(own=EDITS_ALL, unowned=EDITS_ALL, foreign=EDITS_ALL)
+"""What editors do with the cases of others; that it is not their own the table of transitions says."""
 _DECIDE = Rule(none=EDITS_ALL)
 """What is done with cases that others may see."""
 _REVIEW = Rule(own=REVIEWERS | {Role.CONTRIBUTOR}, unowned=REVIEWERS, foreign=REVIEWERS)
@@ -80,7 +84,17 @@ RULES: Mapping[str, Rule] = {
     "get_case": _READ,
     "edit_case": _EDIT,
     "edit_study": _EDIT,
+    "edit_series": _EDIT,
     "withdraw_case": _EDIT,
+    "submit_case": _OWN,
+    "take_back_case": _OWN,
+    "set_case_visibility": _OWN,
+    "accept_case": _MODERATE,
+    "push_back_case": _MODERATE,
+    "get_case_history": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "get_case_readiness": Rule(own=EVERYONE, unowned=WORKS, foreign=SEES_ALL),
+    "list_pending_cases": Rule(none=EDITS_ALL),
+    "get_vocabularies": Rule(none=EVERYONE),
     "get_image": _READ,
     "render_image": _READ,
     "get_thumbnail": _READ,

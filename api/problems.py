@@ -41,6 +41,7 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.PendingLimitError: 409,
     case_errors.UnlistedLimitError: 409,
     case_errors.DraftLimitError: 409,
+    case_errors.NotReadyError: 409,
     case_errors.OriginalsGoneError: 409,
     case_errors.RerunInProgressError: 409,
     case_errors.LastAdministratorError: 409,
@@ -115,6 +116,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     for error in STATUSES:
         app.add_exception_handler(error, _known)
     app.add_exception_handler(case_errors.IdentifyingTextError, _identifying)
+    app.add_exception_handler(case_errors.NotReadyError, _not_ready)
     app.add_exception_handler(ProfileError, _wrong_profile)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -134,6 +136,25 @@ def _identifying(_request: Request, error: Exception) -> JSONResponse:
         kind=problem_type(type(error)),
         detail=sentence(str(error)),
         parts=[_part_of(found) for found in error.findings[:MOST_PARTS]],
+    )
+
+
+def _not_ready(_request: Request, error: Exception) -> JSONResponse:
+    """Say everything that the case lacks, each with what to do."""
+    assert isinstance(error, case_errors.NotReadyError)
+    return problem_response(
+        409,
+        kind=problem_type(type(error)),
+        detail=sentence(str(error)),
+        parts=[
+            ProblemPart(
+                location="case",
+                field=f"studies.{fault.study_id}.findings" if fault.study_id else fault.requirement.replace("-", "_"),
+                detail=sentence(fault.what_to_do),
+                requirement=fault.requirement,
+            )
+            for fault in error.faults[:MOST_PARTS]
+        ],
     )
 
 

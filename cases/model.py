@@ -229,6 +229,8 @@ class CaseSummary:
     updated_at: datetime
     version: int
     previous_case_id: str | None
+    submitted_at: datetime | None = None
+    """When it went to the editors for the last time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from api.errors import ForbiddenError
 from api.etags import expected_version, is_held, tag_of
 from api.openapi import problems
 from api.paging import Cursor, Limit
-from api.schemas.cases import CaseEdit, CaseItem, CaseOut, StudyTexts
+from api.schemas.cases import CaseEdit, CaseItem, CaseOut, SeriesTexts, StudyTexts
 from api.schemas.common import Key, Listed
 from cases.errors import CaseError, IdentifyingTextError, VersionConflictError
 from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
@@ -57,12 +57,12 @@ def get_case(call: Call, *, case_id: Key, if_none_match: IfNoneMatch = None) -> 
     with call.database.read() as session:
         detail = Cases(session).get(call.caller, case_id)
     call.permit_case(detail.summary)
-    return _answer(CaseOut.of_detail(detail), if_none_match)
+    return answer(CaseOut.of_detail(detail), if_none_match)
 
 
 @router.patch("/{case_id}", response_model=CaseOut, responses=problems(403, 404, 409, 412, 413))
 def edit_case(call: Call, *, case_id: Key, body: CaseEdit, if_match: IfMatch = None) -> Response:
-    """Change texts of a draft and of its studies; what is not named stays."""
+    """Change a case, its studies and its series; what is not named stays."""
     return _edit(call, case_id, body.changes(), if_match)
 
 
@@ -86,9 +86,29 @@ def edit_study(
         ) from None
 
 
+@router.patch("/{case_id}/series/{series_id}", response_model=CaseOut, responses=problems(403, 404, 409, 412, 413))
+def edit_series(
+    call: Call,
+    *,
+    case_id: Key,
+    series_id: Key,
+    body: SeriesTexts,
+    if_match: IfMatch = None,
+) -> Response:
+    """Change the labels of one series, and how it is shown."""
+    changes = CaseChanges(series=(body.change(series_id),))
+    try:
+        return _edit(call, case_id, changes, if_match)
+    except IdentifyingTextError as error:
+        # The body of this call is the series itself.
+        raise IdentifyingTextError(
+            tuple(replace(found, place=replace(found.place, series=None)) for found in error.findings)
+        ) from None
+
+
 @router.delete("/{case_id}", status_code=204, responses=problems(403, 404, 409))
 def withdraw_case(call: Call, *, case_id: Key) -> Response:
-    """Withdraw a draft: its images are deleted, a tombstone stays, and its place is free for a waiting case."""
+    """Remove a case: its images are deleted, a tombstone stays, and its place is free for a waiting case."""
     with call.database.write() as session:
         cases = Cases(session)
         call.permit_case(cases.get(call.caller, case_id).summary)
@@ -122,7 +142,7 @@ def _edit(call: AuthorizedCall, case_id: str, changes: CaseChanges, if_match: st
         with call.database.write() as session:
             Audit(session).append(call.caller.name, "case.edit-refused", case_id, dict(reasons))
         raise
-    return _answer(CaseOut.of_detail(detail))
+    return answer(CaseOut.of_detail(detail))
 
 
 def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected: int | None) -> CaseDetail:
@@ -144,7 +164,8 @@ def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected:
     return detail
 
 
-def _answer(case: CaseOut, if_none_match: str | None = None) -> Response:
+def answer(case: CaseOut, if_none_match: str | None = None) -> Response:
+    """Return a case with its tag, or that the caller holds it already."""
     body = case.model_dump_json()
     tag = tag_of(body, version=case.version)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}

@@ -5,7 +5,19 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, LongText, Presentation, Tag, Title
+from api.schemas.common import (
+    ID_EXAMPLE,
+    Age,
+    Answer,
+    Body,
+    Key,
+    LongText,
+    Presentation,
+    Reference,
+    SeriesLabel,
+    Tag,
+    Title,
+)
 from api.schemas.reruns import CaseRerunOut
 from cases.model import (
     TAGS_MAX,
@@ -17,10 +29,16 @@ from cases.model import (
     CaseStatus,
     CaseSummary,
     CaseSystem,
+    Certainty,
+    ConsentKind,
     Counts,
+    SeriesChange,
+    SeriesDisplay,
+    Sex,
     StudyChange,
     Visibility,
 )
+from cases.publication import LICENCE, completeness
 from deidentify.results import DelayReason, HoldReason, PixelVerdict
 
 
@@ -166,6 +184,21 @@ class ImageOut(ImageItem):
         return cls.model_validate({**fields, "rendered": f"{base}/rendered", "thumbnail": f"{base}/thumbnail"})
 
 
+class DisplayOut(Answer):
+    """How a series is shown; frames are counted from 0 through all images of the stack."""
+
+    window_center: float | None = Field(examples=[40.0], description="In output units; null for the file's own window.")
+    window_width: float | None = Field(examples=[400.0])
+    crop: tuple[int, int, int, int] | None = Field(
+        examples=[None], description="Left, top, width, height in pixels of the stored frame; null for all of it."
+    )
+    first_frame: int | None = Field(examples=[None], description="Null for the first there is.")
+    last_frame: int | None = Field(examples=[None])
+    frame_step: int = Field(examples=[1])
+    opening_frame: int | None = Field(examples=[40], description="Seen first; null for the middle of the stack.")
+    key_image_id: str = Field(examples=[""], description="Stands for the stack; empty for the one that it opens with.")
+
+
 class SeriesOut(Answer):
     """A series, its images in order."""
 
@@ -175,6 +208,8 @@ class SeriesOut(Answer):
     specifics: str = Field(examples=["T2"])
     body_part: str = Field(examples=["ABDOMEN"])
     laterality: str = Field(examples=[""])
+    frames: int = Field(examples=[117], description="Of all its images.")
+    display: DisplayOut
     images: list[ImageItem]
 
 
@@ -200,6 +235,15 @@ class SeriesProgressOut(Answer):
     filed: int = Field(examples=[118])
     held: int = Field(examples=[2])
     dropped: int = Field(examples=[0])
+
+
+class ConsentOut(Answer):
+    """What the publication of a case rests on."""
+
+    kind: ConsentKind | None
+    reference: str = Field(examples=["2026/117"], description="The number under which it is kept elsewhere.")
+    is_rare: bool = Field(examples=[False], description="The condition is so rare that it could identify somebody.")
+    is_small_community: bool = Field(examples=[False], description="So small is the patient's community.")
 
 
 class CaseOut(CaseItem):
@@ -236,6 +280,20 @@ class CaseOut(CaseItem):
     faces_acknowledged: bool = Field(
         description="Whether its owner has thought of all of them, as somebody has to before others may see the case."
     )
+    certainty: Certainty | None
+    certainty_evidence: str = Field(examples=["Histology after appendicectomy."])
+    differential: str = Field(examples=["Mesenteric adenitis."])
+    suitable_for_quiz: bool = Field(examples=[False])
+    consent: ConsentOut
+    licence: str = Field(
+        examples=[LICENCE], description="Under which others may use it once its owner has accepted it."
+    )
+    licence_accepted_at: datetime | None
+    submitted_at: datetime | None
+    first_published_at: datetime | None
+    approved_at: datetime | None
+    key_image_id: str = Field(examples=[""], description="The image that stands for the case.")
+    completeness: int = Field(examples=[85], description="Of 100; it says nothing of quality and decides nothing.")
     studies: list[StudyOut]
 
     @classmethod
@@ -261,6 +319,18 @@ class CaseOut(CaseItem):
                 "series_progress": [SeriesProgressOut.model_validate(one) for one in detail.series_progress],
                 "faces": dict(detail.faces),
                 "faces_acknowledged": detail.has_faces_acknowledged,
+                "certainty": detail.certainty,
+                "certainty_evidence": detail.certainty_evidence,
+                "differential": detail.differential,
+                "suitable_for_quiz": detail.is_quiz,
+                "consent": ConsentOut.model_validate(detail.consent),
+                "licence": LICENCE,
+                "licence_accepted_at": detail.milestones.licence_accepted_at,
+                "submitted_at": detail.milestones.submitted_at,
+                "first_published_at": detail.milestones.first_published_at,
+                "approved_at": detail.milestones.approved_at,
+                "key_image_id": detail.key_image_id,
+                "completeness": completeness(detail).score,
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )
@@ -292,19 +362,75 @@ class StudyEdit(StudyTexts):
     id: Key = Field(examples=[ID_EXAMPLE])
 
 
-CASE_FIELDS = ("title", "presentation", "discussion", "tags", "systems", "level", "hold_reason", "faces_acknowledged")
-"""What an edit may change of the case itself."""
+class Display(Body):
+    """How a series is to be shown, as a whole; frames are counted from 0 through all images of the stack."""
+
+    window_center: float | None = Field(None, allow_inf_nan=False, examples=[40.0])
+    window_width: float | None = Field(None, gt=0, allow_inf_nan=False, examples=[400.0])
+    crop: tuple[int, int, int, int] | None = Field(None, description="Left, top, width, height.", examples=[None])
+    first_frame: int | None = Field(None, ge=0, le=1_000_000, examples=[None])
+    last_frame: int | None = Field(None, ge=0, le=1_000_000, examples=[None])
+    frame_step: int = Field(1, ge=1, le=10_000)
+    opening_frame: int | None = Field(None, ge=0, le=1_000_000, examples=[40])
+    key_image_id: Key | Literal[""] = Field("", examples=[""])
+
+
+class SeriesTexts(Body):
+    """New labels of one series and how it is shown; a field that is absent or null stays as it is."""
+
+    perspective: SeriesLabel | None = Field(None, examples=["Axial"], description="Plane or projection.")
+    specifics: SeriesLabel | None = Field(None, examples=["C+ portal venous phase"])
+    display: Display | None = Field(None, description="Replaces how it is shown, as a whole.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.perspective is None and self.specifics is None and self.display is None:
+            raise ValueError("Nothing is changed: give perspective, specifics or display.")
+        return self
+
+    def change(self, series_id: str) -> SeriesChange:
+        """Return the change to this series."""
+        shown = SeriesDisplay(**self.display.model_dump()) if self.display is not None else None
+        return SeriesChange(id=series_id, perspective=self.perspective, specifics=self.specifics, display=shown)
+
+
+class SeriesEdit(SeriesTexts):
+    """New labels of the series with this id."""
+
+    id: Key = Field(examples=[ID_EXAMPLE])
+
+
+class ConsentEdit(Body):
+    """What the publication rests on; a field that is absent or null stays as it is."""
+
+    kind: ConsentKind | Literal[""] | None = Field(None, examples=["patient"])
+    reference: Reference | None = Field(
+        None, examples=["2026/117"], description="The number under which it is kept elsewhere, never a name."
+    )
+    is_rare: bool | None = None
+    is_small_community: bool | None = None
 
 
 class CaseEdit(Body):
-    """New texts of a case; a field that is absent or null stays as it is, an empty one is emptied."""
+    """Changes to a case; a field that is absent or null stays as it is, an empty one is emptied."""
 
     title: Title | None = Field(None, examples=["Acute appendicitis"])
     presentation: Presentation | None = Field(None, examples=["Pain in the right iliac fossa for two days."])
+    age: Age | None = Field(None, examples=["45 years"], description="Adults by five years; 90+ years at the end.")
+    sex: Sex | Literal[""] | None = Field(None, examples=["F"])
     discussion: LongText | None = Field(None, examples=["Confirmed at surgery."])
+    differential: LongText | None = Field(None, examples=["Mesenteric adenitis."])
+    certainty: Certainty | Literal[""] | None = Field(None, examples=["certain"])
+    certainty_evidence: LongText | None = Field(None, examples=["Histology after appendicectomy."])
     tags: list[Tag] | None = Field(None, max_length=TAGS_MAX, examples=[["appendicitis"]])
     systems: list[CaseSystem] | None = Field(None, max_length=len(CaseSystem), examples=[["Gastrointestinal"]])
     level: CaseLevel | Literal[""] | None = Field(None, examples=["intermediate"])
+    suitable_for_quiz: bool | None = None
+    consent: ConsentEdit | None = None
+    licence_accepted: Literal[True] | None = Field(
+        None, description=f"True: others may use the case under {LICENCE}. It cannot be taken back here."
+    )
+    key_image_id: Key | Literal[""] | None = Field(None, examples=[""])
     hold_reason: Literal[""] | None = Field(
         None, examples=[""], description="Empty: what the sender wanted to wait for has happened."
     )
@@ -312,27 +438,47 @@ class CaseEdit(Body):
         None, description="True: you have thought of the faces that could be seen in its images as it is now."
     )
     studies: list[StudyEdit] = Field(default_factory=list, max_length=100)
+    series: list[SeriesEdit] = Field(default_factory=list, max_length=1000)
+    study_order: list[Key] | None = Field(None, max_length=1000, description="The ids of all its studies.")
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if not self.studies and all(getattr(self, name) is None for name in CASE_FIELDS):
-            raise ValueError(f"Nothing is changed: give {', '.join(CASE_FIELDS)} or studies.")
+        given = (getattr(self, name) for name in type(self).model_fields if name not in {"studies", "series"})
+        if not self.studies and not self.series and all(value is None for value in given):
+            raise ValueError("Nothing is changed: name a field of the case, studies or series.")
         return self
 
     def changes(self) -> CaseChanges:
         """Return the change to the case."""
-        studies = tuple(study.change(study.id) for study in self.studies)
+        consent = self.consent or ConsentEdit()
         return CaseChanges(
             title=self.title,
             presentation=self.presentation,
+            age_band=self.age,
+            sex=self.sex or None,
+            clears_sex=self.sex == "",
             discussion=self.discussion,
+            differential=self.differential,
+            certainty=self.certainty or None,
+            clears_certainty=self.certainty == "",
+            certainty_evidence=self.certainty_evidence,
             tags=None if self.tags is None else tuple(self.tags),
             systems=None if self.systems is None else tuple(self.systems),
             level=self.level or None,
             clears_level=self.level == "",
+            is_quiz=self.suitable_for_quiz,
+            consent_kind=consent.kind or None,
+            clears_consent=consent.kind == "",
+            consent_reference=consent.reference,
+            is_rare=consent.is_rare,
+            is_small_community=consent.is_small_community,
+            accepts_licence=bool(self.licence_accepted),
+            key_image_id=self.key_image_id,
             clears_hold=self.hold_reason == "",
             acknowledges_faces=bool(self.faces_acknowledged),
-            studies=studies,
+            studies=tuple(study.change(study.id) for study in self.studies),
+            series=tuple(series.change(series.id) for series in self.series),
+            study_order=None if self.study_order is None else tuple(self.study_order),
         )
 
 

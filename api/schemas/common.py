@@ -5,7 +5,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from cases.model import PRESENTATION_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
+from cases.model import LABEL_MAX, PRESENTATION_MAX, REFERENCE_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
+from cases.publication import Requirement
 from deidentify.results import TextReason
 
 ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
@@ -31,6 +32,9 @@ Line = Annotated[str, AfterValidator(_without_control), AfterValidator(_one_line
 Title = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=TITLE_MAX)]
 Presentation = Annotated[Text, StringConstraints(max_length=PRESENTATION_MAX)]
 LongText = Annotated[Text, StringConstraints(max_length=TEXT_MAX)]
+Age = Annotated[str, StringConstraints(pattern=r"^(?:\d{1,2}\+? (?:day|month|year)s?)?$")]
+SeriesLabel = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=LABEL_MAX)]
+Reference = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=REFERENCE_MAX)]
 Tag = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX)]
 Label = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$")]
@@ -53,13 +57,16 @@ class Answer(BaseModel):
 class ProblemPart(Answer):
     """One fault of a request; the value is not repeated."""
 
-    location: str = Field(examples=["body"])
+    location: str = Field(
+        examples=["body"], description="`case` where the request was right and the case is not ready."
+    )
     field: str = Field(examples=["title"])
     detail: str = Field(examples=["String should have at most 120 characters"])
     start: int | None = Field(None, description="First character of the place in the field's text, from 0.")
     end: int | None = Field(None, description="The character behind the place; code points are counted.")
     line: int | None = Field(None, description="Line of a profile's or script's text, from 1.")
     reason: TextReason | None = Field(None, description="What the place looks like, where it could identify somebody.")
+    requirement: Requirement | None = Field(None, description="What a case lacks before others may see it.")
 
 
 class Problem(Answer):

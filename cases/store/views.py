@@ -73,6 +73,7 @@ def summaries(session: Session, rows: Sequence[CaseRow]) -> tuple[CaseSummary, .
             updated_at=row.updated_at,
             version=row.version,
             previous_case_id=row.previous_case_id,
+            submitted_at=row.submitted_at,
         )
         for row in rows
     )

@@ -24,6 +24,11 @@ PROFILE = "name: mine\nbase: basic\n"
 BODIES = {
     "edit_case": {"title": "A title"},
     "edit_study": {"findings": "Nothing of note."},
+    "edit_series": {"perspective": "Axial"},
+    "submit_case": {"visibility": "public"},
+    "set_case_visibility": {"visibility": "unlisted"},
+    "accept_case": {"accepts_probable": False},
+    "push_back_case": {"reason": "language", "message": "Please write in English."},
     "create_user": {"name": "newcomer"},
     "edit_user": {"draft_limit": 20},
     "issue_token": {"label": "another"},
@@ -41,7 +46,9 @@ BODIES = {
     "request_impact": {"first": "teaching", "second": "strict"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
-CASE_CALLS.add("list_case_reruns")
+MOVES = {"submit_case", "take_back_case", "set_case_visibility", "accept_case", "push_back_case"}
+"""Calls that the state of a case may refuse to those who may make them."""
+CASE_CALLS |= {"list_case_reruns", "edit_series", "get_case_history", "get_case_readiness", *MOVES}
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
 HOLD_CALLS = {"get_hold", "get_held_frame", "decide_hold", "undo_decision"}
 STRICT = shipped("strict")
@@ -114,8 +121,9 @@ def of_cases(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sen
         admin = Accounts(session).user(scene.people[Role.ADMIN].id)
         study = world.detail(case_id).studies[0]
         [hold] = Holds(session).list(admin, filters=HoldFilter(case_id=case_id)).items
-    image = study.series[0].images[0]
-    sent.values |= {"case_id": case_id, "study_id": study.id, "image_id": image.id, "hold_id": hold.id, "frame": 0}
+    series = study.series[0]
+    sent.values |= {"case_id": case_id, "study_id": study.id, "series_id": series.id, "image_id": series.images[0].id}
+    sent.values |= {"hold_id": hold.id, "frame": 0}
     placed(scene.looks, hold, scene.picture)
     if call.operation == "undo_decision":
         decided(world, admin, hold)
@@ -271,7 +279,7 @@ def handed_in(picture):
 def expected(call: Call, role: Role, relation: Relation) -> set[int]:
     rule = RULES[call.operation]
     if rule.allows(role, relation):
-        return {200, 201, 202, 204}
+        return {200, 201, 202, 204} | ({409} if call.operation in MOVES else set())
     if call.operation in HIDDEN and role in rule.callers:
         return {404}
     if role in rule.callers and relation is Relation.FOREIGN and role not in SEES_ALL:
