@@ -38,7 +38,7 @@ _TEXTS = {
 _REFERENCE = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9 ./_-]*|")
 _FLAGS = ("is_quiz", "is_rare", "is_small_community")
 _AGE = re.compile(
-    r"(?:1 day|(?:[02-9]|1\d|2[0-7]) days|1 month|(?:[2-9]|1\d|2[0-3]) months|(\d{1,2}) years|90\+ years)?"
+    r"(?:1 day|(?:[02-9]|1\d|2[0-7]) days|1 month|(?:[2-9]|1\d|2[0-3]) months|([1-8]?\d) years|90\+ years)?"
 )
 _ROUNDED_FROM, _ROUNDED_TO = 18, 5
 
