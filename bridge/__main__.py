@@ -11,6 +11,7 @@ import click
 from bridge.command_options import EXIT_CONFIG, config_option, read_settings
 from bridge.keys import SecretError
 from bridge.profile_group import profile
+from bridge.user_command import user as user_group
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +55,7 @@ def main() -> None:
     casebridge status   what was received, what waits, what is held and why
     casebridge receipts what became of each study, and whether all of it is there
     casebridge peers    who may send, and who was turned away
+    casebridge user     accounts and their passwords
     casebridge deidentify IN OUT   folders on disk, without a server
     casebridge screen PATH...   what is written in pixels, without a server
     casebridge find-patient   one patient's cases, to withdraw or erase them
@@ -385,6 +387,7 @@ def screen_pixels(config_file: Path | None, **choice: Any) -> None:
 
 
 main.add_command(profile)
+main.add_command(user_group)
 
 
 @main.group(invoke_without_command=True)

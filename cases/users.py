@@ -1,10 +1,19 @@
 """Who has an account, and what role it gives."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+USER_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$"
+"""A name stands in settings files and in the audit log, so it is one plain word."""
+
+
+def is_user_name(text: str) -> bool:
+    """Return whether an account may be made under this name."""
+    return re.fullmatch(USER_NAME, text) is not None
 
 
 class Role(StrEnum):
@@ -57,6 +66,7 @@ class User:
     """Whether the user's cases are published without review."""
     institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED
     is_disabled: bool = False
+    has_password: bool = False
     token_id: str = ""
     """The token that this user was authenticated with."""
     token_use_is_due: bool = False
@@ -110,3 +120,5 @@ class TokenSummary:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    is_session: bool = False
+    """Whether a password opened it."""

@@ -4,12 +4,23 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, model_validator
 
-from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, UserName
+from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, Line, UserName
+from cases.passwords import LONGEST, SHORTEST, is_text
 from cases.users import InstitutionPolicy, Role, Usage, User, UserChange
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
+
+
+def _of_whole_characters(password: SecretStr) -> SecretStr:
+    if not is_text(password.get_secret_value()):
+        raise ValueError("A password is made of whole characters.")
+    return password
+
+
+Password = Annotated[SecretStr, Field(max_length=LONGEST), AfterValidator(_of_whole_characters)]
+"""Never echoed, and masked wherever the body is shown."""
 
 
 class UserOut(Answer):
@@ -27,6 +38,7 @@ class UserOut(Answer):
     unlisted: int = Field(examples=[2])
     pending: int = Field(examples=[1])
     is_disabled: bool
+    has_password: bool
 
     @classmethod
     def of(cls, user: User, usage: Usage) -> Self:
@@ -56,6 +68,7 @@ class Me(Answer):
     sees_all: bool
     is_trusted: bool = Field(description="Whether the account's cases are published without review.")
     institution_policy: InstitutionPolicy
+    has_password: bool
     quotas: Quotas
 
     @classmethod
@@ -78,6 +91,7 @@ class Me(Answer):
             sees_all=user.sees_all,
             is_trusted=user.is_trusted,
             institution_policy=user.institution_policy,
+            has_password=user.has_password,
             quotas=quotas,
         )
 
@@ -125,6 +139,7 @@ class TokenOut(Answer):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    is_session: bool = Field(description="Whether a password opened it; it ends when the password changes.")
 
 
 class NewToken(Body):
@@ -139,3 +154,35 @@ class IssuedToken(Answer):
     """A new token; the secret is shown this once and stored as a hash only."""
 
     token: str = Field(examples=["cb_0123456789abcdef"])
+
+
+class NewSession(Body):
+    """Who signs in."""
+
+    name: Line = Field(max_length=200, examples=["contributor-1"])
+    password: Password
+
+
+class Session(Answer):
+    """A session: its token is shown this once, and works as any other until it expires or the password changes."""
+
+    token: str = Field(examples=["cb_0123456789abcdef"])
+    expires_at: datetime
+
+
+_NEW_PASSWORD = f"{SHORTEST} to {LONGEST} characters of any kind, and not the account's name."
+
+
+class FirstPassword(Body):
+    """A password for somebody else's account."""
+
+    password: Password = Field(description=_NEW_PASSWORD)
+
+
+class NewPassword(Body):
+    """Another password for the caller's own account."""
+
+    password: Password = Field(description=_NEW_PASSWORD)
+    old_password: Password | None = Field(
+        None, description="The one that there is; it is asked for where there is one."
+    )

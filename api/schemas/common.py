@@ -6,6 +6,7 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from cases.model import PRESENTATION_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
+from cases.users import USER_NAME
 from deidentify.results import TextReason
 
 ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
@@ -33,8 +34,7 @@ Presentation = Annotated[Text, StringConstraints(max_length=PRESENTATION_MAX)]
 LongText = Annotated[Text, StringConstraints(max_length=TEXT_MAX)]
 Tag = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX)]
 Label = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$")]
-"""A name stands in settings files and in the audit log, so it is one plain word."""
+UserName = Annotated[str, StringConstraints(pattern=USER_NAME)]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 

@@ -16,6 +16,7 @@ from cases.store.leases import Leases
 from cases.store.looks import Looks
 from cases.store.manifests import Manifests
 from cases.store.originals import Originals
+from cases.store.passwords import Passwords
 from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
@@ -44,6 +45,7 @@ __all__ = [
     "Looks",
     "Manifests",
     "Originals",
+    "Passwords",
     "Patients",
     "PeerBooks",
     "PeerRules",

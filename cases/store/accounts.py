@@ -19,6 +19,8 @@ DRAFT_LIMIT = 10
 UNLISTED_LIMIT = 10
 PENDING_LIMIT = 3
 TOKEN_BYTES = 32
+SESSION = "session"
+"""Label of a token that a password opened."""
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -151,8 +153,14 @@ class Accounts:
     def issue_token(self, user_id: str, label: str, expires_at: datetime | None = None) -> str:
         """Make a token and return its text: the only time that it can be seen."""
         self.user(user_id)
-        text = "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
+        text = new_token_text()
         keep_token(self._session, user_id, label, text, expires_at=expires_at)
+        return text
+
+    def open_session(self, user_id: str, expires_at: datetime) -> str:
+        """Make a token for somebody who signed in, and return its text; see ``Passwords.confirm``."""
+        text = new_token_text()
+        keep_token(self._session, user_id, SESSION, text, expires_at=expires_at, is_session=True)
         return text
 
     def tokens(self, user_id: str) -> tuple[TokenSummary, ...]:
@@ -166,6 +174,7 @@ class Accounts:
                 expires_at=row.expires_at,
                 revoked_at=row.revoked_at,
                 last_used_at=row.last_used_at,
+                is_session=row.is_session,
             )
             for row in self._session.scalars(query)
         )
@@ -217,6 +226,7 @@ def _value(row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) 
         is_trusted=row.is_trusted,
         institution_policy=row.institution_policy,
         is_disabled=row.disabled_at is not None,
+        has_password=bool(row.password_hash),
         token_id=token_id,
         token_use_is_due=token_use_is_due,
     )
@@ -293,10 +303,24 @@ def lock_owner_named(session: Session, name: str) -> UserRow:
     return lock_user(session, user_id)
 
 
-def keep_token(session: Session, user_id: str, label: str, text: str, *, expires_at: datetime | None) -> None:
+def new_token_text() -> str:
+    """Return the text of a token that nobody has."""
+    return "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def keep_token(
+    session: Session, user_id: str, label: str, text: str, *, expires_at: datetime | None, is_session: bool = False
+) -> None:
     """Make a token of this text valid."""
     session.add(
-        TokenRow(user_id=user_id, label=label, sha256=digest_of(text), created_at=clock_now(), expires_at=expires_at)
+        TokenRow(
+            user_id=user_id,
+            label=label,
+            sha256=digest_of(text),
+            created_at=clock_now(),
+            expires_at=expires_at,
+            is_session=is_session,
+        )
     )
     session.flush()
 
