@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -216,11 +216,25 @@ def receipts(
     help="Role of a user who does not exist yet.",
 )
 @click.option("--label", default="command line", show_default=True, help="What the token is for.")
-def token(config_file: Path | None, user: str, role: str, label: str) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "write", "moderate", "administer"]),
+    help="What it may be used for; several. All that the role has, if not given.",
+)
+@click.option("--days", type=click.IntRange(1, 3653), default=90, show_default=True, help="How long it lasts.")
+@click.option("--never-expires", is_flag=True, help="It lasts until it is revoked, whatever --days says.")
+def token(config_file: Path | None, days: int, *, never_expires: bool, **terms: Any) -> None:
     """Issue a token for USER, who is created where absent. It is shown once and stored as a hash."""
     from bridge.app import issue_token  # noqa: PLC0415
+    from cases.errors import CaseError  # noqa: PLC0415
 
-    click.echo(issue_token(read_settings(config_file), user=user, role=role, label=label))
+    expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
+    try:
+        click.echo(issue_token(read_settings(config_file), expires_at=expires_at, **terms))
+    except CaseError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.group(invoke_without_command=True)

@@ -51,6 +51,14 @@ class Scope(StrEnum):
     """Accounts, peers, profiles, status."""
 
 
+ALL_SCOPES = frozenset(Scope)
+
+
+def in_order(scopes: frozenset[Scope]) -> list[Scope]:
+    """Return scopes in the order in which they are always named."""
+    return [scope for scope in Scope if scope in scopes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A person or program with an account."""
@@ -67,6 +75,8 @@ class User:
     institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED
     is_disabled: bool = False
     has_password: bool = False
+    scopes: frozenset[Scope] = frozenset()
+    """What the token that this user was authenticated with may be used for."""
     token_id: str = ""
     """The token that this user was authenticated with."""
     token_use_is_due: bool = False
@@ -120,5 +130,6 @@ class TokenSummary:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    scopes: frozenset[Scope] = frozenset()
     is_session: bool = False
     """Whether a password opened it."""

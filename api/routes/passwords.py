@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from api.authorization import require, scopes_of
 from api.context import AuthorizedCall, Call
 from api.errors import ForbiddenError, InvalidRequestError
 from api.openapi import problems
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/api/v1", tags=["accounts"])
 def set_own_password(call: Call, *, body: NewPassword) -> Response:
     """Change the caller's own password; every session ends, this one too, and tokens that were issued by hand stay."""
     wanted = checked(body.password.get_secret_value(), call.caller.name)
-    proof = _proved(call, body) if call.caller.has_password else Proof(user_id=call.caller.id, kept="")
+    proof = _proved(call, body) if call.caller.has_password else _unproved(call)
     kept = hashed(wanted)
     with call.database.write() as session:
         passwords = Passwords(session)
@@ -41,6 +42,12 @@ def _proved(call: AuthorizedCall, body: NewPassword) -> Proof:
         raise ForbiddenError("The old password is wrong; nothing was changed.") from None
 
 
+def _unproved(call: AuthorizedCall) -> Proof:
+    # Who knows the password can sign in, and has all that the role has: a narrow token must not lead there.
+    require(call.caller, scopes_of(call.caller.role))
+    return Proof(user_id=call.caller.id, kept="")
+
+
 @router.put("/users/{user_id}/password", status_code=204, responses=problems(403, 404, 413, 429))
 def set_user_password(call: Call, *, user_id: Key, body: FirstPassword) -> Response:
     """Give an account a password: the first one, or another where it was forgotten. Its sessions end."""
@@ -48,6 +55,7 @@ def set_user_password(call: Call, *, user_id: Key, body: FirstPassword) -> Respo
         raise InvalidRequestError("This is your own account: PUT /api/v1/me/password changes its password.")
     with call.database.read() as session:
         user = Accounts(session).user(user_id)
+    require(call.caller, scopes_of(user.role))
     kept = hashed(checked(body.password.get_secret_value(), user.name))
     with call.database.write() as session:
         Passwords(session).replace(user_id, kept)

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Response
 
+from api.authorization import scopes_of
 from api.context import Call, Here
 from api.openapi import problems
 from api.schemas.accounts import NewSession, Session
 from cases.store import Accounts, Audit, Passwords
 from cases.store.passwords import prove
+from cases.users import in_order
 
 router = APIRouter(prefix="/api/v1/sessions", tags=["accounts"])
 LASTS = timedelta(hours=12)
@@ -22,9 +24,11 @@ def create_session(here: Here, *, body: NewSession) -> Session:
     with here.database.write() as session:
         Passwords(session).confirm(proof)
         accounts = Accounts(session)
-        token = accounts.open_session(proof.user_id, expires_at)
-        Audit(session).append(accounts.user(proof.user_id).name, "session.start", proof.user_id)
-    return Session(token=token, expires_at=expires_at)
+        user = accounts.user(proof.user_id)
+        scopes = scopes_of(user.role)
+        token = accounts.open_session(user.id, expires_at, scopes)
+        Audit(session).append(user.name, "session.start", user.id)
+    return Session(token=token, expires_at=expires_at, scopes=in_order(scopes))
 
 
 @router.delete("/current", status_code=204, responses=problems(403))

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, field_validator, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, Line, UserName
 from cases.passwords import LONGEST, SHORTEST, is_text
-from cases.users import InstitutionPolicy, Role, Usage, User, UserChange
+from cases.users import InstitutionPolicy, Role, Scope, Usage, User, UserChange, in_order
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
 
@@ -66,6 +66,7 @@ class Me(Answer):
     name: str = Field(examples=["contributor-1"])
     role: Role
     sees_all: bool
+    scopes: list[Scope] = Field(examples=[["read", "write"]], description="Those of the token of this call.")
     is_trusted: bool = Field(description="Whether the account's cases are published without review.")
     institution_policy: InstitutionPolicy
     has_password: bool
@@ -89,6 +90,7 @@ class Me(Answer):
             name=user.name,
             role=user.role,
             sees_all=user.sees_all,
+            scopes=in_order(user.scopes),
             is_trusted=user.is_trusted,
             institution_policy=user.institution_policy,
             has_password=user.has_password,
@@ -139,21 +141,39 @@ class TokenOut(Answer):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    scopes: list[Scope] = Field(examples=[["read", "write"]])
     is_session: bool = Field(description="Whether a password opened it; it ends when the password changes.")
+
+    @field_validator("scopes", mode="before")
+    @classmethod
+    def _in_order(cls, scopes: frozenset[Scope]) -> list[Scope]:
+        return in_order(scopes)
 
 
 class NewToken(Body):
     """A token to be issued, by default for the caller."""
 
     label: Label = Field(examples=["laptop"])
-    expires_at: AwareDatetime | None = Field(None, description="With a time zone; null never expires.")
+    expires_at: AwareDatetime | None = Field(
+        None, description="With a time zone. Absent: after 90 days. Null: never.", examples=["2026-01-31T12:00:00Z"]
+    )
     user: Key | None = Field(None, description="An account's id: administrators issue tokens for others.")
+    scopes: list[Scope] | None = Field(
+        None,
+        min_length=1,
+        max_length=len(Scope),
+        examples=[["read"]],
+        description="What it may be used for, within the account's role and what the token of this call has; "
+        "absent or null: all of that.",
+    )
 
 
 class IssuedToken(Answer):
     """A new token; the secret is shown this once and stored as a hash only."""
 
     token: str = Field(examples=["cb_0123456789abcdef"])
+    expires_at: datetime | None
+    scopes: list[Scope] = Field(examples=[["read"]])
 
 
 class NewSession(Body):
@@ -168,6 +188,7 @@ class Session(Answer):
 
     token: str = Field(examples=["cb_0123456789abcdef"])
     expires_at: datetime
+    scopes: list[Scope] = Field(examples=[["read", "write"]], description="All that the account's role has.")
 
 
 _NEW_PASSWORD = f"{SHORTEST} to {LONGEST} characters of any kind, and not the account's name."

@@ -4,6 +4,7 @@ import json
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bridge.__main__ import main
 from bridge.app import prepare
 from cases.store import Accounts, Audit, Database
 from cases.store.passwords import prove
-from cases.users import Role, UserChange
+from cases.users import Role, Scope, UserChange
 from config import load_settings
 from tests.tools import CHECKOUT
 
@@ -110,3 +111,31 @@ def test_at_a_terminal_the_password_is_asked_for_twice_and_not_shown(database: D
     assert PASSWORD.encode() not in seen
     assert b"Repeat" in seen
     prove(database, "admin", PASSWORD)
+
+
+def token(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["token", "carla", *arguments])
+
+
+def test_a_token_from_the_command_line_is_as_narrow_and_lasts_as_long_as_it_was_asked_for(database: Database) -> None:
+    usual = token()
+    narrow = token("--scope", "read", "--scope", "write", "--days", "1", "--label", "narrow")
+    lasting = token("--never-expires", "--label", "lasting")
+    with database.read() as session:
+        accounts = Accounts(session)
+        found = [accounts.authenticate(done.output.strip()) for done in (usual, narrow, lasting)]
+        assert found[0] is not None
+        kept = {one.label: one for one in accounts.tokens(found[0].id)}
+    everything = {Scope.READ, Scope.WRITE, Scope.MODERATE}
+    assert [one.scopes for one in found if one] == [everything, {Scope.READ, Scope.WRITE}, everything]
+    ends = [kept[label].expires_at for label in ("command line", "narrow")]
+    left = [round((end - datetime.now(UTC)).total_seconds() / 86400, 1) for end in ends if end]
+    assert left == [90.0, 1.0]
+    assert kept["lasting"].expires_at is None
+
+
+def test_a_token_beyond_the_role_is_not_issued(database: Database) -> None:
+    done = token("--scope", "administer")
+    assert done.exit_code == 1
+    assert "administer" in done.output
+    assert len(done.output.splitlines()) == 1
