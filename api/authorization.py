@@ -7,7 +7,7 @@ from enum import StrEnum
 from api.errors import ForbiddenError
 from cases.errors import CaseNotFoundError
 from cases.reviews import REVIEWERS, TEACHERS
-from cases.users import Role, User
+from cases.users import Role, Scope, User, in_order
 
 
 class Relation(StrEnum):
@@ -36,51 +36,72 @@ NOBODY: frozenset[Role] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One row: the roles that may make a call, by relation. ``is_open`` calls need no token."""
+    """One row: the roles that may make a call, by relation, and the scope that their token needs for it."""
 
+    scope: Scope | None
+    """None: any valid token will do."""
+    others_scope: Scope | None = None
+    """For what is not the caller's own, where that needs another scope."""
     none: frozenset[Role] = NOBODY
     own: frozenset[Role] = NOBODY
     unowned: frozenset[Role] = NOBODY
     foreign: frozenset[Role] = NOBODY
     public: frozenset[Role] = NOBODY
     is_open: bool = field(default=False)
+    """Needs no token at all."""
 
     def allows(self, role: Role, relation: Relation) -> bool:
         """Return whether the row lets this role act in this relation."""
         return self.is_open or role in getattr(self, relation.value)
+
+    def scope_of(self, relation: Relation) -> Scope | None:
+        """Return the scope that a token needs to act in this relation."""
+        is_others = relation in {Relation.UNOWNED, Relation.FOREIGN}
+        return self.others_scope if is_others and self.others_scope else self.scope
 
     @property
     def callers(self) -> frozenset[Role]:
         """Return the roles that may make the call at all."""
         return self.none | self.own | self.unowned | self.foreign | self.public
 
+    def scopes_for(self, role: Role) -> frozenset[Scope]:
+        """Return the scopes of which one at least is needed, whatever the call is about."""
+        scopes = {self.scope_of(relation) for relation in Relation if self.allows(role, relation)}
+        return frozenset() if None in scopes else frozenset(scope for scope in scopes if scope)
 
-_OPEN = Rule(is_open=True)
-_READ = Rule(own=EVERYONE, unowned=WORKS, foreign=SEES_ALL, public=EVERYONE)
-_EDIT = Rule(own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL)
-_ADMINISTER = Rule(none=ADMINISTERS)
-_OWN = Rule(own=WRITES)
+
+_OPEN = Rule(scope=None, is_open=True)
+_READ = Rule(scope=Scope.READ, own=EVERYONE, unowned=WORKS, foreign=SEES_ALL, public=EVERYONE)
+_EDIT = Rule(scope=Scope.WRITE, others_scope=Scope.MODERATE, own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL)
+_ADMINISTER = Rule(scope=Scope.ADMINISTER, none=ADMINISTERS)
+_OWN = Rule(scope=Scope.WRITE, own=WRITES)
 """What nobody does for the owner of a case."""
-_MODERATE = Rule(own=EDITS_ALL, unowned=EDITS_ALL, foreign=EDITS_ALL)
+_MODERATE = Rule(scope=Scope.MODERATE, own=EDITS_ALL, unowned=EDITS_ALL, foreign=EDITS_ALL)
 """What editors do with the cases of others; that it is not their own the table of transitions says."""
-_DECIDE = Rule(none=EDITS_ALL)
+_DECIDE = Rule(scope=Scope.MODERATE, none=EDITS_ALL)
 """What is done with cases that others may see."""
-_REVIEW = Rule(own=REVIEWERS | {Role.CONTRIBUTOR}, unowned=REVIEWERS, foreign=REVIEWERS)
+_REVIEW = Rule(scope=Scope.MODERATE, own=REVIEWERS | {Role.CONTRIBUTOR}, unowned=REVIEWERS, foreign=REVIEWERS)
 """What held images show and what is decided on them; owners only while the case is a draft."""
+_TOKENS = Rule(scope=Scope.WRITE, others_scope=Scope.ADMINISTER, own=EVERYONE, foreign=ADMINISTERS)
+_OWN_ACCOUNT = Rule(scope=Scope.WRITE, none=EVERYONE)
 
 RULES: Mapping[str, Rule] = {
     "get_health": _OPEN,
     "get_readiness": _OPEN,
     "get_metrics": _OPEN,
-    "get_me": Rule(none=EVERYONE),
+    "create_session": _OPEN,
+    "end_session": Rule(scope=None, none=EVERYONE),
+    "get_me": Rule(scope=Scope.READ, none=EVERYONE),
+    "set_own_password": _OWN_ACCOUNT,
+    "set_user_password": _ADMINISTER,
     "list_users": _ADMINISTER,
     "create_user": _ADMINISTER,
     "get_user": _ADMINISTER,
     "edit_user": _ADMINISTER,
-    "list_tokens": Rule(own=EVERYONE, foreign=ADMINISTERS),
-    "issue_token": Rule(own=EVERYONE, foreign=ADMINISTERS),
-    "revoke_token": Rule(own=EVERYONE, foreign=ADMINISTERS),
-    "list_cases": Rule(none=EVERYONE),
+    "list_tokens": Rule(scope=Scope.READ, others_scope=Scope.ADMINISTER, own=EVERYONE, foreign=ADMINISTERS),
+    "issue_token": _TOKENS,
+    "revoke_token": _TOKENS,
+    "list_cases": Rule(scope=Scope.READ, none=EVERYONE),
     "get_case": _READ,
     "edit_case": _EDIT,
     "edit_study": _EDIT,
@@ -91,25 +112,25 @@ RULES: Mapping[str, Rule] = {
     "set_case_visibility": _OWN,
     "accept_case": _MODERATE,
     "push_back_case": _MODERATE,
-    "get_case_history": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
-    "get_case_readiness": Rule(own=EVERYONE, unowned=WORKS, foreign=SEES_ALL),
-    "list_pending_cases": Rule(none=EDITS_ALL),
-    "get_vocabularies": Rule(none=EVERYONE),
+    "get_case_history": Rule(scope=Scope.READ, own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "get_case_readiness": Rule(scope=Scope.READ, own=EVERYONE, unowned=WORKS, foreign=SEES_ALL),
+    "list_pending_cases": Rule(scope=Scope.MODERATE, none=EDITS_ALL),
+    "get_vocabularies": Rule(scope=Scope.READ, none=EVERYONE),
     "get_image": _READ,
     "render_image": _READ,
     "get_thumbnail": _READ,
-    "list_inbox": Rule(none=WORKS),
-    "claim_case": Rule(unowned=WRITES),
-    "list_holds": Rule(none=WORKS),
-    "get_hold": Rule(own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
+    "list_inbox": Rule(scope=Scope.READ, none=WORKS),
+    "claim_case": Rule(scope=Scope.WRITE, unowned=WRITES),
+    "list_holds": Rule(scope=Scope.MODERATE, none=WORKS),
+    "get_hold": Rule(scope=Scope.MODERATE, own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_held_frame": _REVIEW,
     "decide_hold": _REVIEW,
     "undo_decision": _REVIEW,
-    "list_site_layouts": Rule(none=REVIEWERS),
-    "learn_site_layout": Rule(none=TEACHERS),
-    "switch_site_layout": Rule(none=TEACHERS),
-    "list_receipts": Rule(none=WORKS),
-    "get_receipt": Rule(own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
+    "list_site_layouts": Rule(scope=Scope.MODERATE, none=REVIEWERS),
+    "learn_site_layout": Rule(scope=Scope.MODERATE, none=TEACHERS),
+    "switch_site_layout": Rule(scope=Scope.MODERATE, none=TEACHERS),
+    "list_receipts": Rule(scope=Scope.READ, none=WORKS),
+    "get_receipt": Rule(scope=Scope.READ, own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,
     "list_reruns": _DECIDE,
     "list_rerun_candidates": _ADMINISTER,
@@ -117,7 +138,7 @@ RULES: Mapping[str, Rule] = {
     "get_rerun": _DECIDE,
     "apply_rerun": _DECIDE,
     "discard_rerun": _DECIDE,
-    "list_case_reruns": Rule(own=WORKS, unowned=WORKS, foreign=SEES_ALL),
+    "list_case_reruns": Rule(scope=Scope.READ, own=WORKS, unowned=WORKS, foreign=SEES_ALL),
     "get_peers": _ADMINISTER,
     "allow_peer": _ADMINISTER,
     "remove_peer": _ADMINISTER,
@@ -169,6 +190,29 @@ def relation_to(caller: User, owner: str | None, *, is_public: bool = False) -> 
     return Relation.UNOWNED if owner is None else Relation.FOREIGN
 
 
+def scopes_of(role: Role) -> frozenset[Scope]:
+    """Return all the scopes that a token of this role can make use of."""
+    return frozenset().union(*(rule.scopes_for(role) for rule in RULES.values()))
+
+
+def require(caller: User, scopes: frozenset[Scope]) -> None:
+    """
+    Refuse a call whose token lacks one of these scopes.
+
+    Raises
+    ------
+    ForbiddenError
+        It names what is missing.
+    """
+    if missing := scopes - caller.scopes:
+        raise ForbiddenError(f"This token lacks the scope {named(missing)}: use one that has it.")
+
+
+def named(scopes: frozenset[Scope]) -> str:
+    """Return scopes for a sentence."""
+    return ", ".join(scope.value for scope in in_order(scopes))
+
+
 def permit(operation: str, caller: User, relation: Relation) -> None:
     """
     Let a call through, or refuse it.
@@ -178,9 +222,12 @@ def permit(operation: str, caller: User, relation: Relation) -> None:
     CaseNotFoundError
         The thing is somebody else's, and the caller may not know of it.
     ForbiddenError
-        The caller may know of it, but not do this.
+        The caller may know of it, but not do this, or not with this token.
     """
-    if rule_of(operation).allows(caller.role, relation):
+    rule = rule_of(operation)
+    if rule.allows(caller.role, relation):
+        scope = rule.scope_of(relation)
+        require(caller, frozenset({scope} if scope else ()))
         return
     if relation is Relation.FOREIGN and caller.role not in SEES_ALL:
         raise CaseNotFoundError("There is no such thing, or it is not yours.")

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.authorization import permit, relation_to, rule_of
+from api.authorization import permit, relation_to, require, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
 from api.ports import (
@@ -64,7 +64,7 @@ Here = Annotated[Context, Depends(_context)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizedCall:
-    """A call whose caller's role may make it; what it is about is still to be checked with ``permit``."""
+    """A call whose caller's role and token may make it; what it is about is still to be checked with ``permit``."""
 
     context: Context
     caller: User
@@ -98,8 +98,11 @@ def _authorize(
         caller = Accounts(session).authenticate(credentials.credentials)
     if caller is None:
         raise UnauthenticatedError("This token is unknown, expired or revoked.")
-    if caller.role not in rule_of(operation).callers:
+    rule = rule_of(operation)
+    if caller.role not in rule.callers:
         raise ForbiddenError("Your role does not include this call.")
+    if not caller.scopes & (needed := rule.scopes_for(caller.role)):
+        require(caller, needed)  # which of them it is, where there are several, ``permit`` knows
     if caller.token_use_is_due:
         background.add_task(_note_use, context.database, caller.token_id)
     return AuthorizedCall(context=context, caller=caller, operation=operation)

@@ -45,6 +45,8 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.OriginalsGoneError: 409,
     case_errors.RerunInProgressError: 409,
     case_errors.LastAdministratorError: 409,
+    case_errors.SignInRefusedError: 401,
+    case_errors.SignInPausedError: 429,
     case_errors.VersionConflictError: 412,
     case_errors.StoreUnavailableError: 503,
     case_errors.SchemaMismatchError: 503,
@@ -117,6 +119,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(error, _known)
     app.add_exception_handler(case_errors.IdentifyingTextError, _identifying)
     app.add_exception_handler(case_errors.NotReadyError, _not_ready)
+    app.add_exception_handler(case_errors.SignInPausedError, _paused)
     app.add_exception_handler(ProfileError, _wrong_profile)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -170,6 +173,17 @@ def _part_of(found: case_errors.TypedFinding) -> ProblemPart:
         start=finding.start,
         end=finding.end,
         reason=finding.reason,
+    )
+
+
+def _paused(_request: Request, error: Exception) -> JSONResponse:
+    """Say when to try again."""
+    assert isinstance(error, case_errors.SignInPausedError)
+    return problem_response(
+        429,
+        kind=problem_type(type(error)),
+        detail=sentence(str(error)),
+        headers={"Retry-After": str(error.retry_after_s)},
     )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import click
 from bridge.command_options import EXIT_CONFIG, config_option, read_settings
 from bridge.keys import SecretError
 from bridge.profile_group import profile
+from bridge.user_command import user as user_group
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +55,7 @@ def main() -> None:
     casebridge status   what was received, what waits, what is held and why
     casebridge receipts what became of each study, and whether all of it is there
     casebridge peers    who may send, and who was turned away
+    casebridge user     accounts and their passwords
     casebridge deidentify IN OUT   folders on disk, without a server
     casebridge screen PATH...   what is written in pixels, without a server
     casebridge find-patient   one patient's cases, to withdraw or erase them
@@ -214,11 +216,25 @@ def receipts(
     help="Role of a user who does not exist yet.",
 )
 @click.option("--label", default="command line", show_default=True, help="What the token is for.")
-def token(config_file: Path | None, user: str, role: str, label: str) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["read", "write", "moderate", "administer"]),
+    help="What it may be used for; several. All that the role has, if not given.",
+)
+@click.option("--days", type=click.IntRange(1, 3653), default=90, show_default=True, help="How long it lasts.")
+@click.option("--never-expires", is_flag=True, help="It lasts until it is revoked, whatever --days says.")
+def token(config_file: Path | None, days: int, *, never_expires: bool, **terms: Any) -> None:
     """Issue a token for USER, who is created where absent. It is shown once and stored as a hash."""
     from bridge.app import issue_token  # noqa: PLC0415
+    from cases.errors import CaseError  # noqa: PLC0415
 
-    click.echo(issue_token(read_settings(config_file), user=user, role=role, label=label))
+    expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
+    try:
+        click.echo(issue_token(read_settings(config_file), expires_at=expires_at, **terms))
+    except CaseError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.group(invoke_without_command=True)
@@ -385,6 +401,7 @@ def screen_pixels(config_file: Path | None, **choice: Any) -> None:
 
 
 main.add_command(profile)
+main.add_command(user_group)
 
 
 @main.group(invoke_without_command=True)

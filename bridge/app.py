@@ -2,8 +2,9 @@
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,16 +167,32 @@ def open_spool(settings: Settings) -> "Spool":
     )
 
 
-def issue_token(settings: Settings, *, user: str, role: str, label: str) -> str:
-    """Issue a token for a user, who is created where absent; return it in plain."""
+def issue_token(
+    settings: Settings, *, user: str, role: str, label: str, scopes: Collection[str], expires_at: datetime | None
+) -> str:
+    """Issue a token for a user, who is created where absent; return it in plain.
+
+    Raises
+    ------
+    InvalidChangeError
+        When the user's role does not include a scope.
+    """
+    from api.authorization import named, scopes_of  # noqa: PLC0415
+    from cases.errors import InvalidChangeError  # noqa: PLC0415
     from cases.store import Accounts, Audit  # noqa: PLC0415
-    from cases.users import Role  # noqa: PLC0415
+    from cases.users import Role, Scope  # noqa: PLC0415
 
     with open_database(settings) as database, database.write() as session:
         accounts = Accounts(session)
         found = accounts.user_named(user) or accounts.create_user(user, Role(role), draft_limit=settings.draft_limit)
-        Audit(session).append("command-line", "token.issue", found.id)
-        return accounts.issue_token(found.id, label)
+        of_role = scopes_of(found.role)
+        granted = frozenset(map(Scope, scopes)) or of_role
+        if beyond := granted - of_role:
+            raise InvalidChangeError(
+                f"the role of the account does not include the scope {named(beyond)}: leave it out"
+            )
+        Audit(session).append("command-line", "token.issue", found.id, {"scopes": named(granted)})
+        return accounts.issue_token(found.id, label, expires_at, granted)
 
 
 @contextmanager

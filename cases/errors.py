@@ -19,6 +19,8 @@
     │  ├─ RerunInProgressError
     │  └─ UnlistedLimitError
     ├─ LastAdministratorError   → 409
+    ├─ SignInRefusedError       → 401
+    ├─ SignInPausedError        → 429
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
        └─ SchemaMismatchError
@@ -131,6 +133,26 @@ class RerunInProgressError(InvalidTransitionError):
 
 class LastAdministratorError(CaseError):
     """Nobody could administer any more."""
+
+
+class SignInRefusedError(CaseError):
+    """Name and password are not those of an account that may sign in; which of them is wrong is not said."""
+
+
+class SignInPausedError(CaseError):
+    """Too many attempts failed, or are being made: none is looked at for a while.
+
+    Parameters
+    ----------
+    message : str
+        A sentence.
+    retry_after_s : int
+        Seconds until another attempt is looked at.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class VersionConflictError(CaseError):

@@ -1,10 +1,19 @@
 """Who has an account, and what role it gives."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+USER_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$"
+"""A name stands in settings files and in the audit log, so it is one plain word."""
+
+
+def is_user_name(text: str) -> bool:
+    """Return whether an account may be made under this name."""
+    return re.fullmatch(USER_NAME, text) is not None
 
 
 class Role(StrEnum):
@@ -42,6 +51,14 @@ class Scope(StrEnum):
     """Accounts, peers, profiles, status."""
 
 
+ALL_SCOPES = frozenset(Scope)
+
+
+def in_order(scopes: frozenset[Scope]) -> list[Scope]:
+    """Return scopes in the order in which they are always named."""
+    return [scope for scope in Scope if scope in scopes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A person or program with an account."""
@@ -57,6 +74,9 @@ class User:
     """Whether the user's cases are published without review."""
     institution_policy: InstitutionPolicy = InstitutionPolicy.DEIDENTIFIED_ALLOWED
     is_disabled: bool = False
+    has_password: bool = False
+    scopes: frozenset[Scope] = frozenset()
+    """What the token that this user was authenticated with may be used for."""
     token_id: str = ""
     """The token that this user was authenticated with."""
     token_use_is_due: bool = False
@@ -110,3 +130,6 @@ class TokenSummary:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    scopes: frozenset[Scope] = frozenset()
+    is_session: bool = False
+    """Whether a password opened it."""

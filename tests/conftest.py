@@ -44,6 +44,17 @@ def logging_as_it_was() -> Iterator[None]:
     sys.excepthook, threading.excepthook = hooks
 
 
+@pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep passwords as always, but at a cost that hundreds of sign-ins can bear."""
+    import argon2
+
+    import cases.passwords
+
+    cheap = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(cases.passwords, "_hasher", lambda: cheap)
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[PostgresCluster]:
     with temporary_postgres() as cluster:

@@ -5,17 +5,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.authorization import Relation, permit, rule_of
+from api.authorization import Relation, named, permit, require, rule_of, scopes_of
 from api.context import AuthorizedCall, Call
-from api.errors import InvalidRequestError
+from api.errors import ForbiddenError, InvalidRequestError
 from api.openapi import problems
 from api.schemas.accounts import IssuedToken, NewToken, TokenOut
 from api.schemas.common import Key, Listed
 from cases.errors import CaseNotFoundError
 from cases.store import Accounts, Audit
+from cases.users import Scope, User, in_order
 
 router = APIRouter(prefix="/api/v1/tokens", tags=["accounts"])
 LONGEST = timedelta(days=3653)
+USUAL = timedelta(days=90)
 OfUser = Annotated[Key | None, Query(description="An account's id: administrators see the tokens of others.")]
 
 
@@ -34,12 +36,29 @@ def issue_token(call: Call, *, body: NewToken) -> IssuedToken:
     """Issue a token; its text is in this answer and never seen again."""
     user_id = _permitted(call, body.user)
     now = datetime.now(UTC)
-    if body.expires_at is not None and not now < body.expires_at <= now + LONGEST:
+    expires_at = body.expires_at if "expires_at" in body.model_fields_set else now + USUAL
+    if expires_at is not None and not now < expires_at <= now + LONGEST:
         raise InvalidRequestError("A token expires at a time to come, within ten years.")
     with call.database.write() as session:
-        text = Accounts(session).issue_token(user_id, body.label, body.expires_at)
-        Audit(session).append(call.caller.name, "token.issue", user_id)
-    return IssuedToken(token=text)
+        accounts = Accounts(session)
+        scopes = _granted(call, accounts.user(user_id), body.scopes)
+        text = accounts.issue_token(user_id, body.label, expires_at, scopes)
+        Audit(session).append(call.caller.name, "token.issue", user_id, {"scopes": named(scopes)})
+    return IssuedToken(token=text, expires_at=expires_at, scopes=in_order(scopes))
+
+
+def _granted(call: AuthorizedCall, user: User, wanted: list[Scope] | None) -> frozenset[Scope]:
+    """Return what a new token may be used for: never more than the account's role, nor than the token of the call."""
+    of_role = scopes_of(user.role)
+    if wanted is None:
+        if scopes := of_role & call.caller.scopes:
+            return scopes
+        raise ForbiddenError("This token has no scope that the account could use: use one that has.")
+    scopes = frozenset(wanted)
+    if beyond := scopes - of_role:
+        raise InvalidRequestError(f"The role of the account does not include the scope {named(beyond)}: leave it out.")
+    require(call.caller, scopes)
+    return scopes
 
 
 @router.delete("/{token_id}", status_code=204, responses=problems(403, 404))

@@ -4,12 +4,23 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, field_validator, model_validator
 
-from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, UserName
-from cases.users import InstitutionPolicy, Role, Usage, User, UserChange
+from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, Line, UserName
+from cases.passwords import LONGEST, SHORTEST, is_text
+from cases.users import InstitutionPolicy, Role, Scope, Usage, User, UserChange, in_order
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
+
+
+def _of_whole_characters(password: SecretStr) -> SecretStr:
+    if not is_text(password.get_secret_value()):
+        raise ValueError("A password is made of whole characters.")
+    return password
+
+
+Password = Annotated[SecretStr, Field(max_length=LONGEST), AfterValidator(_of_whole_characters)]
+"""Never echoed, and masked wherever the body is shown."""
 
 
 class UserOut(Answer):
@@ -27,6 +38,7 @@ class UserOut(Answer):
     unlisted: int = Field(examples=[2])
     pending: int = Field(examples=[1])
     is_disabled: bool
+    has_password: bool
 
     @classmethod
     def of(cls, user: User, usage: Usage) -> Self:
@@ -54,8 +66,10 @@ class Me(Answer):
     name: str = Field(examples=["contributor-1"])
     role: Role
     sees_all: bool
+    scopes: list[Scope] = Field(examples=[["read", "write"]], description="Those of the token of this call.")
     is_trusted: bool = Field(description="Whether the account's cases are published without review.")
     institution_policy: InstitutionPolicy
+    has_password: bool
     quotas: Quotas
 
     @classmethod
@@ -76,8 +90,10 @@ class Me(Answer):
             name=user.name,
             role=user.role,
             sees_all=user.sees_all,
+            scopes=in_order(user.scopes),
             is_trusted=user.is_trusted,
             institution_policy=user.institution_policy,
+            has_password=user.has_password,
             quotas=quotas,
         )
 
@@ -125,17 +141,69 @@ class TokenOut(Answer):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    scopes: list[Scope] = Field(examples=[["read", "write"]])
+    is_session: bool = Field(description="Whether a password opened it; it ends when the password changes.")
+
+    @field_validator("scopes", mode="before")
+    @classmethod
+    def _in_order(cls, scopes: frozenset[Scope]) -> list[Scope]:
+        return in_order(scopes)
 
 
 class NewToken(Body):
     """A token to be issued, by default for the caller."""
 
     label: Label = Field(examples=["laptop"])
-    expires_at: AwareDatetime | None = Field(None, description="With a time zone; null never expires.")
+    expires_at: AwareDatetime | None = Field(
+        None, description="With a time zone. Absent: after 90 days. Null: never.", examples=["2026-01-31T12:00:00Z"]
+    )
     user: Key | None = Field(None, description="An account's id: administrators issue tokens for others.")
+    scopes: list[Scope] | None = Field(
+        None,
+        min_length=1,
+        max_length=len(Scope),
+        examples=[["read"]],
+        description="What it may be used for, within the account's role and what the token of this call has; "
+        "absent or null: all of that.",
+    )
 
 
 class IssuedToken(Answer):
     """A new token; the secret is shown this once and stored as a hash only."""
 
     token: str = Field(examples=["cb_0123456789abcdef"])
+    expires_at: datetime | None
+    scopes: list[Scope] = Field(examples=[["read"]])
+
+
+class NewSession(Body):
+    """Who signs in."""
+
+    name: Line = Field(max_length=200, examples=["contributor-1"])
+    password: Password
+
+
+class Session(Answer):
+    """A session: its token is shown this once, and works as any other until it expires or the password changes."""
+
+    token: str = Field(examples=["cb_0123456789abcdef"])
+    expires_at: datetime
+    scopes: list[Scope] = Field(examples=[["read", "write"]], description="All that the account's role has.")
+
+
+_NEW_PASSWORD = f"{SHORTEST} to {LONGEST} characters of any kind, and not the account's name."
+
+
+class FirstPassword(Body):
+    """A password for somebody else's account."""
+
+    password: Password = Field(description=_NEW_PASSWORD)
+
+
+class NewPassword(Body):
+    """Another password for the caller's own account."""
+
+    password: Password = Field(description=_NEW_PASSWORD)
+    old_password: Password | None = Field(
+        None, description="The one that there is; it is asked for where there is one."
+    )

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from cases.model import LABEL_MAX, PRESENTATION_MAX, REFERENCE_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
 from cases.publication import Requirement
+from cases.users import USER_NAME
 from deidentify.results import TextReason
 
 ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
@@ -37,8 +38,7 @@ SeriesLabel = Annotated[Line, StringConstraints(strip_whitespace=True, max_lengt
 Reference = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=REFERENCE_MAX)]
 Tag = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=TAG_MAX)]
 Label = Annotated[Line, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?$")]
-"""A name stands in settings files and in the audit log, so it is one plain word."""
+UserName = Annotated[str, StringConstraints(pattern=USER_NAME)]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 

@@ -17,6 +17,7 @@ from cases.store.looks import Looks
 from cases.store.manifests import Manifests
 from cases.store.moderation import Moderation
 from cases.store.originals import Originals
+from cases.store.passwords import Passwords
 from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
@@ -46,6 +47,7 @@ __all__ = [
     "Manifests",
     "Moderation",
     "Originals",
+    "Passwords",
     "Patients",
     "PeerBooks",
     "PeerRules",

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
@@ -13,12 +14,14 @@ from cases.model import CaseStatus, Visibility
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseRow, TokenRow, UserRow, new_id
 from cases.store.upsert import insert_or_nothing
-from cases.users import InstitutionPolicy, Role, TokenSummary, Usage, User, UserChange
+from cases.users import ALL_SCOPES, InstitutionPolicy, Role, Scope, TokenSummary, Usage, User, UserChange, in_order
 
 DRAFT_LIMIT = 10
 UNLISTED_LIMIT = 10
 PENDING_LIMIT = 3
 TOKEN_BYTES = 32
+SESSION = "session"
+"""Label of a token that a password opened."""
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -148,11 +151,23 @@ class Accounts:
             .values(revoked_at=clock_now())
         )
 
-    def issue_token(self, user_id: str, label: str, expires_at: datetime | None = None) -> str:
+    def issue_token(
+        self,
+        user_id: str,
+        label: str,
+        expires_at: datetime | None = None,
+        scopes: frozenset[Scope] = ALL_SCOPES,
+    ) -> str:
         """Make a token and return its text: the only time that it can be seen."""
         self.user(user_id)
-        text = "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
-        keep_token(self._session, user_id, label, text, expires_at=expires_at)
+        text = new_token_text()
+        keep_token(self._session, user_id, label, text, expires_at=expires_at, scopes=scopes)
+        return text
+
+    def open_session(self, user_id: str, expires_at: datetime, scopes: frozenset[Scope] = ALL_SCOPES) -> str:
+        """Make a token for somebody who signed in, and return its text; see ``Passwords.confirm``."""
+        text = new_token_text()
+        keep_token(self._session, user_id, SESSION, text, expires_at=expires_at, scopes=scopes, is_session=True)
         return text
 
     def tokens(self, user_id: str) -> tuple[TokenSummary, ...]:
@@ -166,6 +181,8 @@ class Accounts:
                 expires_at=row.expires_at,
                 revoked_at=row.revoked_at,
                 last_used_at=row.last_used_at,
+                scopes=_scopes(row),
+                is_session=row.is_session,
             )
             for row in self._session.scalars(query)
         )
@@ -199,14 +216,20 @@ class Accounts:
             return None
         token_row, user_row = found
         is_due = token_row.last_used_at is None or moment - token_row.last_used_at > USE_NOTED_EVERY
-        return _value(user_row, token_id=token_row.id, token_use_is_due=is_due)
+        user = _value(user_row)
+        return replace(user, scopes=_scopes(token_row), token_id=token_row.id, token_use_is_due=is_due)
 
     def note_use(self, token_id: str, now: datetime | None = None) -> None:
         """Keep when a token was last used."""
         self._session.execute(update(TokenRow).where(TokenRow.id == token_id).values(last_used_at=now or clock_now()))
 
 
-def _value(row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) -> User:
+def _scopes(row: TokenRow) -> frozenset[Scope]:
+    # A word of a newer version opens nothing here.
+    return frozenset(scope for scope in Scope if scope.value in row.scopes.split())
+
+
+def _value(row: UserRow) -> User:
     return User(
         id=row.id,
         name=row.name,
@@ -217,8 +240,7 @@ def _value(row: UserRow, *, token_id: str = "", token_use_is_due: bool = False) 
         is_trusted=row.is_trusted,
         institution_policy=row.institution_policy,
         is_disabled=row.disabled_at is not None,
-        token_id=token_id,
-        token_use_is_due=token_use_is_due,
+        has_password=bool(row.password_hash),
     )
 
 
@@ -297,10 +319,32 @@ def lock_owner_named(session: Session, name: str) -> UserRow:
     return lock_user(session, user_id)
 
 
-def keep_token(session: Session, user_id: str, label: str, text: str, *, expires_at: datetime | None) -> None:
+def new_token_text() -> str:
+    """Return the text of a token that nobody has."""
+    return "cb_" + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def keep_token(
+    session: Session,
+    user_id: str,
+    label: str,
+    text: str,
+    *,
+    expires_at: datetime | None,
+    scopes: frozenset[Scope] = ALL_SCOPES,
+    is_session: bool = False,
+) -> None:
     """Make a token of this text valid."""
     session.add(
-        TokenRow(user_id=user_id, label=label, sha256=digest_of(text), created_at=clock_now(), expires_at=expires_at)
+        TokenRow(
+            user_id=user_id,
+            label=label,
+            sha256=digest_of(text),
+            created_at=clock_now(),
+            expires_at=expires_at,
+            scopes=" ".join(in_order(scopes)),
+            is_session=is_session,
+        )
     )
     session.flush()
 

@@ -1,10 +1,13 @@
 """Accounts and tokens."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cases.store import Accounts, Audit
+from cases.passwords import hashed
+from cases.store import Accounts, Audit, Passwords
+from cases.users import Scope
 
 
 def test_me_shows_role_and_free_places(as_user, owner, world):
@@ -154,3 +157,76 @@ def test_an_account_that_is_not_there_is_not_found(as_user, admin):
         as_user(admin).patch(f"/api/v1/users/{'0' * 32}", json={"is_trusted": True}),
     ):
         assert answer.status_code == 404
+
+
+# -- scopes ----------------------------------------------------------------------------------------------------------
+
+
+def narrow(world, somebody, *scopes):
+    """Return somebody with a token of these scopes only."""
+    with world.database.write() as session:
+        token = Accounts(session).issue_token(somebody.id, "narrow", scopes=frozenset(scopes))
+    return replace(somebody, token=token)
+
+
+def test_a_token_has_what_the_role_has_unless_less_is_asked_for(as_user, owner):
+    usual = as_user(owner).post("/api/v1/tokens", json={"label": "usual"}).json()
+    assert usual["scopes"] == ["read", "write", "moderate"]
+    less = as_user(owner).post("/api/v1/tokens", json={"label": "less", "scopes": ["write", "read"]}).json()
+    assert less["scopes"] == ["read", "write"]
+    me = as_user(replace(owner, token=less["token"])).get("/api/v1/me").json()
+    assert me["scopes"] == ["read", "write"]
+    listed = {one["label"]: one["scopes"] for one in as_user(owner).get("/api/v1/tokens").json()["items"]}
+    assert listed["less"] == ["read", "write"]
+    assert listed["usual"] == ["read", "write", "moderate"]
+
+
+def test_no_token_is_issued_with_more_than_the_token_of_the_call(as_user, owner, world):
+    client = as_user(narrow(world, owner, Scope.READ, Scope.WRITE))
+    assert client.post("/api/v1/tokens", json={"label": "x"}).json()["scopes"] == ["read", "write"]
+    more = client.post("/api/v1/tokens", json={"label": "x", "scopes": ["read", "moderate"]})
+    assert more.status_code == 403
+    assert "moderate" in more.json()["detail"]
+    assert "read" not in more.json()["detail"]
+
+
+@pytest.mark.parametrize("scopes", [[], ["everything"], ["administer"], "read"])
+def test_scopes_that_cannot_be_are_refused(as_user, owner, scopes):
+    assert as_user(owner).post("/api/v1/tokens", json={"label": "x", "scopes": scopes}).status_code == 422
+
+
+def test_a_token_that_administers_alone_gives_nobody_what_it_lacks(as_user, admin, owner, world):
+    client = as_user(narrow(world, admin, Scope.ADMINISTER))
+    issued = client.post("/api/v1/tokens", json={"label": "x", "user": owner.id})
+    assert issued.status_code == 403
+    assert client.put(f"/api/v1/users/{owner.id}/password", json={"password": "a horse that is"}).status_code == 403
+    with world.database.read() as session:
+        assert not Accounts(session).user(owner.id).has_password
+
+
+def test_a_narrow_token_sets_no_first_password_which_would_open_everything(as_user, owner, world):
+    answer = as_user(narrow(world, owner, Scope.READ, Scope.WRITE)).put(
+        "/api/v1/me/password", json={"password": "a horse that is correct"}
+    )
+    assert answer.status_code == 403
+    assert "moderate" in answer.json()["detail"]
+
+
+def test_a_token_lasts_ninety_days_unless_another_time_or_none_is_named(as_user, owner):
+    def expiry(**given):
+        answer = as_user(owner).post("/api/v1/tokens", json={"label": "x", **given})
+        assert answer.status_code == 201
+        return answer.json()["expires_at"]
+
+    left = datetime.fromisoformat(expiry()) - datetime.now(UTC)
+    assert timedelta(days=89, hours=23) < left <= timedelta(days=90)
+    assert expiry(expires_at=None) is None
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert datetime.fromisoformat(expiry(expires_at=tomorrow.isoformat())) == tomorrow
+
+
+def test_a_session_has_all_that_the_role_has(client, owner, world, quick_passwords):
+    with world.database.write() as session:
+        Passwords(session).replace(owner.id, hashed("a horse that is correct"))
+    opened = client.post("/api/v1/sessions", json={"name": "owner", "password": "a horse that is correct"}).json()
+    assert opened["scopes"] == ["read", "write", "moderate"]

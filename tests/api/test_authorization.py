@@ -7,20 +7,23 @@ from typing import ClassVar
 
 import pytest
 from fastapi.testclient import TestClient
+from httpx import Response
 
-from api.authorization import RULES, SEES_ALL, Relation
+from api.authorization import RULES, SEES_ALL, Relation, scopes_of
 from bridge.profile_book import revision_of
 from cases.holds import HoldFilter
+from cases.passwords import hashed
 from cases.peers import NewPeerRule
 from cases.reviews import Decision, ReviewAction
-from cases.store import Accounts, Holds, PeerRules, Profiles, Reviews, SiteLayouts
-from cases.users import Role, UserChange
+from cases.store import Accounts, Holds, Passwords, PeerRules, Profiles, Reviews, SiteLayouts
+from cases.users import ALL_SCOPES, Role, Scope, UserChange
 from tests.api.routes import Call, calls_of
 from tests.api.seed import Somebody, World, burned_in
 from tests.bridge.books import shipped
 from tests.bridge.looking import Looking
 
 PROFILE = "name: mine\nbase: basic\n"
+PASSWORD = "a horse that is correct"
 BODIES = {
     "edit_case": {"title": "A title"},
     "edit_study": {"findings": "Nothing of note."},
@@ -31,6 +34,9 @@ BODIES = {
     "push_back_case": {"reason": "language", "message": "Please write in English."},
     "create_user": {"name": "newcomer"},
     "edit_user": {"draft_limit": 20},
+    "create_session": {"name": "somebody", "password": PASSWORD},
+    "set_own_password": {"password": PASSWORD, "old_password": PASSWORD},
+    "set_user_password": {"password": PASSWORD},
     "issue_token": {"label": "another"},
     "request_reruns": {"profile": "strict"},
     "allow_peer": {"calling_ae": "PACS2", "addresses": ["192.0.2.7"]},
@@ -74,14 +80,18 @@ def test_every_route_has_a_row_and_every_row_a_route(app):
     assert {call.operation for call in calls_of(app)} == set(RULES)
 
 
-def test_only_health_and_figures_are_open():
-    assert {name for name, rule in RULES.items() if rule.is_open} == {"get_health", "get_readiness", "get_metrics"}
+def test_only_health_and_figures_and_signing_in_are_open():
+    of_supervisors = {"get_health", "get_readiness", "get_metrics"}
+    assert {name for name, rule in RULES.items() if rule.is_open} == {*of_supervisors, "create_session"}
 
 
 @dataclass
 class Sent:
     """One call as it is sent; each arranger adds what it knows of."""
 
+    token: str
+    scopes: frozenset[Scope]
+    """Of the token."""
     values: dict[str, object] = field(default_factory=dict)
     """For the path."""
     body: dict[str, object] = field(default_factory=dict)
@@ -101,6 +111,16 @@ class Scene:
     somebody: Somebody
     made: dict[object, str] = field(default_factory=dict)
     owners: ClassVar = {Relation.UNOWNED: None, Relation.FOREIGN: "somebody", Relation.PUBLIC: "somebody"}
+
+    def token(self, role: Role, scope: Scope | None) -> str:
+        """Return the token of a person, or one with this scope alone."""
+        if scope is None:
+            return self.people[role].token
+        if (role, scope) not in self.made:
+            with self.world.database.write() as session:
+                accounts = Accounts(session)
+                self.made[role, scope] = accounts.issue_token(self.people[role].id, "narrow", scopes=frozenset({scope}))
+        return self.made[role, scope]
 
     def owner(self, role: Role, relation: Relation) -> str | None:
         return self.people[role].name if relation is Relation.OWN else self.owners[relation]
@@ -186,6 +206,16 @@ def of_accounts(scene: Scene, call: Call, role: Role, _relation: Relation, sent:
         sent.body["name"] = f"newcomer-{role.value}"
 
 
+def of_sessions(scene: Scene, call: Call, role: Role, _relation: Relation, sent: Sent) -> None:
+    if call.operation in {"create_session", "set_own_password"}:
+        of = scene.somebody if call.operation == "create_session" else scene.people[role]
+        with scene.world.database.write() as session:
+            Passwords(session).replace(of.id, hashed(PASSWORD))
+    if call.operation == "end_session":
+        with scene.world.database.write() as session:
+            sent.token = Accounts(session).issue_token(scene.people[role].id, "ended by its holder", scopes=sent.scopes)
+
+
 def of_files(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: Sent) -> None:
     if call.operation == "preview_file":
         sent.raw = handed_in(scene.picture)
@@ -200,13 +230,14 @@ ARRANGERS = (
     of_profiles,
     of_site_layouts,
     of_accounts,
+    of_sessions,
     of_files,
 )
 """Each makes what the calls of one resource are about."""
 
 
 @pytest.fixture
-def matrix(app, world, picture, looks):
+def matrix(app, world, picture, looks, quick_passwords):
     """Give a function that makes one call as one role on one thing and returns the status."""
     people = {role: world.user(f"a-{role.value}", role, draft_limit=100) for role in Role}
     somebody = world.user("somebody", draft_limit=100)
@@ -214,14 +245,19 @@ def matrix(app, world, picture, looks):
     study_key, of_looks = looked(looks)
     bodies = BODIES | {"request_preview": {"study": study_key, "profile": "teaching"}}
 
-    def call_once(call: Call, role: Role, relation: Relation) -> int:
-        sent = Sent(values=dict(of_looks), body=dict(bodies.get(call.operation, {})))
+    def call_once(call: Call, role: Role, relation: Relation, scope: Scope | None = None) -> Response:
+        sent = Sent(
+            token=scene.token(role, scope),
+            scopes=frozenset({scope}) if scope else ALL_SCOPES,
+            values=dict(of_looks),
+            body=dict(bodies.get(call.operation, {})),
+        )
         for arrange in ARRANGERS:
             arrange(scene, call, role, relation, sent)
         query = sent.query if call.operation in WITH_QUERY else None
         parts = sent.raw or {"json": sent.body or None, "params": query}
-        client = TestClient(app, headers=people[role].headers)
-        return client.request(call.method, call.path.format(**sent.values), **parts).status_code
+        client = TestClient(app, headers={"Authorization": f"Bearer {sent.token}"})
+        return client.request(call.method, call.path.format(**sent.values), **parts)
 
     return call_once
 
@@ -293,7 +329,7 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
     wrong, made = [], 0
     for call in calls_of(app):
         for role, relation in itertools.product(Role, RELATIONS.get(call.operation, (Relation.NONE,))):
-            status = matrix(call, role, relation)
+            status = matrix(call, role, relation).status_code
             made += 1
             if status not in expected(call, role, relation):
                 wrong.append((call.operation, role.value, relation.value, status))
@@ -301,11 +337,53 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
     assert made > 200
 
 
+OF_OTHERS = {("set_user_password", Relation.NONE), ("issue_token", Relation.FOREIGN)}
+"""What gives somebody else's scopes away: a token that lacks them cannot, and no single scope has them all."""
+LIKELY = (Role.CONTRIBUTOR, Role.EDITOR, Role.ADMIN, Role.REVIEWER)
+
+
+def test_every_call_needs_the_scope_that_the_table_says_and_no_other(app, matrix):
+    wrong, made, needed = [], 0, set()
+    for call in calls_of(app):
+        rule = RULES[call.operation]
+        for relation in RELATIONS.get(call.operation, (Relation.NONE,)):
+            role = next(role for role in LIKELY if rule.allows(role, relation))
+            scope_needed = rule.scope_of(relation)
+            needed.add(scope_needed)
+            for scope in Scope:
+                answer = matrix(call, role, relation, scope)
+                made += 1
+                is_let_in = scope_needed in {None, scope} and (call.operation, relation) not in OF_OTHERS
+                if answer.is_success is not is_let_in:
+                    wrong.append((call.operation, relation.value, scope.value, answer.status_code))
+                elif not is_let_in:
+                    assert answer.status_code == 403
+                    assert "scope" in answer.json()["detail"]
+                if scope_needed not in {None, scope}:
+                    assert scope_needed.value in answer.json()["detail"], call
+    assert not wrong
+    assert needed == {None, *Scope}
+    assert made > 250
+
+
+def test_a_role_has_the_scopes_that_its_calls_need():
+    of_readers = {Scope.READ, Scope.WRITE}
+    assert scopes_of(Role.READER) == of_readers
+    assert scopes_of(Role.CONTRIBUTOR) == of_readers | {Scope.MODERATE}
+    assert scopes_of(Role.ADMIN) == ALL_SCOPES
+    assert all(Scope.ADMINISTER not in scopes_of(role) for role in Role if role is not Role.ADMIN)
+
+
+def test_only_open_calls_and_signing_out_need_no_scope():
+    assert {name for name, rule in RULES.items() if rule.scope is None and not rule.is_open} == {"end_session"}
+
+
 def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
         path = re.sub(r"\{\w+\}", "0" * 7, call.path)
         status = client.request(call.method, path).status_code
-        assert (status == 200) if RULES[call.operation].is_open else (status == 401), call
+        # signing in asks for a body
+        assert (status in {200, 422}) if RULES[call.operation].is_open else (status == 401), call
 
 
 def test_a_route_without_a_row_is_refused(app, as_user, admin):

@@ -16,7 +16,7 @@ from cases.store import Accounts, Administrators, Database
 from cases.store.accounts import draft_count, lock_owner_named, pending_count, unlisted_count
 from cases.store.migrate import alembic_config
 from cases.store.rows import CaseRow, TokenRow
-from cases.users import InstitutionPolicy, Role, Usage, UserChange
+from cases.users import ALL_SCOPES, InstitutionPolicy, Role, Scope, Usage, UserChange
 from tests.cases.world import NOON, user
 
 
@@ -293,7 +293,35 @@ def test_accounts_and_tokens_of_an_older_version_keep_what_they_may(empty_url: s
         found = Accounts(session).authenticate(token)
     assert found is not None
     assert (found.draft_limit, found.unlisted_limit, found.pending_limit, found.is_trusted) == (4, 10, 3, False)
+    assert found.scopes == ALL_SCOPES
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0007")
         assert connection.execute(text("SELECT label FROM access_token")).scalars().all() == ["laptop"]
+    database.close()
+
+
+def test_a_token_is_authenticated_with_its_scopes(database: Database) -> None:
+    ann = user(database, "ann")
+    with database.write() as session:
+        accounts = Accounts(session)
+        narrow = accounts.issue_token(ann.id, "x", scopes=frozenset({Scope.READ}))
+        usual = accounts.issue_token(ann.id, "y")
+        found = [accounts.authenticate(token) for token in (narrow, usual)]
+        session.execute(text("UPDATE access_token SET scopes = 'read erase'"))
+        session.expire_all()
+        of_newer = accounts.authenticate(usual)
+    assert [one.scopes for one in (*found, of_newer) if one] == [{Scope.READ}, ALL_SCOPES, {Scope.READ}]
+    assert ann.scopes == frozenset(), "who was not authenticated has none"
+
+
+def test_a_narrow_token_does_not_outlive_a_version_that_would_open_everything_to_it(empty_url: str) -> None:
+    database = Database.open(empty_url)
+    database.migrate()
+    ann = user(database, "ann")
+    with database.write() as session:
+        Accounts(session).issue_token(ann.id, "narrow", scopes=frozenset({Scope.READ}))
+        Accounts(session).issue_token(ann.id, "usual")
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0007")
+        assert connection.execute(text("SELECT label FROM access_token")).scalars().all() == ["usual"]
     database.close()

@@ -48,6 +48,8 @@ WHOLE = CaseChanges(
     accepts_licence=True,
 )
 
+INSTITUTIONAL = {"is_small_community": True, "consent_kind": ConsentKind.INSTITUTIONAL, "consent_reference": "7"}
+
 
 def draft(database: Database, owner: str, study: str, changes: CaseChanges = WHOLE) -> str:
     """A draft of one image that lacks nothing but what the changes leave out."""
@@ -149,8 +151,7 @@ def test_what_is_missing_is_told_at_once_and_nothing_is_changed(database: Databa
         ({"certainty": Certainty.POSSIBLE, "certainty_evidence": "x"}, None, {Requirement.CERTAINTY}, None),
         ({"certainty": Certainty.ALMOST_CERTAIN}, None, {Requirement.CERTAINTY_EVIDENCE}, None),
         ({"is_rare": True}, None, {Requirement.CONSENT}, {Requirement.CONSENT}),
-        ({"is_small_community": True, "consent_kind": ConsentKind.INSTITUTIONAL, "consent_reference": "7"}, None)
-        + ({Requirement.CONSENT}, {Requirement.CONSENT}),
+        (INSTITUTIONAL, None, {Requirement.CONSENT}, {Requirement.CONSENT}),
         ({"consent_kind": ConsentKind.PATIENT}, None, {Requirement.CONSENT}, {Requirement.CONSENT}),
         ({}, InstitutionPolicy.FORBIDDEN, {Requirement.INSTITUTION}, {Requirement.INSTITUTION}),
         ({}, InstitutionPolicy.CONSENT_REQUIRED, {Requirement.CONSENT}, {Requirement.CONSENT}),
@@ -188,10 +189,8 @@ def test_held_images_pending_images_and_the_senders_wish_keep_a_case_in(database
     from cases.store import Holds
 
     with database.write() as session:
-        session.execute(
-            text("UPDATE received_instance SET case_id = :c WHERE arrival_id = :a"),
-            {"c": case_id, "a": late.arrival_id},
-        )
+        joins = text("UPDATE received_instance SET case_id = :c WHERE arrival_id = :a")
+        session.execute(joins, {"c": case_id, "a": late.arrival_id})
         session.execute(text("UPDATE teaching_case SET hold_reason = 'histopathology' WHERE id = :c"), {"c": case_id})
     assert lacking(database, ann, case_id, UNLISTED) == {Requirement.SCREENED, Requirement.SENDER}
     with database.write() as session:
@@ -208,10 +207,8 @@ def test_text_that_could_identify_somebody_is_found_again_when_the_case_leaves(d
 
 
 def test_a_probable_diagnosis_is_public_where_an_editor_says_so(database: Database) -> None:
-    ann, editor = (
-        change(database, user(database, "ann"), UserChange(is_trusted=True)),
-        user(database, "ed", Role.EDITOR),
-    )
+    ann = change(database, user(database, "ann"), UserChange(is_trusted=True))
+    editor = user(database, "ed", Role.EDITOR)
     probable = replace(WHOLE, certainty=Certainty.PROBABLE, certainty_evidence="Typical course.")
     case_id = draft(database, "ann", "s", probable)
     assert where(submit(database, ann, case_id)) == (CaseStatus.PENDING_REVIEW, PUBLIC)

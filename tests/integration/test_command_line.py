@@ -28,6 +28,7 @@ COMMANDS = (
     "screen",
     "status",
     "token",
+    "user",
     "peers",
     "receipts",
     "originals",
