@@ -85,7 +85,7 @@ def show(database: Database, who: User, case_id: str, visibility: Visibility) ->
 
 def change(database: Database, who: User, changes: UserChange) -> User:
     with database.write() as session:
-        return Accounts(session).change(who.id, changes)
+        return Accounts(session).edit(who.id, changes)
 
 
 def patch(database: Database, who: User, case_id: str, changes: CaseChanges) -> CaseDetail:
