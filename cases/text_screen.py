@@ -4,7 +4,7 @@ The originals are gone by then, or soon: what is left of their identifiers are k
 read. ``deidentify`` provides the screen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from cases.errors import IdentifyingTextError, TypedFinding, TypedPlace
@@ -30,8 +30,23 @@ class TextScreen(Protocol):
         ...
 
 
+OF_NO_CASE = KnownIdentifiers(case_id="", generation=0, hashes=frozenset(), is_whole=False)
+"""For texts that belong to no case: they are held against patterns alone."""
+
+
 def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifiers) -> None:
-    """Refuse a change whose texts could identify somebody.
+    """Refuse a change of a case whose texts could identify somebody.
+
+    Raises
+    ------
+    IdentifyingTextError
+        With the places and the reasons, never with the words.
+    """
+    check_texts(screen, _typed(changes), known)
+
+
+def check_texts(screen: TextScreen, texts: Iterable[tuple[TypedPlace, str]], known: KnownIdentifiers) -> None:
+    """Refuse texts, each with its place, that could identify somebody.
 
     Raises
     ------
@@ -39,9 +54,7 @@ def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifier
         With the places and the reasons, never with the words.
     """
     found = tuple(
-        TypedFinding(place=place, finding=finding)
-        for place, text in _typed(changes)
-        for finding in screen.findings(text, known)
+        TypedFinding(place=place, finding=finding) for place, text in texts for finding in screen.findings(text, known)
     )
     if found:
         raise IdentifyingTextError(found)

@@ -6,6 +6,7 @@ from cases import states
 from cases.holds import HoldState
 from cases.intake import InstanceOutcome
 from cases.store.clock import now as clock_now
+from cases.store.collections import Collections
 from cases.store.condemned import condemn
 from cases.store.errands import Errands
 from cases.store.filing import Filing
@@ -32,7 +33,7 @@ class Emptying(Filing):
         case.status = states.decide(states.Action.WITHDRAW, case.status, _ACTORS, states.Facts())
         case.version += 1
         case.updated_at = clock_now()
-        self._session.flush()
+        Collections(self._session).leave_public(case.id)
         return True
 
     def erase(self, case_id: str) -> int:
@@ -65,6 +66,7 @@ class Emptying(Filing):
         self._drop_unfinished(case.id)
         Errands(self._session).leave_case(case.id)
         self._forget_patient(case.id)
+        Collections(self._session).leave_public(case.id)
         self._session.flush()
         return keys
 
