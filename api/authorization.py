@@ -36,7 +36,10 @@ NOBODY: frozenset[Role] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One row: the roles that may make a call, by relation. ``is_open`` calls need no token."""
+    """One row: the roles that may make a call, by relation.
+
+    ``is_open`` calls need no token; those under ``/shared`` ask for that of a link, in their address.
+    """
 
     none: frozenset[Role] = NOBODY
     own: frozenset[Role] = NOBODY
@@ -63,6 +66,7 @@ _DECIDE = Rule(none=EDITS_ALL)
 """What is done with cases that others may see."""
 _REVIEW = Rule(own=REVIEWERS | {Role.CONTRIBUTOR}, unowned=REVIEWERS, foreign=REVIEWERS)
 """What held images show and what is decided on them; owners only while the case is a draft."""
+_OWN_PLAYLIST = Rule(own=WRITES)
 
 RULES: Mapping[str, Rule] = {
     "get_health": _OPEN,
@@ -82,6 +86,24 @@ RULES: Mapping[str, Rule] = {
     "get_image": _READ,
     "render_image": _READ,
     "get_thumbnail": _READ,
+    "list_playlists": Rule(none=EVERYONE),
+    "create_playlist": Rule(none=WRITES),
+    "get_playlist": Rule(own=EVERYONE, foreign=EVERYONE, public=EVERYONE),
+    "edit_playlist": _OWN_PLAYLIST,
+    "set_playlist_entries": _OWN_PLAYLIST,
+    "delete_playlist": Rule(own=WRITES, foreign=EDITS_ALL),
+    "list_featured": Rule(none=EVERYONE),
+    "feature_case": _DECIDE,
+    "stop_featuring_case": _DECIDE,
+    "pick_case_of_month": _DECIDE,
+    "clear_case_of_month": _DECIDE,
+    "list_shares": Rule(own=EVERYONE, foreign=SEES_ALL),
+    "create_share": Rule(own=WRITES),
+    "revoke_share": Rule(own=EVERYONE, foreign=EDITS_ALL | {Role.PRIVACY_OFFICER}),
+    "get_shared_case": _OPEN,
+    "get_shared_image": _OPEN,
+    "render_shared_image": _OPEN,
+    "get_shared_thumbnail": _OPEN,
     "list_inbox": Rule(none=WORKS),
     "claim_case": Rule(unowned=WRITES),
     "list_holds": Rule(none=WORKS),

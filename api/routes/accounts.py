@@ -6,15 +6,17 @@ from api.context import Call
 from api.openapi import problems
 from api.schemas.accounts import Me, NewUser, UserOut
 from api.schemas.common import Listed
-from cases.store import Accounts, Audit
+from cases.store import Accounts, Audit, Collector
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
 
 @router.get("/me", responses=problems(403))
 def get_me(call: Call) -> Me:
-    """Show the caller's account and how many drafts are free."""
-    return Me.of(call.caller)
+    """Show the caller's account, how many drafts are free, and how many cases are public."""
+    with call.database.read() as session:
+        collector = Collector(session).count(call.caller.name)
+    return Me.of(call.caller, collector)
 
 
 @router.get("/users", responses=problems(403))

@@ -36,13 +36,16 @@ class Me(Answer):
     role: Role
     sees_all: bool
     quotas: Quotas
+    collector: int = Field(examples=[12], description="How many public cases you have.")
 
     @classmethod
-    def of(cls, user: User) -> Self:
-        """Describe the caller."""
+    def of(cls, user: User, collector: int) -> Self:
+        """Describe the caller; ``collector`` counts their public cases."""
         free = max(0, user.draft_limit - user.drafts)
         quotas = Quotas(drafts=user.drafts, draft_limit=user.draft_limit, drafts_free=free)
-        return cls(id=user.id, name=user.name, role=user.role, sees_all=user.sees_all, quotas=quotas)
+        return cls(
+            id=user.id, name=user.name, role=user.role, sees_all=user.sees_all, quotas=quotas, collector=collector
+        )
 
 
 class NewUser(Body):

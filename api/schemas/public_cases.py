@@ -1,12 +1,11 @@
 """What strangers are shown of a case: readers of public ones, and whoever follows a link.
 
-Each field stands here because it may be shown, so that a new field of a case is hidden until somebody puts it here. Left
-out are, beside all of the work on a case: when it arrived and changed, which is near the day of the examination;
+Each field stands here because it may be shown, so that a new field of a case is hidden until somebody puts it here.
+Left out are, beside all of the work on a case: when it arrived and changed, which is near the day of the examination;
 which cases it is related to, which may be the same patient's; and what was made black in its images.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Self
 
 from pydantic import Field
@@ -235,11 +234,3 @@ class QuizCaseOut(QuizCaseItem):
         studies = [QuizStudyOut.model_validate(study) for study in detail.studies]
         fields = _quiz_fields(detail.summary) | {"presentation": detail.presentation, "studies": studies}
         return cls.model_validate(fields)
-
-
-class FeaturedOut(Answer):
-    """A public case that editors point out."""
-
-    case: PublicCaseItem
-    month: str | None = Field(examples=["2026-11"], description="Where it is the case of a month: of which.")
-    featured_at: datetime

@@ -76,6 +76,17 @@ class Cases(Emptying):
         """
         return views.detail(self._session, self._visible(viewer, case_id))
 
+    def summary(self, viewer: User, case_id: str) -> CaseSummary:
+        """Return a case as a list shows it.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none that the viewer may see.
+        """
+        [summary] = views.summaries(self._session, [self._visible(viewer, case_id)])
+        return summary
+
     def image(self, viewer: User, case_id: str, image_id: str) -> CaseImage:
         """Return one image of a case.
 

@@ -80,7 +80,14 @@ class Shares:
         self._session.flush()
 
     def revoke_all(self, case_id: str) -> int:
-        """End all links of a case at once; return how many counted still."""
+        """End all links of a case at once; return how many counted still.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is no such case.
+        """
+        lock_case(self._session, case_id)
         return end_links(self._session, case_id)
 
     def open(self, token: str, now: datetime | None = None) -> ShareLink:

@@ -3,22 +3,39 @@
 import itertools
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import delete
 
 from api.authorization import RULES, SEES_ALL, Relation
 from bridge.profile_book import revision_of
+from cases.featured import month_of
 from cases.holds import HoldFilter
 from cases.peers import NewPeerRule
+from cases.playlists import PlaylistChanges
 from cases.reviews import Decision, ReviewAction
-from cases.store import Accounts, Holds, PeerRules, Profiles, Reviews, SiteLayouts
+from cases.store import (
+    Accounts,
+    Featured,
+    Holds,
+    PeerRules,
+    Playlists,
+    Profiles,
+    Reviews,
+    Shares,
+    SiteLayouts,
+)
+from cases.store.clock import now as clock_now
+from cases.store.collection_rows import FeaturedCaseRow, FirstPublicationRow
 from cases.users import Role
 from tests.api.routes import Call, calls_of
 from tests.api.seed import Somebody, World, burned_in
 from tests.bridge.books import shipped
 from tests.bridge.looking import Looking
+from tests.cases.world import SCREEN
 
 PROFILE = "name: mine\nbase: basic\n"
 BODIES = {
@@ -38,16 +55,24 @@ BODIES = {
     "learn_site_layout": {"name": "Room 3"},
     "switch_site_layout": {"is_active": False},
     "request_impact": {"first": "teaching", "second": "strict"},
+    "create_playlist": {"title": "Emergencies"},
+    "edit_playlist": {"title": "Emergencies"},
+    "set_playlist_entries": {"entries": []},
+    "create_share": {"label": "tumor board"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 CASE_CALLS.add("list_case_reruns")
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
+PLAYLIST_CALLS = {"get_playlist", "edit_playlist", "set_playlist_entries", "delete_playlist"}
+SHARE_CALLS = {"list_shares", "create_share", "revoke_share"}
 HOLD_CALLS = {"get_hold", "get_held_frame", "decide_hold", "undo_decision"}
 STRICT = shipped("strict")
 RELATIONS = {
     **dict.fromkeys(CASE_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
     **dict.fromkeys(READ_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN, Relation.PUBLIC)),
     **dict.fromkeys(HOLD_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
+    **dict.fromkeys(PLAYLIST_CALLS, (Relation.OWN, Relation.FOREIGN)),
+    **dict.fromkeys(SHARE_CALLS, (Relation.OWN, Relation.FOREIGN)),
     "get_receipt": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "list_tokens": (Relation.OWN, Relation.FOREIGN),
     "issue_token": (Relation.OWN, Relation.FOREIGN),
@@ -66,8 +91,10 @@ def test_every_route_has_a_row_and_every_row_a_route(app):
     assert {call.operation for call in calls_of(app)} == set(RULES)
 
 
-def test_only_health_and_figures_are_open():
-    assert {name for name, rule in RULES.items() if rule.is_open} == {"get_health", "get_readiness", "get_metrics"}
+def test_only_health_figures_and_what_is_behind_a_link_are_open():
+    links = {"get_shared_case", "get_shared_image", "render_shared_image", "get_shared_thumbnail"}
+    opened = {name for name, rule in RULES.items() if rule.is_open}
+    assert opened == {"get_health", "get_readiness", "get_metrics"} | links
 
 
 @dataclass
@@ -100,6 +127,8 @@ class Scene:
 
 def of_cases(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
     if "{case_id}" not in call.path and "{hold_id}" not in call.path:
+        return
+    if "share" in call.operation or "featur" in call.operation:
         return
     world = scene.world
     owner = scene.owner(role, relation)
@@ -180,8 +209,43 @@ def of_files(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: S
         sent.raw = handed_in(scene.picture)
 
 
+def of_playlists(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
+    if "{playlist_id}" in call.path:
+        of = scene.people[role] if relation is Relation.OWN else scene.somebody
+        with scene.world.database.write() as session:
+            caller = Accounts(session).user(of.id)
+            made = Playlists(session).make(caller, PlaylistChanges(title="Emergencies"), SCREEN)
+        sent.values["playlist_id"] = made.summary.id
+
+
+def of_shares(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
+    if "share" in call.operation:
+        of = scene.people[role] if relation is Relation.OWN else scene.somebody
+        made = shared(scene.world, of, scene.picture)
+        sent.values |= {"case_id": made.case_id, "share_id": made.link_id, "token": made.token}
+        sent.values["image_id"] = scene.world.detail(made.case_id).studies[0].series[0].images[0].id
+
+
+def of_featured(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: Sent) -> None:
+    if call.path.startswith("/api/v1/featured/"):
+        world, now = scene.world, clock_now()
+        case_id = world.study("somebody", [scene.picture])
+        world.publish(case_id)
+        with world.database.write() as session:
+            session.execute(delete(FeaturedCaseRow))
+            session.get_one(FirstPublicationRow, case_id).at = now.replace(day=1) - timedelta(days=1)
+            session.flush()
+            if call.method == "DELETE":
+                Featured(session).pick("somebody", case_id, month_of(now))
+        sent.values |= {"case_id": case_id, "month": month_of(now)}
+        sent.body |= {"case_id": case_id} if call.operation == "pick_case_of_month" else {}
+
+
 ARRANGERS = (
     of_cases,
+    of_playlists,
+    of_shares,
+    of_featured,
     of_receipts,
     of_tokens,
     of_peers,
@@ -213,6 +277,25 @@ def matrix(app, world, picture, looks):
         return client.request(call.method, call.path.format(**sent.values), **parts).status_code
 
     return call_once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """An unlisted case behind a link."""
+
+    case_id: str
+    link_id: str
+    token: str
+
+
+def shared(world: World, owner: Somebody, picture: bytes) -> Shared:
+    """Publish a case of somebody for those who have a link to it, and make one."""
+    case_id = world.study(owner.name, [picture])
+    world.unlist(case_id)
+    with world.database.write() as session:
+        caller = Accounts(session).user(owner.id)
+        made = Shares(session).make(caller, case_id, label="tumor board", lasts=timedelta(days=1), screen=SCREEN)
+    return Shared(case_id=case_id, link_id=made[0].id, token=made[1])
 
 
 def told_twice(world) -> str:
@@ -294,7 +377,8 @@ def test_without_a_token_only_open_calls_answer(app, client):
     for call in calls_of(app):
         path = re.sub(r"\{\w+\}", "0" * 7, call.path)
         status = client.request(call.method, path).status_code
-        assert (status == 200) if RULES[call.operation].is_open else (status == 401), call
+        opened = 404 if "{token}" in call.path else 200
+        assert status == (opened if RULES[call.operation].is_open else 401), call
 
 
 def test_a_route_without_a_row_is_refused(app, as_user, admin):
