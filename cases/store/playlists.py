@@ -102,14 +102,14 @@ class Playlists:
         """
         if not new.title:
             raise InvalidChangeError("a playlist needs a title")
+        check_texts(screen, new.typed(), OF_NO_CASE)
         now = clock_now()
-        row = PlaylistRow(owner_id=viewer.id, title=new.title, visibility=Visibility.UNLISTED, version=0)
-        row.created_at = row.updated_at = now
-        row.description, row.is_quiz = "", False
+        row = PlaylistRow(owner_id=viewer.id, title="", description="", visibility=Visibility.UNLISTED, is_quiz=False)
+        row.created_at, row.updated_at, row.version = now, now, 0
         cases = self._lock_cases(entry.case_id for entry in new.entries or ())
         self._session.add(row)
         self._session.flush()
-        return self._changed(viewer, row, new, cases, screen)
+        return self._changed(viewer, row, new, cases)
 
     def edit(
         self, viewer: User, playlist_id: str, changes: PlaylistChanges, version: int | None, screen: TextScreen
@@ -143,10 +143,11 @@ class Playlists:
         row = self._locked(playlist_id)
         if row.owner_id != viewer.id:
             raise NotAllowedError("only its owner may change a playlist")
+        check_texts(screen, changes.typed(), OF_NO_CASE)
         is_stale = version is not None and row.version != version
         if is_stale or any(entry.case_id not in cases for entry in self._entries(playlist_id)):
             raise VersionConflictError("the playlist was changed since it was read: read it again, then repeat")
-        return self._changed(viewer, row, changes, cases, screen)
+        return self._changed(viewer, row, changes, cases)
 
     def delete(self, viewer: User, playlist_id: str) -> None:
         """Delete a playlist; its cases stay.
@@ -171,7 +172,6 @@ class Playlists:
         row: PlaylistRow,
         changes: PlaylistChanges,
         cases: Mapping[str, CaseRow],
-        screen: TextScreen,
     ) -> Playlist:
         row.title = _checked("title", changes.title, row.title, TITLE_MAX)
         row.description = _checked("description", changes.description, row.description, PRESENTATION_MAX)
@@ -181,7 +181,6 @@ class Playlists:
             self._replace(row, changes.entries, cases)
         elif odd := sum(not _holds(row, cases[entry.case_id]) for entry in self._entries(row.id)):
             raise InvalidTransitionError(f"{_RULE}: take {odd} case(s) out of it first, then make it public")
-        check_texts(screen, changes.typed(), OF_NO_CASE)
         row.version += 1
         row.updated_at = clock_now()
         self._session.flush()
