@@ -20,7 +20,7 @@ class Relation(StrEnum):
     """A draft of the inbox."""
     FOREIGN = "foreign"
     PUBLIC = "public"
-    """A public case of somebody else, for those who do not see all."""
+    """A public case or playlist of somebody else, for those who do not see all."""
 
 
 EVERYONE = frozenset(Role)
@@ -97,7 +97,7 @@ RULES: Mapping[str, Rule] = {
     "stop_featuring_case": _DECIDE,
     "pick_case_of_month": _DECIDE,
     "clear_case_of_month": _DECIDE,
-    "list_shares": Rule(own=EVERYONE, foreign=SEES_ALL),
+    "list_shares": Rule(own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
     "create_share": Rule(own=WRITES),
     "revoke_share": Rule(own=EVERYONE, foreign=EDITS_ALL | {Role.PRIVACY_OFFICER}),
     "get_shared_case": _OPEN,

@@ -73,6 +73,7 @@ RELATIONS = {
     **dict.fromkeys(HOLD_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
     **dict.fromkeys(PLAYLIST_CALLS, (Relation.OWN, Relation.FOREIGN)),
     **dict.fromkeys(SHARE_CALLS, (Relation.OWN, Relation.FOREIGN)),
+    "list_shares": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "get_receipt": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "list_tokens": (Relation.OWN, Relation.FOREIGN),
     "issue_token": (Relation.OWN, Relation.FOREIGN),
@@ -224,6 +225,8 @@ def of_shares(scene: Scene, call: Call, role: Role, relation: Relation, sent: Se
         made = shared(scene.world, of, scene.picture)
         sent.values |= {"case_id": made.case_id, "share_id": made.link_id, "token": made.token}
         sent.values["image_id"] = scene.world.detail(made.case_id).studies[0].series[0].images[0].id
+    if relation is Relation.UNOWNED and "share" in call.operation:
+        sent.values["case_id"] = scene.world.study(None, [scene.picture])
 
 
 def of_featured(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: Sent) -> None:
