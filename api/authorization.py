@@ -20,7 +20,7 @@ class Relation(StrEnum):
     """A draft of the inbox."""
     FOREIGN = "foreign"
     PUBLIC = "public"
-    """A public case of somebody else, for those who do not see all."""
+    """A public case or playlist of somebody else, for those who do not see all."""
 
 
 EVERYONE = frozenset(Role)
@@ -36,7 +36,10 @@ NOBODY: frozenset[Role] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One row: the roles that may make a call, by relation, and the scope that their token needs for it."""
+    """One row: the roles that may make a call, by relation, and the scope that their token needs for it.
+
+    ``is_open`` calls need no token; those under ``/shared`` ask for that of a link, in their address.
+    """
 
     scope: Scope | None
     """None: any valid token will do."""
@@ -84,6 +87,7 @@ _REVIEW = Rule(scope=Scope.MODERATE, own=REVIEWERS | {Role.CONTRIBUTOR}, unowned
 """What held images show and what is decided on them; owners only while the case is a draft."""
 _TOKENS = Rule(scope=Scope.WRITE, others_scope=Scope.ADMINISTER, own=EVERYONE, foreign=ADMINISTERS)
 _OWN_ACCOUNT = Rule(scope=Scope.WRITE, none=EVERYONE)
+_OWN_PLAYLIST = Rule(scope=Scope.WRITE, own=WRITES)
 
 RULES: Mapping[str, Rule] = {
     "get_health": _OPEN,
@@ -119,6 +123,26 @@ RULES: Mapping[str, Rule] = {
     "get_image": _READ,
     "render_image": _READ,
     "get_thumbnail": _READ,
+    "list_playlists": Rule(scope=Scope.READ, none=EVERYONE),
+    "create_playlist": Rule(scope=Scope.WRITE, none=WRITES),
+    "get_playlist": Rule(scope=Scope.READ, own=EVERYONE, foreign=EVERYONE, public=EVERYONE),
+    "edit_playlist": _OWN_PLAYLIST,
+    "set_playlist_entries": _OWN_PLAYLIST,
+    "delete_playlist": Rule(scope=Scope.WRITE, others_scope=Scope.MODERATE, own=WRITES, foreign=EDITS_ALL),
+    "list_featured": Rule(scope=Scope.READ, none=EVERYONE),
+    "feature_case": _DECIDE,
+    "stop_featuring_case": _DECIDE,
+    "pick_case_of_month": _DECIDE,
+    "clear_case_of_month": _DECIDE,
+    "list_shares": Rule(scope=Scope.READ, own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
+    "create_share": Rule(scope=Scope.WRITE, own=WRITES),
+    "revoke_share": Rule(
+        scope=Scope.WRITE, others_scope=Scope.MODERATE, own=EVERYONE, foreign=EDITS_ALL | {Role.PRIVACY_OFFICER}
+    ),
+    "get_shared_case": _OPEN,
+    "get_shared_image": _OPEN,
+    "render_shared_image": _OPEN,
+    "get_shared_thumbnail": _OPEN,
     "list_inbox": Rule(scope=Scope.READ, none=WORKS),
     "claim_case": Rule(scope=Scope.WRITE, unowned=WRITES),
     "list_holds": Rule(scope=Scope.MODERATE, none=WORKS),

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import BackgroundTasks, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api.authorization import permit, relation_to, require, rule_of
+from api.authorization import Relation, permit, relation_to, require, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
 from api.ports import (
@@ -83,6 +83,11 @@ class AuthorizedCall:
     def permit_case(self, case: CaseSummary) -> None:
         """Let the call through to a case, or refuse it."""
         self.permit(case.owner, is_public=is_public(case.status, case.visibility))
+
+    def is_stranger_to(self, case: CaseSummary) -> bool:
+        """Return whether the caller may read a case as everybody may, and is shown what everybody is."""
+        shown_to_all = is_public(case.status, case.visibility)
+        return relation_to(self.caller, case.owner, is_public=shown_to_all) is Relation.PUBLIC
 
 
 def _authorize(

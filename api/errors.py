@@ -33,7 +33,7 @@ class GoneError(ApiError):
 
 
 class PreconditionFailedError(ApiError):
-    """The case has changed since the version that the caller holds."""
+    """The thing has changed since the version that the caller holds."""
 
 
 class UnsupportedMediaTypeError(ApiError):

@@ -1,4 +1,4 @@
-"""Entity tags: which version of a case, or which picture, a caller holds."""
+"""Entity tags: which version of a case or playlist, or which picture, a caller holds."""
 
 import hashlib
 import re
@@ -37,11 +37,11 @@ def expected_version(if_match: str | None) -> int | None:
     Raises
     ------
     PreconditionFailedError
-        When no tag is one of a case.
+        When no tag is one of those that begin with a version.
     """
     if if_match is None or if_match.strip() == "*":
         return None
     versions = [int(found[1]) for tag in _TAG.findall(if_match) if (found := _VERSION.fullmatch(tag))]
     if not versions:
-        raise PreconditionFailedError("If-Match holds no tag of this case: read the case again.")
+        raise PreconditionFailedError("If-Match holds no tag that edits go by: read again, and send that ETag.")
     return max(versions)

@@ -81,6 +81,7 @@ def _harden(headers: MutableHeaders) -> None:
     headers.setdefault("Cache-Control", "no-store")
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
+    headers["X-Robots-Tag"] = "noindex"  # a link that somebody posts must not lead a search engine to its case
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

@@ -36,11 +36,13 @@ def problems(*statuses: int, is_open: bool = False) -> dict[int | str, dict[str,
 
 def png_answer(description: str) -> dict[int | str, dict[str, Any]]:
     """Declare a PNG and what a caller who holds it already gets."""
+    return {**uncached_png_answer(description), 304: {"description": "The caller's copy is still right."}}
+
+
+def uncached_png_answer(description: str) -> dict[int | str, dict[str, Any]]:
+    """Declare a PNG that no caller keeps."""
     schema = {"type": "string", "contentMediaType": "image/png"}
-    return {
-        200: {"description": description, "content": {"image/png": {"schema": schema}}},
-        304: {"description": "The caller's copy is still right."},
-    }
+    return {200: {"description": description, "content": {"image/png": {"schema": schema}}}}
 
 
 def install_openapi(app: FastAPI) -> None:

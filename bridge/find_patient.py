@@ -163,6 +163,8 @@ def _report(erased: Erased) -> int:
         f"{erased.committed} of them promised by storage commitment.",
         err=True,
     )
+    if erased.links:
+        click.echo(f"{erased.links} link(s) that showed them without an account have ended.", err=True)
     if erased.left or erased.blobs_left:
         click.echo(
             f"Still there: {erased.left} original(s) that could not be deleted, and files of {erased.blobs_left} "

@@ -8,7 +8,7 @@ from bridge.retention import delete_condemned
 from cases.blobs import BlobStore
 from cases.intake import ReceivedInstance
 from cases.patients import PatientCase, PatientFindings, PatientKeys, PatientStudy
-from cases.store import Audit, Cases, Database, Intake, Leases, Patients
+from cases.store import Audit, Cases, Database, Intake, Leases, Patients, Shares
 from deidentify.pseudonyms import patient_key_of, patient_number_key_of
 from scp.spool import Spool
 
@@ -123,6 +123,8 @@ class Erased:
 
     cases: int = 0
     images: int = 0
+    links: int = 0
+    """Links that showed one of the cases to people without an account, and ended."""
     originals: int = 0
     committed: int = 0
     """Originals among them that storage commitment was promised for."""
@@ -142,12 +144,13 @@ class PatientRights:
     actor: str
 
     def withdraw(self, findings: PatientFindings) -> int:
-        """Make drafts again of the cases that others may see; return how many they were."""
+        """Make drafts again of the cases that others may see, and end the links to them; return how many they were."""
         withdrawn = 0
         for case in findings.cases:
             with self.database.write() as session:
+                links = Shares(session).revoke_all(case.case_id)
                 if Cases(session).withdraw(case.case_id):
-                    Audit(session).append(self.actor, "patient.withdraw", case.case_id)
+                    Audit(session).append(self.actor, "patient.withdraw", case.case_id, {"links": links})
                     withdrawn += 1
         return withdrawn
 
@@ -156,7 +159,7 @@ class PatientRights:
 
         Studies first: what a worker has in its hands finds its case removed, and nothing left to open another for.
         """
-        originals = left = images = 0
+        originals = left = images = links = 0
         cases = [case.case_id for case in findings.cases]
         for study in findings.studies:
             deleted, kept = self._erase_study(study)
@@ -166,8 +169,10 @@ class PatientRights:
         cases = list(dict.fromkeys(cases))
         for case_id in cases:
             with self.database.write() as session:
+                ended = Shares(session).revoke_all(case_id)
                 gone = Cases(session).erase(case_id)
-                Audit(session).append(self.actor, "patient.erase", case_id, {"images": gone})
+                Audit(session).append(self.actor, "patient.erase", case_id, {"images": gone, "links": ended})
+            links += ended
             images += gone
         delete_condemned(self.database, self.blobs)
         with self.database.read() as session:
@@ -176,6 +181,7 @@ class PatientRights:
         return Erased(
             cases=len(cases),
             images=images,
+            links=links,
             originals=originals,
             committed=sum(study.committed for study in findings.studies),
             left=left,

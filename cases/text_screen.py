@@ -4,7 +4,7 @@ The originals are gone by then, or soon: what is left of their identifiers are k
 read. ``deidentify`` provides the screen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from cases.errors import IdentifyingTextError, TypedFinding, TypedPlace
@@ -34,6 +34,10 @@ class TextScreen(Protocol):
         ...
 
 
+OF_NO_CASE = KnownIdentifiers(case_id="", generation=0, hashes=frozenset(), is_whole=False)
+"""For texts that belong to no case: they are held against patterns alone."""
+
+
 def texts_of(case: CaseDetail) -> CaseChanges:
     """Return everything that people may have typed into a case, as the change that would type it again."""
     return CaseChanges(
@@ -56,7 +60,18 @@ def texts_of(case: CaseDetail) -> CaseChanges:
 
 
 def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifiers) -> None:
-    """Refuse a change whose texts could identify somebody.
+    """Refuse a change of a case whose texts could identify somebody.
+
+    Raises
+    ------
+    IdentifyingTextError
+        With the places and the reasons, never with the words.
+    """
+    check_texts(screen, _typed(changes), known)
+
+
+def check_texts(screen: TextScreen, texts: Iterable[tuple[TypedPlace, str]], known: KnownIdentifiers) -> None:
+    """Refuse texts, each with its place, that could identify somebody.
 
     Raises
     ------
@@ -65,7 +80,7 @@ def check_typed(screen: TextScreen, changes: CaseChanges, known: KnownIdentifier
     """
     found = tuple(
         TypedFinding(place=place, finding=finding)
-        for place, text in _typed(changes)
+        for place, text in texts
         for finding in screen.findings(text, known)
         if place.field != _A_NUMBER or finding.reason not in _LIKE_A_NUMBER
     )

@@ -6,7 +6,7 @@ from api.context import Call
 from api.openapi import problems
 from api.schemas.accounts import Me, NewUser, UserEdit, UserOut
 from api.schemas.common import Key, Listed
-from cases.store import Accounts, Audit, Cases
+from cases.store import Accounts, Audit, Cases, Collector
 from cases.users import Usage
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
@@ -14,10 +14,11 @@ router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
 @router.get("/me", responses=problems(403))
 def get_me(call: Call) -> Me:
-    """Show the caller's account and what is free of its limits."""
+    """Show the caller's account, what is free of its limits, and how many cases are public."""
     with call.database.read() as session:
         usage = Accounts(session).usage(call.caller.id)
-    return Me.of(call.caller, usage)
+        collector = Collector(session).count(call.caller.name)
+    return Me.of(call.caller, usage, collector)
 
 
 @router.get("/users", responses=problems(403))

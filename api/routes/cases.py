@@ -13,10 +13,11 @@ from api.etags import expected_version, is_held, tag_of
 from api.openapi import problems
 from api.paging import Cursor, Limit
 from api.schemas.cases import CaseEdit, CaseItem, CaseOut, SeriesTexts, StudyTexts
-from api.schemas.common import Key, Listed
-from cases.errors import CaseError, IdentifyingTextError, VersionConflictError
+from api.schemas.common import Answer, Key, Listed
+from api.schemas.public_cases import PublicCaseItem, PublicCaseOut, QuizCaseOut
+from cases.errors import CaseError, CaseNotFoundError, IdentifyingTextError, VersionConflictError
 from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
-from cases.store import Audit, Cases
+from cases.store import Audit, Cases, Collector, Playlists
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
 
@@ -30,6 +31,10 @@ Scope = Annotated[CaseScope, Query(description="`mine` leaves out the cases of o
 IfMatch = Annotated[str | None, Header(description="The ETag of the case that the edit builds on.", max_length=512)]
 IfNoneMatch = Annotated[str | None, Header(description="The ETag that the caller holds.", max_length=512)]
 
+Quiz = Annotated[
+    Key | None, Query(description="The id of a playlist with this case: what would tell the diagnosis is hidden.")
+]
+
 
 @router.get("", responses=problems(403))
 def list_cases(
@@ -41,23 +46,44 @@ def list_cases(
     status: Status = None,
     modality: Modality = None,
     owner: Owner = None,
-) -> Listed[CaseItem]:
-    """List the caller's cases, for those who see all of everybody, the latest first."""
+) -> Listed[CaseItem | PublicCaseItem]:
+    """List the caller's cases, for those who see all of everybody, or public ones, the latest first."""
     if owner is not None and owner != call.caller.name and not call.caller.sees_all:
         raise ForbiddenError("Only your own cases can be listed.")
     filters = CaseFilter(scope=scope, status=status, modality=modality, owner=owner)
     with call.database.read() as session:
         page = Cases(session).list(call.caller, cursor=cursor, limit=limit, filters=filters)
-    return Listed(items=[CaseItem.of(case) for case in page.items], next=page.next_cursor)
+        collectors = Collector(session).of_owners(case for case in page.items if call.is_stranger_to(case))
+    items = [
+        PublicCaseItem.of(case, collectors) if call.is_stranger_to(case) else CaseItem.of(case) for case in page.items
+    ]
+    return Listed(items=items, next=page.next_cursor)
 
 
-@router.get("/{case_id}", response_model=CaseOut, responses={304: {}, **problems(403, 404)})
-def get_case(call: Call, *, case_id: Key, if_none_match: IfNoneMatch = None) -> Response:
-    """Show a case with its studies, series and images; the ETag also changes as images arrive."""
+@router.get(
+    "/{case_id}",
+    response_model=CaseOut | PublicCaseOut | QuizCaseOut,
+    responses={304: {}, **problems(403, 404)},
+)
+def get_case(call: Call, *, case_id: Key, quiz: Quiz = None, if_none_match: IfNoneMatch = None) -> Response:
+    """Show a case with its studies, series and images; the ETag also changes as images arrive.
+
+    Readers of a public case are shown less than its owner, and in a quiz nobody is shown what would tell the diagnosis.
+    """
     with call.database.read() as session:
         detail = Cases(session).get(call.caller, case_id)
-    call.permit_case(detail.summary)
-    return answer(CaseOut.of_detail(detail), if_none_match)
+        call.permit_case(detail.summary)
+        if quiz is not None and not Playlists(session).holds(call.caller, quiz, case_id):
+            raise CaseNotFoundError("no such playlist holds this case")
+        is_stranger = call.is_stranger_to(detail.summary)
+        collectors = Collector(session).of_owners([detail.summary]) if is_stranger else {}
+    if quiz is not None:
+        case: Answer = QuizCaseOut.of_detail(detail)
+    elif is_stranger:
+        case = PublicCaseOut.of_detail(detail, collectors)
+    else:
+        case = CaseOut.of_detail(detail)
+    return answer(case, detail.summary.version, if_none_match)
 
 
 @router.patch("/{case_id}", response_model=CaseOut, responses=problems(403, 404, 409, 412, 413))
@@ -142,7 +168,7 @@ def _edit(call: AuthorizedCall, case_id: str, changes: CaseChanges, if_match: st
         with call.database.write() as session:
             Audit(session).append(call.caller.name, "case.edit-refused", case_id, dict(reasons))
         raise
-    return answer(CaseOut.of_detail(detail))
+    return answer(CaseOut.of_detail(detail), detail.summary.version)
 
 
 def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected: int | None) -> CaseDetail:
@@ -164,10 +190,10 @@ def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected:
     return detail
 
 
-def answer(case: CaseOut, if_none_match: str | None = None) -> Response:
+def answer(case: Answer, version: int, if_none_match: str | None = None) -> Response:
     """Return a case with its tag, or that the caller holds it already."""
     body = case.model_dump_json()
-    tag = tag_of(body, version=case.version)
+    tag = tag_of(body, version=version)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if is_held(if_none_match, tag):
         return Response(status_code=304, headers=headers)

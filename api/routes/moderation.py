@@ -46,7 +46,7 @@ class _Desk:
         summary = case.summary
         now = {"status": summary.status.value, "visibility": summary.visibility.value, "version": summary.version}
         self.audit.append(self.call.caller.name, action, summary.id, {**(more or {}), **now})
-        return answer(CaseOut.of_detail(case))
+        return answer(CaseOut.of_detail(case), summary.version)
 
 
 @contextmanager

@@ -71,10 +71,11 @@ class Me(Answer):
     institution_policy: InstitutionPolicy
     has_password: bool
     quotas: Quotas
+    collector: int = Field(examples=[12], description="How many public cases you have.")
 
     @classmethod
-    def of(cls, user: User, usage: Usage) -> Self:
-        """Describe the caller."""
+    def of(cls, user: User, usage: Usage, collector: int) -> Self:
+        """Describe the caller; ``collector`` counts their public cases."""
         quotas = Quotas(
             drafts=usage.drafts,
             draft_limit=user.draft_limit,
@@ -95,6 +96,7 @@ class Me(Answer):
             institution_policy=user.institution_policy,
             has_password=user.has_password,
             quotas=quotas,
+            collector=collector,
         )
 
 

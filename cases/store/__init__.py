@@ -5,10 +5,13 @@ from cases.store.administrators import Administrators
 from cases.store.audit import Audit
 from cases.store.carried import CarriedReviews
 from cases.store.cases import Cases
+from cases.store.collections import Collections
+from cases.store.collector import Collector
 from cases.store.commitments import Commitments
 from cases.store.crosswalk import Crosswalk
 from cases.store.database import Database
 from cases.store.errands import Errands
+from cases.store.featured import Featured
 from cases.store.generations import Generations
 from cases.store.holds import Holds
 from cases.store.intake import Intake
@@ -22,11 +25,13 @@ from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
 from cases.store.peer_rules import PeerRules
 from cases.store.peers import Peers
+from cases.store.playlists import Playlists
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
 from cases.store.references import References
 from cases.store.reruns import Reruns
 from cases.store.reviews import Reviews
+from cases.store.shares import Shares
 from cases.store.site_layouts import SiteLayouts
 
 __all__ = [
@@ -35,10 +40,13 @@ __all__ = [
     "Audit",
     "CarriedReviews",
     "Cases",
+    "Collections",
+    "Collector",
     "Commitments",
     "Crosswalk",
     "Database",
     "Errands",
+    "Featured",
     "Generations",
     "Holds",
     "Intake",
@@ -52,10 +60,12 @@ __all__ = [
     "PeerBooks",
     "PeerRules",
     "Peers",
+    "Playlists",
     "Profiles",
     "Receipts",
     "References",
     "Reruns",
     "Reviews",
+    "Shares",
     "SiteLayouts",
 ]

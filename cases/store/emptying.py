@@ -6,6 +6,7 @@ from cases import states
 from cases.holds import HoldState
 from cases.intake import InstanceOutcome
 from cases.store.clock import now as clock_now
+from cases.store.collections import Collections
 from cases.store.condemned import condemn
 from cases.store.errands import Errands
 from cases.store.event_rows import CaseEventRow
@@ -37,7 +38,7 @@ class Emptying(Filing):
         case.version += 1
         note(self._session, case, PRIVACY_OFFICER, states.Action.WITHDRAW, source)
         case.updated_at = clock_now()
-        self._session.flush()
+        Collections(self._session).leave_public(case.id)
         return True
 
     def erase(self, case_id: str) -> int:
@@ -76,6 +77,7 @@ class Emptying(Filing):
         self._drop_unfinished(case.id)
         Errands(self._session).leave_case(case.id)
         self._forget_patient(case.id)
+        Collections(self._session).leave_public(case.id)
         self._session.flush()
         return keys
 

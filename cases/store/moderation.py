@@ -15,6 +15,7 @@ from cases.states import Action
 from cases.store import views
 from cases.store.accounts import draft_count, lock_user, pending_count, unlisted_count
 from cases.store.clock import now as clock_now
+from cases.store.collections import Collections
 from cases.store.history import events, note
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
@@ -257,8 +258,16 @@ class Moderation:
         if was_approved and case.status == CaseStatus.PUBLISHED:
             case.approved_version = case.version
         note(self._session, case, viewer.name, action, source, reason, message)
+        self._follow(case)
         self._session.flush()
         return views.detail(self._session, case)
+
+    def _follow(self, case: CaseRow) -> None:
+        """Keep what is made of public cases true to what the case is now."""
+        collections = Collections(self._session)
+        if states.is_public(case.status, case.visibility):
+            collections.enter_public(case.id)
+        collections.leave_public(case.id)
 
 
 def _needs_editor(case: CaseRow) -> bool:

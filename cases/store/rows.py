@@ -298,6 +298,8 @@ class CaseRow(Base):
     licence_accepted_at: Mapped[datetime | None]
     submitted_at: Mapped[datetime | None]
     first_published_at: Mapped[datetime | None]
+    first_public_at: Mapped[datetime | None]
+    """Kept although it may be unlisted or a draft by now: the case of a month is picked by it."""
     approved_at: Mapped[datetime | None]
     approved_version: Mapped[int | None] = mapped_column(Integer)
     """What was let become public; a later edit has to be looked at again before it may."""

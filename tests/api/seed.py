@@ -14,7 +14,7 @@ from cases.intake import Destination, InstanceFacts, NewArrival
 from cases.model import CaseDetail
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance
-from cases.store import Accounts, Cases, Database, Errands, Holds, Intake, Profiles, Reruns
+from cases.store import Accounts, Cases, Collections, Database, Errands, Holds, Intake, Profiles, Reruns
 from cases.users import Role, User
 from deidentify.results import (
     AgeBand,
@@ -127,7 +127,18 @@ class World:
     def publish(self, case_id: str) -> None:
         """Let everybody see a case, whatever is missing in it."""
         with self.database.write() as session:
-            session.execute(text("UPDATE teaching_case SET status = 'published' WHERE id = :c"), {"c": case_id})
+            session.execute(
+                text("UPDATE teaching_case SET status = 'published', approved_at = created_at WHERE id = :c"),
+                {"c": case_id},
+            )
+            Collections(session).enter_public(case_id)
+
+    def unlist(self, case_id: str) -> None:
+        """Publish a case for those alone who are given a link to it."""
+        with self.database.write() as session:
+            published = "UPDATE teaching_case SET status = 'published', visibility = 'unlisted' WHERE id = :c"
+            session.execute(text(published), {"c": case_id})
+            Collections(session).leave_public(case_id)
 
     def rerun_in_review(self, case_id: str, profile: ProfileRevision) -> Errand:
         """Let a case of one image be made anew, and wait for an editor."""

@@ -3,24 +3,43 @@
 import itertools
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
+from sqlalchemy import delete
 
 from api.authorization import RULES, SEES_ALL, Relation, scopes_of
 from bridge.profile_book import revision_of
+from cases.featured import month_of
 from cases.holds import HoldFilter
 from cases.passwords import hashed
 from cases.peers import NewPeerRule
+from cases.playlists import PlaylistChanges
 from cases.reviews import Decision, ReviewAction
-from cases.store import Accounts, Holds, Passwords, PeerRules, Profiles, Reviews, SiteLayouts
+from cases.store import (
+    Accounts,
+    Featured,
+    Holds,
+    Passwords,
+    PeerRules,
+    Playlists,
+    Profiles,
+    Reviews,
+    Shares,
+    SiteLayouts,
+)
+from cases.store.clock import now as clock_now
+from cases.store.collection_rows import FeaturedCaseRow
+from cases.store.rows import CaseRow
 from cases.users import ALL_SCOPES, Role, Scope, UserChange
 from tests.api.routes import Call, calls_of
 from tests.api.seed import Somebody, World, burned_in
 from tests.bridge.books import shipped
 from tests.bridge.looking import Looking
+from tests.cases.world import SCREEN
 
 PROFILE = "name: mine\nbase: basic\n"
 PASSWORD = "a horse that is correct"
@@ -50,18 +69,27 @@ BODIES = {
     "learn_site_layout": {"name": "Room 3"},
     "switch_site_layout": {"is_active": False},
     "request_impact": {"first": "teaching", "second": "strict"},
+    "create_playlist": {"title": "Emergencies"},
+    "edit_playlist": {"title": "Emergencies"},
+    "set_playlist_entries": {"entries": []},
+    "create_share": {"label": "tumor board"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
 MOVES = {"submit_case", "take_back_case", "set_case_visibility", "accept_case", "push_back_case"}
 """Calls that the state of a case may refuse to those who may make them."""
 CASE_CALLS |= {"list_case_reruns", "edit_series", "get_case_history", "get_case_readiness", *MOVES}
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
+PLAYLIST_CALLS = {"get_playlist", "edit_playlist", "set_playlist_entries", "delete_playlist"}
+SHARE_CALLS = {"list_shares", "create_share", "revoke_share"}
 HOLD_CALLS = {"get_hold", "get_held_frame", "decide_hold", "undo_decision"}
 STRICT = shipped("strict")
 RELATIONS = {
     **dict.fromkeys(CASE_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
     **dict.fromkeys(READ_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN, Relation.PUBLIC)),
     **dict.fromkeys(HOLD_CALLS, (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN)),
+    **dict.fromkeys(PLAYLIST_CALLS, (Relation.OWN, Relation.FOREIGN)),
+    **dict.fromkeys(SHARE_CALLS, (Relation.OWN, Relation.FOREIGN)),
+    "list_shares": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "get_receipt": (Relation.OWN, Relation.UNOWNED, Relation.FOREIGN),
     "list_tokens": (Relation.OWN, Relation.FOREIGN),
     "issue_token": (Relation.OWN, Relation.FOREIGN),
@@ -80,9 +108,10 @@ def test_every_route_has_a_row_and_every_row_a_route(app):
     assert {call.operation for call in calls_of(app)} == set(RULES)
 
 
-def test_only_health_and_figures_and_signing_in_are_open():
-    of_supervisors = {"get_health", "get_readiness", "get_metrics"}
-    assert {name for name, rule in RULES.items() if rule.is_open} == {*of_supervisors, "create_session"}
+def test_only_health_figures_signing_in_and_what_is_behind_a_link_are_open():
+    links = {"get_shared_case", "get_shared_image", "render_shared_image", "get_shared_thumbnail"}
+    opened = {name for name, rule in RULES.items() if rule.is_open}
+    assert opened == {"get_health", "get_readiness", "get_metrics", "create_session"} | links
 
 
 @dataclass
@@ -128,6 +157,8 @@ class Scene:
 
 def of_cases(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
     if "{case_id}" not in call.path and "{hold_id}" not in call.path:
+        return
+    if "share" in call.operation or "featur" in call.operation:
         return
     world = scene.world
     owner = scene.owner(role, relation)
@@ -221,8 +252,45 @@ def of_files(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: S
         sent.raw = handed_in(scene.picture)
 
 
+def of_playlists(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
+    if "{playlist_id}" in call.path:
+        of = scene.people[role] if relation is Relation.OWN else scene.somebody
+        with scene.world.database.write() as session:
+            caller = Accounts(session).user(of.id)
+            made = Playlists(session).make(caller, PlaylistChanges(title="Emergencies"), SCREEN)
+        sent.values["playlist_id"] = made.summary.id
+
+
+def of_shares(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
+    if "share" in call.operation:
+        of = scene.people[role] if relation is Relation.OWN else scene.somebody
+        made = shared(scene.world, of, scene.picture)
+        sent.values |= {"case_id": made.case_id, "share_id": made.link_id, "token": made.token}
+        sent.values["image_id"] = scene.world.detail(made.case_id).studies[0].series[0].images[0].id
+    if relation is Relation.UNOWNED and "share" in call.operation:
+        sent.values["case_id"] = scene.world.study(None, [scene.picture])
+
+
+def of_featured(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: Sent) -> None:
+    if call.path.startswith("/api/v1/featured/"):
+        world, now = scene.world, clock_now()
+        case_id = world.study("somebody", [scene.picture])
+        world.publish(case_id)
+        with world.database.write() as session:
+            session.execute(delete(FeaturedCaseRow))
+            session.get_one(CaseRow, case_id).first_public_at = now.replace(day=1) - timedelta(days=1)
+            session.flush()
+            if call.method == "DELETE":
+                Featured(session).pick("somebody", case_id, month_of(now))
+        sent.values |= {"case_id": case_id, "month": month_of(now)}
+        sent.body |= {"case_id": case_id} if call.operation == "pick_case_of_month" else {}
+
+
 ARRANGERS = (
     of_cases,
+    of_playlists,
+    of_shares,
+    of_featured,
     of_receipts,
     of_tokens,
     of_peers,
@@ -260,6 +328,25 @@ def matrix(app, world, picture, looks, quick_passwords):
         return client.request(call.method, call.path.format(**sent.values), **parts)
 
     return call_once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """An unlisted case behind a link."""
+
+    case_id: str
+    link_id: str
+    token: str
+
+
+def shared(world: World, owner: Somebody, picture: bytes) -> Shared:
+    """Publish a case of somebody for those who have a link to it, and make one."""
+    case_id = world.study(owner.name, [picture])
+    world.unlist(case_id)
+    with world.database.write() as session:
+        caller = Accounts(session).user(owner.id)
+        made = Shares(session).make(caller, case_id, label="tumor board", lasts=timedelta(days=1), screen=SCREEN)
+    return Shared(case_id=case_id, link_id=made[0].id, token=made[1])
 
 
 def told_twice(world) -> str:
@@ -383,7 +470,8 @@ def test_without_a_token_only_open_calls_answer(app, client):
         path = re.sub(r"\{\w+\}", "0" * 7, call.path)
         status = client.request(call.method, path).status_code
         # signing in asks for a body
-        assert (status in {200, 422}) if RULES[call.operation].is_open else (status == 401), call
+        opened = {404} if "{token}" in call.path else {200, 422}
+        assert status in (opened if RULES[call.operation].is_open else {401}), call
 
 
 def test_a_route_without_a_row_is_refused(app, as_user, admin):

@@ -8,7 +8,7 @@ import pytest
 from cases.users import Role
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
-from tests.api.test_authorization import placed
+from tests.api.test_authorization import placed, shared
 from tests.bridge.books import shipped
 
 CANARY = "CANARY-DOE-JANE"
@@ -35,6 +35,8 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
     code = world.detail(case_id).receipts[0]
     preview = looks.previews.request("admin", code, "teaching", most=1, has_pixels=False)
     impact = looks.impacts.request("admin", "teaching", "strict", last=1, most=1)
+    link = shared(world, people[1], picture)
+    playlist = as_user(people[1]).post("/api/v1/playlists", json={"title": "Emergencies"}).json()["id"]
     said = [client.get("/openapi.json").text]
     for somebody in people:
         world.secrets.append(somebody.token)
@@ -61,6 +63,8 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
             "rerun_id": errand.id,
             "name": "teaching",
             "revision": "0" * 16,
+            "playlist_id": playlist,
+            "token": link.token,
         }
         query = {"called_ae": "NEURO", "made_under": errand.revision}
         for call in calls_of(client.app):
@@ -73,6 +77,7 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
         assert not any(secret in text for text in said)
         assert secret not in logged(caplog)
     assert case_id not in logged(caplog)
+    assert link.token not in logged(caplog)
 
 
 @pytest.mark.parametrize("role", [Role.CONTRIBUTOR, Role.ADMIN])

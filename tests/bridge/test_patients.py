@@ -1,6 +1,7 @@
 """One patient's cases: found under every generation, withdrawn, erased; whom was asked for is kept nowhere."""
 
 import dataclasses
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,28 @@ import pytest
 from bridge.keys import Generation, Keys, Purpose
 from bridge.patients import Found, PatientRights, PatientSearch, Wanted
 from cases.blobs import LocalBlobs
-from cases.errors import CaseClosedError, StoreUnavailableError
+from cases.errors import CaseClosedError, CaseNotFoundError, StoreUnavailableError
 from cases.intake import Destination, InstanceOutcome, NewArrival
-from cases.model import CaseShell, CaseStatus
-from cases.store import Audit, Cases, Database, Generations, Holds, Intake
+from cases.model import CaseShell, CaseStatus, Visibility
+from cases.store import Audit, Cases, Database, Generations, Holds, Intake, Shares
+from cases.store.rows import CaseRow
 from cases.users import Role
 from deidentify.pseudonyms import patient_key_of, patient_number_key_of
 from scp.spool import Spool
-from tests.cases.world import HOLD, INBOX, arrival, file, file_study, image, key, open_shell, receive, user
+from tests.cases.world import (
+    HOLD,
+    INBOX,
+    SCREEN,
+    arrival,
+    file,
+    file_study,
+    image,
+    key,
+    open_shell,
+    receive,
+    route,
+    user,
+)
 
 KEYS = dataclasses.replace(
     Keys.derive(b"\x01" * 32),
@@ -205,6 +220,32 @@ def test_what_others_see_becomes_a_draft_and_the_rest_stays(
     with database.read() as session:
         entries = Audit(session).entries(actions=("patient.withdraw",))
     assert [one.subject for one in entries] == [shell.case_id for shell in shells[:2]]
+
+
+@pytest.mark.parametrize("transition", ["withdraw", "erase"])
+def test_links_to_the_cases_of_a_patient_end_and_it_is_on_record_how_many(
+    database: Database, search: PatientSearch, rights: PatientRights, transition: str
+) -> None:
+    ann = user(database, "ann")
+    shells = [file_of(database, name, number, route("ann")) for name, number in (("one", "4711"), ("two", "4712"))]
+    tokens = []
+    for shell in shells:
+        with database.write() as session:
+            case = session.get_one(CaseRow, shell.case_id)
+            case.status, case.visibility = CaseStatus.PUBLISHED, Visibility.UNLISTED
+            session.flush()
+            made = Shares(session).make(ann, shell.case_id, label="board", lasts=timedelta(days=1), screen=SCREEN)
+            tokens.append(made[1])
+
+    done = getattr(rights, transition)(find(search, "4711").findings)
+
+    assert (done if transition == "withdraw" else done.links) == 1
+    with database.read() as session:
+        with pytest.raises(CaseNotFoundError):
+            Shares(session).open(tokens[0])
+        assert Shares(session).open(tokens[1]).case_id == shells[1].case_id
+        [entry] = Audit(session).entries(actions=(f"patient.{transition}",))
+    assert entry.detail["links"] == 1
 
 
 # -- erasing ---------------------------------------------------------------------------------------------------------

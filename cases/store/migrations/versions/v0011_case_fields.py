@@ -13,7 +13,7 @@ depends_on = None
 _SHORT = {"certainty": 32, "consent_kind": 32, "consent_reference": 100, "key_image_id": 32}
 _TEXTS = ("certainty_evidence", "differential")
 _FLAGS = ("is_quiz", "is_rare", "is_small_community")
-_MOMENTS = ("licence_accepted_at", "submitted_at", "first_published_at", "approved_at")
+_MOMENTS = ("licence_accepted_at", "submitted_at", "first_published_at", "first_public_at", "approved_at")
 
 
 def _of_case() -> tuple[sa.Column[Any], ...]:

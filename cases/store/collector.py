@@ -1,0 +1,36 @@
+"""How many public cases somebody has: what a contributor collects."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from cases.model import CaseStatus, CaseSummary, Visibility
+from cases.store.rows import CaseRow, UserRow
+
+
+class Collector:
+    """Counts the public cases of contributors."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def count(self, name: str) -> int:
+        """Return how many public cases the user of this name has."""
+        return self.counts([name]).get(name, 0)
+
+    def counts(self, names: Iterable[str]) -> dict[str, int]:
+        """Return how many public cases each of these users has; those without any are left out."""
+        query = select(UserRow.name, func.count()).join(CaseRow, CaseRow.owner_id == UserRow.id)
+        counted = query.where(UserRow.name.in_(sorted(set(names))), _collected()).group_by(UserRow.name)
+        return {name: count for name, count in self._session.execute(counted)}  # noqa: C416 - rows are no tuples
+
+    def of_owners(self, cases: Iterable[CaseSummary]) -> dict[str, int]:
+        """Return the counts of the owners of these cases."""
+        return self.counts(case.owner for case in cases if case.owner is not None)
+
+
+def _collected() -> ColumnElement[bool]:
+    """Return what counts: cases that are public now, and that an editor, or the trust in their owner, let become so."""
+    is_public = (CaseRow.status == CaseStatus.PUBLISHED) & (CaseRow.visibility == Visibility.PUBLIC)
+    return is_public & CaseRow.approved_at.is_not(None)
