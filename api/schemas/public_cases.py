@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import Field
 
+from api.schemas.cases import DisplayOut
 from api.schemas.common import ID_EXAMPLE, Answer
 from cases.model import (
     CaseDetail,
@@ -19,8 +20,10 @@ from cases.model import (
     CaseStatus,
     CaseSummary,
     CaseSystem,
+    Certainty,
     Visibility,
 )
+from cases.publication import LICENCE
 
 
 class CaseOwner(Answer):
@@ -123,6 +126,8 @@ class PublicSeriesOut(Answer):
     specifics: str = Field(examples=["T2"])
     body_part: str = Field(examples=["ABDOMEN"])
     laterality: str = Field(examples=[""])
+    frames: int = Field(examples=[117], description="Of all its images.")
+    display: DisplayOut
     images: list[PublicImageItem]
 
 
@@ -147,6 +152,12 @@ class PublicCaseOut(PublicCaseItem):
     tags: list[str] = Field(examples=[["appendicitis"]])
     systems: list[CaseSystem] = Field(examples=[["Gastrointestinal"]])
     level: CaseLevel | None
+    differential: str = Field(examples=["Mesenteric adenitis."])
+    certainty: Certainty | None
+    certainty_evidence: str = Field(examples=["Histology after appendicectomy."])
+    suitable_for_quiz: bool = Field(examples=[False])
+    licence: str = Field(examples=[LICENCE], description="Under which the case may be used.")
+    key_image_id: str = Field(examples=[""], description="The image that stands for the case.")
     studies: list[PublicStudyOut]
 
     @classmethod
@@ -160,6 +171,12 @@ class PublicCaseOut(PublicCaseItem):
                 "tags": list(detail.tags),
                 "systems": list(detail.systems),
                 "level": detail.level,
+                "differential": detail.differential,
+                "certainty": detail.certainty,
+                "certainty_evidence": detail.certainty_evidence,
+                "suitable_for_quiz": detail.is_quiz,
+                "licence": LICENCE,
+                "key_image_id": detail.key_image_id,
                 "studies": [PublicStudyOut.model_validate(study) for study in detail.studies],
             }
         )

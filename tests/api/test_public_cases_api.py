@@ -15,13 +15,20 @@ IMAGE = {
     "id", "instance_number", "frames", "rows", "columns", "has_pixels", "is_key", "key_position", "key_frames",
 }  # fmt: skip
 IMAGE_OUT = IMAGE | {"sop_instance_uid", "sop_class_uid", "position", "orientation", "rendered", "thumbnail"}
-SERIES = {"id", "number", "perspective", "specifics", "body_part", "laterality", "images"}
+SERIES = {"id", "number", "perspective", "specifics", "body_part", "laterality", "frames", "display", "images"}
+DISPLAY = {
+    "window_center", "window_width", "crop", "first_frame", "last_frame", "frame_step", "opening_frame", "key_image_id",
+}  # fmt: skip
 STUDY = {"id", "modality", "position", "day_offset", "description", "caption", "findings", "series"}
-CASE = ITEM | {"presentation", "discussion", "tags", "systems", "level", "studies"}
+CASE = ITEM | {
+    "presentation", "discussion", "tags", "systems", "level", "differential", "certainty", "certainty_evidence",
+    "suitable_for_quiz", "licence", "key_image_id", "studies",
+}  # fmt: skip
 WHOLE = (
     CASE
     | {f"studies.{name}" for name in STUDY}
     | {f"studies.series.{name}" for name in SERIES}
+    | {f"studies.series.display.{name}" for name in DISPLAY}
     | {f"studies.series.images.{name}" for name in IMAGE}
 )
 QUIZ_ITEM = {"id", "age", "sex", "modalities", "study_count", "series_count", "image_count", "frame_count"}
@@ -33,7 +40,19 @@ QUIZ = (
     | {f"studies.series.images.{name}" for name in IMAGE - {"is_key", "key_position", "key_frames"}}
 )
 PLANTED = (
-    ("teaching_case", ("title", "presentation", "discussion", "sender", "profile")),
+    (
+        "teaching_case",
+        (
+            "title",
+            "presentation",
+            "discussion",
+            "differential",
+            "certainty_evidence",
+            "consent_reference",
+            "sender",
+            "profile",
+        ),
+    ),
     ("case_study", ("description", "caption", "findings")),
     ("case_series", ("perspective", "specifics", "body_part", "laterality")),
 )
@@ -82,6 +101,7 @@ def test_a_stranger_is_shown_what_is_named_and_nothing_else(as_user, world, pict
     said = f"{case} {item} {image}"
     assert "canary sender" not in said
     assert "canary profile" not in said
+    assert "canary consent_reference" not in said
     assert "2026-01-05" not in said, "the day of arrival is near that of the examination"
 
 
