@@ -16,6 +16,11 @@
     │  ├─ DraftLimitError
     │  ├─ OriginalsGoneError
     │  └─ RerunInProgressError
+    ├─ RepeatedRequestError     → 409
+    │  ├─ AnswerNotKeptError
+    │  ├─ AttemptOverError
+    │  └─ RequestRunningError
+    ├─ KeyReusedError           → 422
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
        └─ SchemaMismatchError
@@ -106,6 +111,30 @@ class OriginalsGoneError(InvalidTransitionError):
 
 class RerunInProgressError(InvalidTransitionError):
     """Another re-run of the case is not finished."""
+
+
+class RepeatedRequestError(CaseError):
+    """A request came under the key of an earlier one, and cannot be answered like that one."""
+
+
+class AnswerNotKeptError(RepeatedRequestError):
+    """The earlier request was done; its answer is not there."""
+
+
+class AttemptOverError(RepeatedRequestError):
+    """The request took so long that a later one under its key was begun; nothing of it is kept."""
+
+
+class RequestRunningError(RepeatedRequestError):
+    """The earlier request is not answered yet."""
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__("a request under this key is not answered yet: send it again in a moment")
+        self.retry_after_s = retry_after_s
+
+
+class KeyReusedError(CaseError):
+    """The key belongs to another request."""
 
 
 class VersionConflictError(CaseError):

@@ -22,6 +22,7 @@ from cases.store.peers import Peers
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
 from cases.store.references import References
+from cases.store.repeats import Repeats
 from cases.store.reruns import Reruns
 from cases.store.reviews import Reviews
 from cases.store.site_layouts import SiteLayouts
@@ -49,6 +50,7 @@ __all__ = [
     "Profiles",
     "Receipts",
     "References",
+    "Repeats",
     "Reruns",
     "Reviews",
     "SiteLayouts",

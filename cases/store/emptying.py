@@ -9,6 +9,7 @@ from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn
 from cases.store.errands import Errands
 from cases.store.filing import Filing
+from cases.store.repeats import forget_answers_of
 from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow, HoldRow, ReceivedInstanceRow
 from cases.store.shells import lock_case
 
@@ -63,6 +64,7 @@ class Emptying(Filing):
         keys = self._remove_images(case.id)
         self._withdraw_holds(case.id)
         self._drop_unfinished(case.id)
+        forget_answers_of(self._session, case.id)
         Errands(self._session).leave_case(case.id)
         self._forget_patient(case.id)
         self._session.flush()
