@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, UserName
+from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, Moment, UserName
 from cases.users import Role, User
 
 
@@ -68,7 +68,7 @@ class NewToken(Body):
     """A token to be issued, by default for the caller."""
 
     label: Label = Field(examples=["laptop"])
-    expires_at: AwareDatetime | None = Field(None, description="With a time zone; null never expires.")
+    expires_at: Moment | None = Field(None, description="With a time zone; null never expires.")
     user: Key | None = Field(None, description="An account's id: administrators issue tokens for others.")
 
 
