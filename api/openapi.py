@@ -105,8 +105,8 @@ def _add_limits(path: str, operation: dict[str, Any]) -> None:
 
 
 def _add_key(method: str, operation: dict[str, Any]) -> None:
-    """Declare the key under which a call can be sent again."""
-    if not takes_key(method, operation["operationId"]):
+    """Declare the key under which a call can be sent again; it belongs to a caller, so that open calls take none."""
+    if not operation.get("security") or not takes_key(method, operation["operationId"]):
         return
     operation.setdefault("parameters", []).append(_KEY_PARAMETER)
     responses = {"409": _problem(409), **operation["responses"]}

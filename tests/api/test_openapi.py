@@ -5,6 +5,7 @@ import re
 import pytest
 
 from api.limited import UNLIMITED
+from api.openapi import _add_key
 from tests.api.routes import calls_of
 
 
@@ -90,3 +91,13 @@ def test_a_body_that_is_no_text_is_answered_like_one_that_is_no_json(as_user, ow
     answer = as_user(owner).post("/api/v1/tokens", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:casebridge:problem:invalid-request"
+
+
+def test_an_open_call_takes_no_key():
+    operation = {"operationId": "create_something", "responses": {"201": {}}}
+    _add_key("POST", operation)
+    assert operation == {"operationId": "create_something", "responses": {"201": {}}}
+    with_token = operation | {"security": [{"HTTPBearer": []}]}
+    _add_key("POST", with_token)
+    assert [one["name"] for one in with_token["parameters"]] == ["Idempotency-Key"]
+    assert list(with_token["responses"]) == ["201", "409"]
