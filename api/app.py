@@ -4,6 +4,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api.context import Context
+from api.documentation import install_documentation
+from api.limited import LimitCalls
+from api.limits import CallBudgets, CallLimits
 from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
@@ -20,6 +23,7 @@ from api.ports import (
 )
 from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
+from api.repeats import AnsweredBefore, KeepAnswers, replayed
 from api.routes import (
     accounts,
     cases,
@@ -58,6 +62,9 @@ read on. Errors are problem details (RFC 9457).
 
 A case carries an `ETag`. Send it as `If-Match` with an edit, and an edit of somebody else in between is not
 overwritten; send it as `If-None-Match`, and an unchanged case answers 304.
+
+A call by POST that may have been lost can be sent again with the `Idempotency-Key` of the first time: it is done once,
+and answered as the first time. Too many calls in a minute answer 429; `RateLimit` says how many are left.
 """
 
 
@@ -77,6 +84,7 @@ def create_app(
     text_screen: TextScreen,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
+    budgets: CallBudgets | None = None,
 ) -> FastAPI:
     """
     Build the application on the given rooms.
@@ -111,8 +119,11 @@ def create_app(
         Version of the program, for ``/healthz`` and the description.
     hold_retention_days
         After how many days an undecided hold ends.
+    budgets
+        How many calls a minute are answered.
     """
     figures = AppMetrics([metrics])
+    limits = CallLimits(budgets or CallBudgets(), refused=figures.refused)
     app = FastAPI(
         title=TITLE,
         description=DESCRIPTION,
@@ -135,6 +146,7 @@ def create_app(
         blobs=blobs,
         readiness=readiness,
         metrics=figures,
+        limits=limits,
         peers=peers,
         reruns=reruns,
         profiles=profiles,
@@ -147,8 +159,11 @@ def create_app(
         version=version,
         hold_retention_days=hold_retention_days,
     )
+    app.add_middleware(KeepAnswers, database=database)  # the last one added is the outermost
+    app.add_middleware(LimitCalls, limits=limits)
     app.add_middleware(RequestFrame, metrics=figures)
     install_problem_handlers(app)
+    app.add_exception_handler(AnsweredBefore, replayed)
     for resource in (
         health,
         accounts,
@@ -174,6 +189,7 @@ def create_app(
     app.include_router(profile_routes.router)  # before a profile's name could be taken for theirs
     app.include_router(profiles_routes.router)
     app.include_router(previews_routes.router)
+    install_documentation(app)
     install_openapi(app)
     return app
 

@@ -9,6 +9,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.authorization import Relation, permit, relation_to, require, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
+from api.limited import note_rest, peer_of
+from api.limits import Budget, CallLimits, is_picture
 from api.metrics import AppMetrics
 from api.ports import (
     HoldDecisions,
@@ -21,6 +23,7 @@ from api.ports import (
     StudyMarks,
 )
 from api.rendering import Renderer
+from api.repeats import begin_once
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
 from cases.model import CaseSummary
@@ -41,6 +44,7 @@ class Context:
     blobs: BlobStore
     readiness: Readiness
     metrics: AppMetrics
+    limits: CallLimits
     peers: PeerPolicy
     reruns: Rerun
     profiles: ProfileDesk
@@ -97,10 +101,13 @@ def _authorize(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> AuthorizedCall:
     operation = str(request.scope["route"].name)
+    caller = None
+    if credentials is not None and len(credentials.credentials) <= MAX_TOKEN_CHARS:
+        with context.database.read() as session:
+            caller = Accounts(session).authenticate(credentials.credentials)
+    _count(request, context, caller)
     if credentials is None or len(credentials.credentials) > MAX_TOKEN_CHARS:
         raise UnauthenticatedError("Send a token: Authorization: Bearer <token>.")
-    with context.database.read() as session:
-        caller = Accounts(session).authenticate(credentials.credentials)
     if caller is None:
         raise UnauthenticatedError("This token is unknown, expired or revoked.")
     rule = rule_of(operation)
@@ -113,9 +120,24 @@ def _authorize(
     return AuthorizedCall(context=context, caller=caller, operation=operation)
 
 
+def _count(request: Request, context: Context, caller: User | None) -> None:
+    """Count the call for its token; a wrong one for its address, and not against the callers beside it there."""
+    if caller is not None:
+        budget = Budget.PICTURES if is_picture(request.scope["path"]) else Budget.CALLS
+        note_rest(request.scope, context.limits.spend(budget, caller.token_id or caller.id))
+    elif "authorization" in request.headers:
+        note_rest(request.scope, context.limits.spend_of_address(Budget.WRONG_TOKENS, peer_of(request.scope)))
+
+
 def _note_use(database: Database, token_id: str) -> None:
     with suppress(StoreUnavailableError), database.write() as session:  # the time of last use can wait
         Accounts(session).note_use(token_id)
 
 
-Call = Annotated[AuthorizedCall, Depends(_authorize)]
+async def _once(request: Request, call: Annotated[AuthorizedCall, Depends(_authorize)]) -> AuthorizedCall:
+    """Let a call through that was not made before under its key."""
+    await begin_once(request, call.database, call.caller.id, call.operation)
+    return call
+
+
+Call = Annotated[AuthorizedCall, Depends(_once)]

@@ -8,8 +8,11 @@ ApiError
 ├─ PreconditionFailedError       → 412
 ├─ UnsupportedMediaTypeError     → 415
 ├─ InvalidRequestError           → 422
-└─ NotRenderableError            → 422
+├─ NotRenderableError            → 422
+└─ TooManyRequestsError          → 429
 """
+
+from collections.abc import Mapping
 
 
 class ApiError(Exception):
@@ -46,3 +49,12 @@ class InvalidRequestError(ApiError):
 
 class NotRenderableError(ApiError):
     """The object has no pixels, or they cannot be decoded."""
+
+
+class TooManyRequestsError(ApiError):
+    """The caller, or the caller's address, has made all the calls that it may make for now."""
+
+    def __init__(self, headers: Mapping[str, str], *, retry_after_s: int) -> None:
+        super().__init__("Too many calls: wait for as many seconds as Retry-After says.")
+        self.headers = headers
+        self.retry_after_s = retry_after_s

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from api.limits import Budget
 from api.ports import Measurement, MetricsSource
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -35,6 +36,12 @@ class AppMetrics:
             registry=self._registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0),
         )
+        self._refused = Counter(
+            "casebridge_http_calls_refused",
+            "HTTP calls refused because there were too many, by the limit that they met.",
+            ["limit"],
+            registry=self._registry,
+        )
         self._sources = tuple(sources)
         self._registry.register(self)
 
@@ -42,6 +49,10 @@ class AppMetrics:
         """Count one answer; ``route`` is the template, never the path, and ``method`` a ``method_label``."""
         self._requests.labels(method, route, str(status)).inc()
         self._duration.labels(method, route).observe(duration_s)
+
+    def refused(self, budget: Budget) -> None:
+        """Count a call that was one too many; whose it was is not kept."""
+        self._refused.labels(budget.value).inc()
 
     def text(self) -> bytes:
         """Return all figures as Prometheus reads them."""

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import compile_path
 
 from api import errors
 from api.schemas.common import Problem, ProblemPart
@@ -29,6 +31,7 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.UnsupportedMediaTypeError: 415,
     errors.InvalidRequestError: 422,
     errors.NotRenderableError: 422,
+    errors.TooManyRequestsError: 429,
     case_errors.CaseNotFoundError: 404,
     case_errors.ProfileNotKnownError: 404,
     case_errors.BlobNotFoundError: 404,
@@ -47,6 +50,11 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.LastAdministratorError: 409,
     case_errors.SignInRefusedError: 401,
     case_errors.SignInPausedError: 429,
+    case_errors.RepeatedRequestError: 409,
+    case_errors.AnswerNotKeptError: 409,
+    case_errors.AttemptOverError: 409,
+    case_errors.RequestRunningError: 409,
+    case_errors.KeyReusedError: 422,
     case_errors.VersionConflictError: 412,
     case_errors.StoreUnavailableError: 503,
     case_errors.SchemaMismatchError: 503,
@@ -125,10 +133,18 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
 
 
-def _known(_request: Request, error: Exception) -> JSONResponse:
+def error_response(error: Exception) -> JSONResponse:
+    """Return the answer for an error of the table."""
     kind = next(kind for kind in type(error).__mro__ if kind in STATUSES)
     detail = _FIXED_DETAILS.get(kind) or (sentence(str(error)) if str(error) else None)
-    return problem_response(STATUSES[kind], kind=problem_type(kind), detail=detail)
+    headers = dict(getattr(error, "headers", {}))
+    if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    return problem_response(STATUSES[kind], kind=problem_type(kind), detail=detail, headers=headers)
+
+
+def _known(_request: Request, error: Exception) -> JSONResponse:
+    return error_response(error)
 
 
 def _identifying(_request: Request, error: Exception) -> JSONResponse:
@@ -220,19 +236,46 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
-def _http(_request: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     """Answer what the framework refuses: an unknown path, a method that is not there, a body that is too large."""
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # its answer to a body that is not even text
+        return _not_fitting([ProblemPart(location="body", field="", detail="This is not JSON in UTF-8.")])
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return _wrong_method(request)
     return problem_response(error.status_code, headers=error.headers)
 
 
-def _invalid(_request: Request, error: Exception) -> JSONResponse:
+def _methods_of(request: Request, *, is_literal: bool) -> set[str]:
+    """Return the methods that a path has, by its own name or (not literal) as a name among others."""
+    path = request.scope["path"]
+    return {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if (route.path == path if is_literal else compile_path(route.path or "")[0].match(path))
+        for method in route.methods or ()
+    }
+
+
+def _wrong_method(request: Request) -> JSONResponse:
+    """Name all methods of the path: the framework names those of its first route only."""
+    methods = _methods_of(request, is_literal=True) or _methods_of(request, is_literal=False)
+    return problem_response(405, headers={"Allow": ", ".join(sorted(methods))})
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Name the place and the rule of each fault; the value itself is never repeated."""
     assert isinstance(error, RequestValidationError)
+    if (methods := _methods_of(request, is_literal=True)) and request.method not in methods:
+        return _wrong_method(request)  # "file" was taken for the id of a preview
     parts = [
         ProblemPart(location=str(fault["loc"][0]), field=_place(fault["loc"][1:]), detail=_rule(fault))
         for fault in error.errors()
     ]
+    return _not_fitting(parts)
+
+
+def _not_fitting(parts: list[ProblemPart]) -> JSONResponse:
     return problem_response(
         422,
         kind="urn:casebridge:problem:invalid-request",

@@ -331,6 +331,7 @@ def _spool_of_receiver(settings: Settings) -> "Spool":
 def build_api(settings: Settings, database: "Database", *, version: str) -> "FastAPI":
     """Build the HTTP application on the database and the blobs."""
     from api.app import create_app  # noqa: PLC0415
+    from api.limits import CallBudgets  # noqa: PLC0415
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.file_preview import Previews  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
@@ -376,4 +377,10 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         ),
         version=version,
         hold_retention_days=settings.hold_retention_days,
+        budgets=CallBudgets(
+            calls=settings.http_calls_per_minute,
+            pictures=settings.http_pictures_per_minute,
+            anonymous=settings.http_anonymous_per_minute,
+            wrong_tokens=settings.http_wrong_tokens_per_minute,
+        ),
     )

@@ -11,7 +11,7 @@ from bridge.purges import record_purges
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
 from cases.intake import ReceivedInstance
-from cases.store import Audit, Cases, Database, Holds, Intake, Leases, PeerBooks
+from cases.store import Audit, Cases, Database, Holds, Intake, Leases, PeerBooks, Repeats
 from config.settings import Settings
 from scp.spool import Spool
 
@@ -94,9 +94,12 @@ class Retention:
 def keep_books_small(database: Database) -> bool:
     """Fold a batch of the books of associations on which nothing was stored; return whether there is more.
 
-    Without anything to fold, let go of what is older than the books reach.
+    Without anything to fold, let go of what is older than the books reach. Requests under keys go after their day.
     """
     now = datetime.now(UTC)
+    with database.write() as session:
+        if Repeats(session).sweep():
+            return True
     with database.write() as session:
         if PeerBooks(session).fold(now):
             return True

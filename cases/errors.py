@@ -19,6 +19,11 @@
     │  ├─ RerunInProgressError
     │  └─ UnlistedLimitError
     ├─ LastAdministratorError   → 409
+    ├─ RepeatedRequestError     → 409
+    │  ├─ AnswerNotKeptError
+    │  ├─ AttemptOverError
+    │  └─ RequestRunningError
+    ├─ KeyReusedError           → 422
     ├─ SignInRefusedError       → 401
     ├─ SignInPausedError        → 429
     ├─ VersionConflictError     → 412
@@ -153,6 +158,30 @@ class SignInPausedError(CaseError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class RepeatedRequestError(CaseError):
+    """A request came under the key of an earlier one, and cannot be answered like that one."""
+
+
+class AnswerNotKeptError(RepeatedRequestError):
+    """The earlier request was done; its answer is not there."""
+
+
+class AttemptOverError(RepeatedRequestError):
+    """The request took so long that a later one under its key was begun; nothing of it is kept."""
+
+
+class RequestRunningError(RepeatedRequestError):
+    """The earlier request is not answered yet."""
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__("a request under this key is not answered yet: send it again in a moment")
+        self.retry_after_s = retry_after_s
+
+
+class KeyReusedError(CaseError):
+    """The key belongs to another request."""
 
 
 class VersionConflictError(CaseError):

@@ -321,6 +321,34 @@ class Settings(_Section):
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
     ] = _setting("INFO", "Least weight of what is logged.", "give DEBUG, INFO, WARNING or ERROR")
+    http_calls_per_minute: int = _setting(
+        3000,
+        "Calls that one token may make in a minute, pictures aside; more answer 429. 0: any number.",
+        "give a number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
+    http_pictures_per_minute: int = _setting(
+        12_000,
+        "Pictures that one token, or one address without a token, may fetch in a minute. 0: any number.",
+        "give a number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
+    http_anonymous_per_minute: int = _setting(
+        600,
+        "Calls without a token that one address may make in a minute; those for monitoring are free. 0: any number.",
+        "give a number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
+    http_wrong_tokens_per_minute: int = _setting(
+        30,
+        "Calls with a wrong token that are told so, by address and minute; more answer 429. 0: any number.",
+        "give a number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
     draft_limit: int = _setting(
         10,
         "Open drafts a contributor may have; further studies wait.",

@@ -3,13 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from api.authorization import SEES_ACCESSION
 from api.context import AuthorizedCall, Call
 from api.openapi import problems
 from api.paging import Cursor, Limit
-from api.schemas.common import Listed
+from api.schemas.common import Listed, Moment
 from api.schemas.receipts import CODE_EXAMPLE, ReceiptItem, ReceiptOut
 from cases.evidence import ReceiptState
 from cases.store import Receipts
@@ -24,7 +23,7 @@ State = Annotated[
 Sender = Annotated[
     str | None, Query(max_length=16, pattern=r"^[\x20-\x5b\x5d-\x7e]+$", description="A calling AE title.")
 ]
-Since = Annotated[AwareDatetime | None, Query(description="Only studies of which something arrived since.")]
+Since = Annotated[Moment | None, Query(description="Only studies of which something arrived since.")]
 Code = Annotated[str, Path(max_length=20, examples=[CODE_EXAMPLE], description="In any case; O is read as 0.")]
 _NOT_KEPT = {"Cache-Control": "no-store"}
 

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, Line, UserName
+from api.schemas.common import ID_EXAMPLE, Answer, Body, Key, Label, Line, Moment, UserName
 from cases.passwords import LONGEST, SHORTEST, is_text
 from cases.users import InstitutionPolicy, Role, Scope, Usage, User, UserChange, in_order
 
@@ -156,7 +156,7 @@ class NewToken(Body):
     """A token to be issued, by default for the caller."""
 
     label: Label = Field(examples=["laptop"])
-    expires_at: AwareDatetime | None = Field(
+    expires_at: Moment | None = Field(
         None, description="With a time zone. Absent: after 90 days. Null: never.", examples=["2026-01-31T12:00:00Z"]
     )
     user: Key | None = Field(None, description="An account's id: administrators issue tokens for others.")

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from cases.model import LABEL_MAX, PRESENTATION_MAX, REFERENCE_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
 from cases.publication import Requirement
@@ -12,6 +12,7 @@ from deidentify.results import TextReason
 
 ID_EXAMPLE = "0190b6f2a1c47d3e9b5a4c8e7f6d5b3a"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_DAY_FIRST = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 _LINE_BREAK = re.compile(r"[\r\n\t]")
 Item = TypeVar("Item")
 
@@ -28,6 +29,15 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _written_as_a_moment(value: object) -> object:
+    """Refuse a number: it would be taken for seconds, or for milliseconds where it is large."""
+    if not isinstance(value, str) or not _DAY_FIRST.match(value):
+        raise ValueError("Write a moment like 2026-01-31T12:00:00Z.")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_as_a_moment)]
+"""A moment with its time zone, as RFC 3339 writes it."""
 Text = Annotated[str, AfterValidator(_without_control)]
 Line = Annotated[str, AfterValidator(_without_control), AfterValidator(_one_line)]
 Title = Annotated[Line, StringConstraints(strip_whitespace=True, max_length=TITLE_MAX)]

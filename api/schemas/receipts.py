@@ -15,7 +15,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 CODE_EXAMPLE = "K7Q2M9F"
 
 
-class FindingOut(Answer):
+class EvidenceOut(Answer):
     """What one rule says of whether all is there."""
 
     rule: EvidenceRule
@@ -55,7 +55,7 @@ class ReceiptItem(Answer):
     code: str = Field(examples=[CODE_EXAMPLE])
     state: ReceiptState
     missing: int = Field(examples=[2], description="By how many objects a short study is short.")
-    evidence: list[FindingOut] = Field(description="What the state rests on, the deciding finding first.")
+    evidence: list[EvidenceOut] = Field(description="What the state rests on, the deciding finding first.")
     senders: list[str] = Field(examples=[["PACS1"]], description="Calling AE titles.")
     called: list[str] = Field(examples=[["CASEBRIDGE"]], description="Called AE titles.")
     sums: ReceiptSumsOut
@@ -97,8 +97,8 @@ def _fields(summary: ReceiptSummary, viewer: str | None, identified_accession_en
     }
 
 
-def _finding(one: Finding) -> FindingOut:
-    return FindingOut.model_validate(one)
+def _finding(one: Finding) -> EvidenceOut:
+    return EvidenceOut.model_validate(one)
 
 
 class ReceiptLineOut(Answer):

@@ -29,6 +29,7 @@ from cases.store.playlists import Playlists
 from cases.store.profiles import Profiles
 from cases.store.receipts import Receipts
 from cases.store.references import References
+from cases.store.repeats import Repeats
 from cases.store.reruns import Reruns
 from cases.store.reviews import Reviews
 from cases.store.shares import Shares
@@ -64,6 +65,7 @@ __all__ = [
     "Profiles",
     "Receipts",
     "References",
+    "Repeats",
     "Reruns",
     "Reviews",
     "Shares",

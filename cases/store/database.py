@@ -10,6 +10,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from cases.errors import SchemaMismatchError, StoreUnavailableError
+from cases.repeats import CURRENT_ATTEMPT
+from cases.store.repeats import note_effect
 
 HEAD = "0012"
 """The newest migration; a test holds it equal to what Alembic finds."""
@@ -93,9 +95,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Give a session in a writing transaction: committed at the end, rolled back when anything is raised."""
+        """Give a session in a writing transaction: committed at the end, rolled back when anything is raised.
+
+        What a request under a key writes, and that it wrote it, are one transaction (``cases.repeats``).
+        """
         with _translated(), Session(self.engine) as session, session.begin():
             yield session
+            if (attempt := CURRENT_ATTEMPT.get()) is not None:
+                note_effect(session, attempt)
 
     def close(self) -> None:
         """Close every connection."""

@@ -13,6 +13,7 @@ from cases.store.event_rows import CaseEventRow
 from cases.store.filing import Filing
 from cases.store.history import PRIVACY_OFFICER, note
 from cases.store.prefilled import WRITTEN
+from cases.store.repeats import forget_answers_of
 from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow, HoldRow, ReceivedInstanceRow
 from cases.store.shells import lock_case
 
@@ -75,6 +76,7 @@ class Emptying(Filing):
         keys = self._remove_images(case.id)
         self._withdraw_holds(case.id)
         self._drop_unfinished(case.id)
+        forget_answers_of(self._session, case.id)
         Errands(self._session).leave_case(case.id)
         self._forget_patient(case.id)
         Collections(self._session).leave_public(case.id)

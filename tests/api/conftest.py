@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from api.app import create_app
+from api.limits import CallBudgets
 from api.ports import Measurement
 from bridge.engine import EngineNotReadyError
 from bridge.peers import BridgePeers
@@ -155,6 +156,12 @@ def looks(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look
 
 
 @pytest.fixture
+def budgets() -> CallBudgets:
+    """How many calls a minute are answered."""
+    return CallBudgets()
+
+
+@pytest.fixture
 def app(
     *,
     world: World,
@@ -165,6 +172,7 @@ def app(
     marks: Marks,
     reruns: RerunDesk,
     looks: Looking,
+    budgets: CallBudgets,
 ) -> FastAPI:
     return create_app(
         database=world.database,
@@ -180,6 +188,7 @@ def app(
         decisions=looks.decisions,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",
+        budgets=budgets,
     )
 
 

@@ -17,9 +17,9 @@ class Call:
 
 
 def calls_of(app: FastAPI) -> Iterator[Call]:
-    """Yield every call but the description itself."""
+    """Yield every call but the description itself, and the page that shows it."""
     for route in iter_route_contexts(app.routes):
-        if route.path == "/openapi.json":
+        if not route.include_in_schema:
             continue
         for method in sorted(route.methods - {"HEAD"}):
             yield Call(operation=route.name, method=method, path=route.path)

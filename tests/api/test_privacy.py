@@ -91,7 +91,14 @@ def test_nothing_a_caller_writes_comes_back_from_a_refusal_or_into_the_log(app, 
             path,
             params={"limit": CANARY, "cursor": CANARY, "frame": CANARY, "user": CANARY, CANARY: CANARY},
             json={"title": [CANARY], "name": f"{CANARY} {CANARY}", "label": {}, CANARY: CANARY},
-            headers={"If-Match": CANARY, "If-None-Match": CANARY, "User-Agent": CANARY, "X-Request-Id": CANARY},
+            headers={
+                "If-Match": CANARY,
+                "If-None-Match": CANARY,
+                "Idempotency-Key": CANARY,
+                "User-Agent": CANARY,
+                "X-Forwarded-For": CANARY,
+                "X-Request-Id": CANARY,
+            },
         )
         assert CANARY not in everything_said(answer), call
     assert CANARY not in logged(caplog)
