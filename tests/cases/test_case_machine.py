@@ -217,7 +217,7 @@ class Library(RuleBasedStateMachine):
 def test_no_limit_and_no_guard_ever_breaks(database: Database) -> None:
     machine = type("Here", (Library,), {"database": database})
     few = settings(
-        max_examples=6, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=5, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     run_state_machine_as_test(lambda: emptied(database, machine), settings=few)
 
