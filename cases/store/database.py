@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from cases.errors import SchemaMismatchError, StoreUnavailableError
+from cases.store.audit_chain import PENDING, chain_pending
 
 HEAD = "0012"
 """The newest migration; a test holds it equal to what Alembic finds."""
@@ -93,9 +94,13 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Give a session in a writing transaction: committed at the end, rolled back when anything is raised."""
-        with _translated(), Session(self.engine) as session, session.begin():
+        """Give a session in a writing transaction: committed at the end, rolled back when anything is raised.
+
+        What it appended to the audit log is chained last; see ``audit_chain``.
+        """
+        with _translated(), Session(self.engine, info={PENDING: []}) as session, session.begin():
             yield session
+            chain_pending(session)
 
     def close(self) -> None:
         """Close every connection."""

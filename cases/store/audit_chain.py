@@ -1,0 +1,65 @@
+"""Chaining: what a transaction appended to the audit log gets its places just before the transaction ends.
+
+Entries cannot be chained where they are appended. That is in the middle of transactions that hold locks on rows and may
+still want others, so a lock on the chain taken there would deadlock; and a place that was given to a transaction
+that rolls back would leave a gap. So a session keeps what it appended, and ``Database.write`` chains it last: all other
+changes are sent, then the lock on the chain is taken, and nothing is locked after it. Whoever waits for it waits for
+nobody who could wait for them.
+"""
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from cases.audit import AuditEntry, AuditHead, chained
+from cases.store.rows import AuditRow
+
+PENDING = "audit_pending"
+"""Where a writing session keeps its entries, in ``Session.info``; a session without it can append none."""
+_LOCK = 0x41554449  # "AUDI": any constant of our own, for the advisory lock of PostgreSQL
+
+
+def head_of(session: Session) -> AuditHead:
+    """Return the newest entry by place and digest."""
+    query = select(AuditRow.place, AuditRow.digest).order_by(AuditRow.place.desc()).limit(1)
+    found = session.execute(query).one_or_none()
+    return AuditHead() if found is None else AuditHead(place=found.place, digest=found.digest)
+
+
+def chain_pending(session: Session) -> AuditHead | None:
+    """Write what the session appended, behind the newest entry; return the new head, None where nothing was appended.
+
+    It has to be the last thing that the transaction does: other writers of the log wait from here until it ends.
+    """
+    pending: list[AuditRow] = session.info[PENDING]
+    if not pending:
+        return None
+    # What this sends may wait for locks of others, who may wait for the chain: so it goes first.
+    session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    head = head_of(session)
+    for row in pending:
+        entry = chained(
+            head, at=row.at, actor=row.actor, action=row.action, subject=row.subject, detail=dict(row.detail)
+        )
+        row.place, row.form, row.previous, row.digest = entry.place, entry.form, entry.previous, entry.digest
+        head = entry.head
+    session.add_all(pending)
+    session.flush()
+    pending.clear()
+    return head
+
+
+def entry_of_row(row: AuditRow) -> AuditEntry:
+    """Return the value of a row."""
+    return AuditEntry(
+        place=row.place,
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        subject=row.subject,
+        detail=dict(row.detail),
+        previous=row.previous,
+        digest=row.digest,
+        form=row.form,
+    )
