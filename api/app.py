@@ -22,6 +22,7 @@ from api.problems import install_problem_handlers
 from api.rendering import RendererOnDemand
 from api.routes import (
     accounts,
+    audit,
     cases,
     health,
     holds,
@@ -153,6 +154,7 @@ def create_app(
         site_layouts,
         receipts,
         status,
+        audit,
         peers_routes,
         reruns_routes,
     ):

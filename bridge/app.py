@@ -173,7 +173,10 @@ def issue_token(settings: Settings, *, user: str, role: str, label: str) -> str:
 
     with open_database(settings) as database, database.write() as session:
         accounts = Accounts(session)
-        found = accounts.user_named(user) or accounts.create_user(user, Role(role), draft_limit=settings.draft_limit)
+        found = accounts.user_named(user)
+        if found is None:
+            found = accounts.create_user(user, Role(role), draft_limit=settings.draft_limit)
+            Audit(session).append("command-line", "user.create", found.id, {"role": found.role.value})
         Audit(session).append("command-line", "token.issue", found.id)
         return accounts.issue_token(found.id, label)
 

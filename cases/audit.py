@@ -8,7 +8,7 @@ chain alone cannot show is that its end is missing: for that a head, once noted 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -76,24 +76,23 @@ def chained(
     before: AuditHead, *, at: datetime, actor: str, action: str, subject: str, detail: Detail, form: int = FORM
 ) -> AuditEntry:
     """Return an entry as the one behind a head."""
-    place = before.place + 1
-    values = _values(form, place, before.digest, at, actor, action, subject, detail)
-    return AuditEntry(
-        place=place,
+    entry = AuditEntry(
+        place=before.place + 1,
         at=at,
         actor=actor,
         action=action,
         subject=subject,
         detail=detail,
         previous=before.digest,
-        digest=_digest(values),
+        digest="",
         form=form,
     )
+    return replace(entry, digest=digest_of(entry))
 
 
 def digest_of(entry: AuditEntry) -> str:
     """Return the digest that an entry should have."""
-    return _digest(_values_of(entry))
+    return hashlib.sha256(canonical(_values_of(entry)).encode()).hexdigest()
 
 
 def line_of(entry: AuditEntry) -> str:
@@ -111,13 +110,12 @@ def entry_of(line: str) -> AuditEntry:
     """
     try:
         values = json.loads(line)
-        at = datetime.fromisoformat(values["at"])
-        entry = AuditEntry(**{**values, "at": at})
-        spelled = line_of(entry).encode()
-        if at.tzinfo is None or type(entry.place) is not int or canonical(values).encode() != spelled:
-            raise ValueError
+        entry = AuditEntry(**{**values, "at": datetime.fromisoformat(values["at"])})
+        is_spelled_so = type(entry.place) is int and canonical(values).encode() == line_of(entry).encode()
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        raise ValueError("this line is no entry of an audit log") from None
+        is_spelled_so = False
+    if not is_spelled_so:
+        raise ValueError("this line is no entry of an audit log")
     return entry
 
 
@@ -127,29 +125,16 @@ def canonical(values: Mapping[str, Any]) -> str:
 
 
 def _values_of(entry: AuditEntry) -> dict[str, Any]:
-    return _values(
-        entry.form, entry.place, entry.previous, entry.at, entry.actor, entry.action, entry.subject, entry.detail
-    )
-
-
-def _values(  # noqa: PLR0913 - the fields of an entry, in the order of the form
-    form: int, place: int, previous: str, at: datetime, actor: str, action: str, subject: str, detail: Detail, /
-) -> dict[str, Any]:
-    moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     return {
-        "form": form,
-        "place": place,
-        "previous": previous,
-        "at": moment,
-        "actor": actor,
-        "action": action,
-        "subject": subject,
-        "detail": dict(detail),
+        "form": entry.form,
+        "place": entry.place,
+        "previous": entry.previous,
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "actor": entry.actor,
+        "action": entry.action,
+        "subject": entry.subject,
+        "detail": dict(entry.detail),
     }
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(values).encode()).hexdigest()
 
 
 # -- verifying -------------------------------------------------------------------------------------------------------
@@ -163,6 +148,8 @@ class ChainFaultKind(StrEnum):
     MISSING = "missing"
     OUT_OF_ORDER = "out-of-order"
     UNKNOWN_FORM = "unknown-form"
+    NOT_AS_NOTED = "not-as-noted"
+    BEYOND_THE_END = "beyond-the-end"
 
 
 WHAT_IS_WRONG: Mapping[ChainFaultKind, str] = {
@@ -171,6 +158,8 @@ WHAT_IS_WRONG: Mapping[ChainFaultKind, str] = {
     ChainFaultKind.MISSING: "the entry is missing",
     ChainFaultKind.OUT_OF_ORDER: "the entry stands behind a later one, or twice",
     ChainFaultKind.UNKNOWN_FORM: "the entry was chained by a form that this version does not know; install a newer one",
+    ChainFaultKind.NOT_AS_NOTED: "the entry is not the one that was noted down: the log was written anew",
+    ChainFaultKind.BEYOND_THE_END: "the entry was noted down, and is not there",
 }
 
 
@@ -193,6 +182,8 @@ class ChainCheck:
 
     is_part: bool = False
     """Whether entries may be left out: those that somebody asked for by actor, subject or time."""
+    noted: Mapping[int, str] = field(default_factory=dict)
+    """Digests by place, as somebody noted them down."""
     count: int = 0
     left_out: int = 0
     """Places between those that were seen."""
@@ -210,6 +201,8 @@ class ChainCheck:
             return ChainFault(place=entry.place, kind=ChainFaultKind.CHANGED)
         if entry.place == self.head.place + 1 and entry.previous != self.head.digest:
             return ChainFault(place=entry.place, kind=ChainFaultKind.UNLINKED)
+        if self.noted.get(entry.place, entry.digest) != entry.digest:
+            return ChainFault(place=entry.place, kind=ChainFaultKind.NOT_AS_NOTED)
         if self.first is None:
             self.first = entry.head
         else:
@@ -217,6 +210,21 @@ class ChainCheck:
         self.count += 1
         self.head = entry.head
         return None
+
+    def fault_at_end(self, expected: AuditHead) -> ChainFault | None:
+        """Return what is wrong once no entry follows: one that is missing behind the last, or was noted down.
+
+        Parameters
+        ----------
+        expected
+            The newest entry that there has to be.
+        """
+        if self.head.place < expected.place:
+            return ChainFault(place=self.head.place + 1, kind=ChainFaultKind.MISSING)
+        if self.head != expected:
+            return ChainFault(place=self.head.place, kind=ChainFaultKind.OUT_OF_ORDER)
+        beyond = [place for place in self.noted if place > self.head.place]
+        return ChainFault(place=min(beyond), kind=ChainFaultKind.BEYOND_THE_END) if beyond else None
 
     def _fault_before(self, entry: AuditEntry) -> ChainFault | None:
         if entry.place <= self.head.place:

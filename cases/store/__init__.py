@@ -2,6 +2,7 @@
 
 from cases.store.accounts import Accounts
 from cases.store.audit import Audit
+from cases.store.audit_reading import AuditReadings
 from cases.store.carried import CarriedReviews
 from cases.store.cases import Cases
 from cases.store.commitments import Commitments
@@ -29,6 +30,7 @@ from cases.store.site_layouts import SiteLayouts
 __all__ = [
     "Accounts",
     "Audit",
+    "AuditReadings",
     "CarriedReviews",
     "Cases",
     "Commitments",

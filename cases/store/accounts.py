@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError, InvalidChangeError
 from cases.model import CaseStatus
+from cases.store.audit import Audit
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseRow, TokenRow, UserRow, new_id
 from cases.store.upsert import insert_or_nothing
@@ -19,6 +20,8 @@ TOKEN_BYTES = 32
 ADMIN_NAME = "admin"
 CONFIGURED = "configured"
 """Label of the administrator token that the settings name."""
+STARTED = "start"
+"""Who made what is there once the program started, for the audit log."""
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -156,7 +159,10 @@ class Accounts:
         if token is not None:
             self._configure_token(admin.id, token)
             return None
-        return self.issue_token(admin.id, "first start") if is_first else None
+        if not is_first:
+            return None
+        Audit(self._session).append(STARTED, "token.issue", admin.id)
+        return self.issue_token(admin.id, "first start")
 
     def _first_admin(self) -> UserRow | None:
         active = select(UserRow).where(UserRow.role == Role.ADMIN, UserRow.disabled_at.is_(None))
@@ -168,6 +174,7 @@ class Accounts:
         row = UserRow(name=name, role=Role.ADMIN, draft_limit=DRAFT_LIMIT, created_at=clock_now())
         self._session.add(row)
         self._session.flush()
+        Audit(self._session).append(STARTED, "user.create", row.id, {"role": row.role.value})
         return row
 
     def _configure_token(self, admin_id: str, token: str) -> None:
@@ -178,6 +185,8 @@ class Accounts:
             .values(revoked_at=clock_now())
         )
         known = self._session.scalar(select(TokenRow).where(TokenRow.sha256 == digest))
+        if known is not None and known.user_id == admin_id and known.revoked_at is None and known.expires_at is None:
+            return
         if known is None:
             self._keep_token(admin_id, CONFIGURED, token, None)
         elif known.user_id == admin_id:
@@ -185,6 +194,7 @@ class Accounts:
             known.expires_at = None
         else:
             raise InvalidChangeError("the configured administrator token belongs to another user: choose another one")
+        Audit(self._session).append(STARTED, "token.configure", admin_id)
 
     def _keep_token(self, user_id: str, label: str, text: str, expires_at: datetime | None) -> None:
         self._session.add(

@@ -46,12 +46,13 @@ class Audit:
             When the session is none of ``Database.write``, or a savepoint is open: nobody would chain the entry, or
             take it back.
         """
-        pending: list[AuditRow] | None = self._session.info.get(PENDING)
+        pending: list[dict[str, Any]] | None = self._session.info.get(PENDING)
         if pending is None:
             raise RuntimeError("audit entries are appended in sessions of Database.write")
         if self._session.in_nested_transaction():
             raise RuntimeError("audit entries are of whole transactions: append outside of the savepoint")
-        pending.append(AuditRow(at=clock_now(), actor=actor, action=action, subject=subject, detail=dict(detail or {})))
+        told = {"at": clock_now(), "actor": actor, "action": action, "subject": subject, "detail": dict(detail or {})}
+        pending.append(told)
 
     def chain(self) -> AuditHead | None:
         """Chain what was appended now, and return the new head; see ``audit_chain.chain_pending``."""

@@ -7,7 +7,10 @@ changes are sent, then the lock on the chain is taken, and nothing is locked aft
 nobody who could wait for them.
 """
 
-from sqlalchemy import select, text
+from dataclasses import asdict
+from typing import Any, cast
+
+from sqlalchemy import Table, insert, select, text
 from sqlalchemy.orm import Session
 
 from cases.audit import AuditEntry, AuditHead, chained
@@ -15,6 +18,7 @@ from cases.store.rows import AuditRow
 
 PENDING = "audit_pending"
 """Where a writing session keeps its entries, in ``Session.info``; a session without it can append none."""
+_TABLE = cast("Table", AuditRow.__table__)
 _LOCK = 0x41554449  # "AUDI": any constant of our own, for the advisory lock of PostgreSQL
 
 
@@ -30,7 +34,7 @@ def chain_pending(session: Session) -> AuditHead | None:
 
     It has to be the last thing that the transaction does: other writers of the log wait from here until it ends.
     """
-    pending: list[AuditRow] = session.info[PENDING]
+    pending: list[dict[str, Any]] = session.info[PENDING]
     if not pending:
         return None
     # What this sends may wait for locks of others, who may wait for the chain: so it goes first.
@@ -38,14 +42,12 @@ def chain_pending(session: Session) -> AuditHead | None:
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     head = head_of(session)
-    for row in pending:
-        entry = chained(
-            head, at=row.at, actor=row.actor, action=row.action, subject=row.subject, detail=dict(row.detail)
-        )
-        row.place, row.form, row.previous, row.digest = entry.place, entry.form, entry.previous, entry.digest
+    entries = []
+    for told in pending:
+        entry = chained(head, **told)
+        entries.append(asdict(entry))
         head = entry.head
-    session.add_all(pending)
-    session.flush()
+    session.execute(insert(_TABLE), entries)
     pending.clear()
     return head
 

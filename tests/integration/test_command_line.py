@@ -32,6 +32,7 @@ COMMANDS = (
     "receipts",
     "originals",
     "find-patient",
+    "audit",
     "profile",
     "crosswalk",
     "secret",

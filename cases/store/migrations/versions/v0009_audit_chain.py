@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("form", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("place", name="pk_audit_entry"),
     )
-    chain = [sa.column(name) for name in ("place", "previous", "digest", "form")]
+    chain: list[sa.ColumnClause[Any]] = [sa.column(name) for name in ("place", "previous", "digest", "form")]
     table = sa.table("audit_entry", *chain, *_kept_columns())
     head = AuditHead()
     for rows in _batches():
