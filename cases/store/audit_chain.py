@@ -7,7 +7,6 @@ changes are sent, then the lock on the chain is taken, and nothing is locked aft
 nobody who could wait for them.
 """
 
-from dataclasses import asdict
 from typing import Any, cast
 
 from sqlalchemy import Table, insert, select, text
@@ -19,13 +18,17 @@ from cases.store.rows import AuditRow
 PENDING = "audit_pending"
 """Where a writing session keeps its entries, in ``Session.info``; a session without it can append none."""
 _TABLE = cast("Table", AuditRow.__table__)
+_COLUMNS = tuple(column.name for column in _TABLE.columns)
 _LOCK = 0x41554449  # "AUDI": any constant of our own, for the advisory lock of PostgreSQL
+_TAKE_LOCK = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_LOCK)
+_HEAD = select(_TABLE.c.place, _TABLE.c.digest).order_by(_TABLE.c.place.desc()).limit(1)
+_INSERT = insert(_TABLE)
 
 
 def head_of(session: Session) -> AuditHead:
     """Return the newest entry by place and digest."""
-    query = select(AuditRow.place, AuditRow.digest).order_by(AuditRow.place.desc()).limit(1)
-    found = session.execute(query).one_or_none()
+    # On the connection: what the session adds for rows that are objects costs more than the query.
+    found = session.connection().execute(_HEAD).one_or_none()
     return AuditHead() if found is None else AuditHead(place=found.place, digest=found.digest)
 
 
@@ -39,15 +42,16 @@ def chain_pending(session: Session) -> AuditHead | None:
         return None
     # What this sends may wait for locks of others, who may wait for the chain: so it goes first.
     session.flush()
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        connection.execute(_TAKE_LOCK)
     head = head_of(session)
     entries = []
     for told in pending:
         entry = chained(head, **told)
-        entries.append(asdict(entry))
+        entries.append({name: getattr(entry, name) for name in _COLUMNS})
         head = entry.head
-    session.execute(insert(_TABLE), entries)
+    connection.execute(_INSERT, entries if len(entries) > 1 else entries[0])
     pending.clear()
     return head
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from bridge.__main__ import main
@@ -233,6 +234,28 @@ def test_the_way_to_check_an_entry_by_hand_that_the_manual_gives_is_right(databa
     command = f"sed -n 6p {path} | jq -cjS 'del(.digest)' | sha256sum"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.split()[0] == json.loads(lines[5])["digest"]
+
+
+# -- what the start and the command line do --------------------------------------------------------------------------
+
+
+def test_accounts_and_tokens_that_the_start_and_the_command_line_make_are_in_the_log(settings: Settings) -> None:
+    database = Database.open(settings.database_url)
+    for user in ("carla", "carla"):
+        assert CliRunner().invoke(main, ["token", user, "--role", "editor"]).exit_code == 0
+    prepare(settings)
+    configured = settings.model_copy(update={"admin_token": SecretStr("k" * 40)})
+    prepare(configured)
+    prepare(configured)
+    found = [(entry.actor, entry.action, dict(entry.detail)) for entry in _entries(database)]
+    assert found == [
+        ("start", "user.create", {"role": "admin"}),
+        ("start", "token.issue", {}),
+        ("command-line", "user.create", {"role": "editor"}),
+        ("command-line", "token.issue", {}),
+        ("command-line", "token.issue", {}),
+        ("start", "token.configure", {}),
+    ]
 
 
 # -- the head in the log ---------------------------------------------------------------------------------------------
