@@ -15,6 +15,7 @@ log = logging.getLogger("casebridge.audit")
 EVERY_S = 86_400.0
 AGAIN_S = 600.0
 """After the database was out of reach."""
+STOP_S = 2.0
 
 
 class AuditHeadLog:
@@ -31,9 +32,9 @@ class AuditHeadLog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop; a database that does not answer is not waited for."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(STOP_S)
 
     def _loop(self) -> None:
         while not self._stopping.wait(self._every_s if self.note() else AGAIN_S):
