@@ -26,6 +26,7 @@ from api.rendering import RendererOnDemand
 from api.repeats import AnsweredBefore, KeepAnswers, replayed
 from api.routes import (
     accounts,
+    audit,
     cases,
     featured,
     health,
@@ -182,6 +183,7 @@ def create_app(
         site_layouts,
         receipts,
         status,
+        audit,
         peers_routes,
         reruns_routes,
     ):

@@ -31,6 +31,7 @@ EDITS_ALL = frozenset({Role.EDITOR, Role.ADMIN})
 ADMINISTERS = frozenset({Role.ADMIN})
 SEES_ACCESSION = frozenset({Role.ADMIN, Role.PRIVACY_OFFICER})
 """Who is shown the end of an accession number in a receipt: editors and contributors work without it."""
+AUDITS = frozenset({Role.ADMIN, Role.PRIVACY_OFFICER})
 NOBODY: frozenset[Role] = frozenset()
 
 
@@ -156,6 +157,7 @@ RULES: Mapping[str, Rule] = {
     "list_receipts": Rule(scope=Scope.READ, none=WORKS),
     "get_receipt": Rule(scope=Scope.READ, own=WORKS, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_status": _ADMINISTER,
+    "list_audit_entries": Rule(scope=Scope.ADMINISTER, none=AUDITS),
     "list_reruns": _DECIDE,
     "list_rerun_candidates": _ADMINISTER,
     "request_reruns": _ADMINISTER,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from bridge.audit_group import audit
 from bridge.command_options import EXIT_CONFIG, config_option, read_settings
 from bridge.keys import SecretError
 from bridge.profile_group import profile
@@ -59,6 +60,7 @@ def main() -> None:
     casebridge deidentify IN OUT   folders on disk, without a server
     casebridge screen PATH...   what is written in pixels, without a server
     casebridge find-patient   one patient's cases, to withdraw or erase them
+    casebridge audit    who did what, and whether the log of it is whole
     """  # noqa: D301 - click wants the character itself, to keep the lines apart
 
 
@@ -402,6 +404,7 @@ def screen_pixels(config_file: Path | None, **choice: Any) -> None:
 
 main.add_command(profile)
 main.add_command(user_group)
+main.add_command(audit)
 
 
 @main.group(invoke_without_command=True)

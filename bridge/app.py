@@ -184,7 +184,10 @@ def issue_token(
 
     with open_database(settings) as database, database.write() as session:
         accounts = Accounts(session)
-        found = accounts.user_named(user) or accounts.create_user(user, Role(role), draft_limit=settings.draft_limit)
+        found = accounts.user_named(user)
+        if found is None:
+            found = accounts.create_user(user, Role(role), draft_limit=settings.draft_limit)
+            Audit(session).append("command-line", "user.create", found.id, {"role": found.role.value})
         of_role = scopes_of(found.role)
         granted = frozenset(map(Scope, scopes)) or of_role
         if beyond := granted - of_role:

@@ -65,6 +65,7 @@ def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) ->
     import uvicorn  # noqa: PLC0415
 
     from bridge.app import build_api, check_secret, ensure_administrator, open_database  # noqa: PLC0415
+    from bridge.audit_head import AuditHeadLog  # noqa: PLC0415
     from cases.errors import CaseError  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -75,6 +76,9 @@ def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) ->
         except CaseError as error:
             click.echo(f"Casebridge cannot start: {error}; look at the database and CASEBRIDGE_DATABASE_URL", err=True)
             sys.exit(EXIT_CONFIG)
+        audit_head = AuditHeadLog(database)
+        audit_head.start()
+        stack.callback(audit_head.stop)
         app = build_api(settings, database, version=VERSION)
 
         class Server(uvicorn.Server):

@@ -73,7 +73,7 @@ def purges(settings: Settings, *, since: datetime | None, arrival_id: str | None
             if not page:
                 return found
             found += [entry for entry in page if arrival_id is None or arrival_id in named(entry)]
-            after = page[-1].id
+            after = page[-1].place
 
 
 def named(entry: AuditEntry) -> list[str]:

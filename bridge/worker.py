@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from bridge.app import check_secret, keys_of, open_spool
+from bridge.audit_head import AuditHeadLog
 from bridge.children import Children
 from bridge.commitments import CommitmentDecisions, CommitmentReports
 from bridge.crosswalk import load_crosswalk_key
@@ -113,6 +114,7 @@ class Worker:
             keep_peers=lambda: keep_peers_in_step(peers),
         )
         self._reports = CommitmentReports(database=self._database, spool=spool)
+        self._audit_head = AuditHeadLog(self._database)
         self._heartbeat = Heartbeat(database=self._database, worker_id=self._id, holder=holder, lost=self._end)
 
     def __enter__(self) -> Self:
@@ -122,12 +124,14 @@ class Worker:
         self._engine.start()
         self._scanner.start()
         self._reports.start()
+        self._audit_head.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop in the reverse order; unfinished studies go on at the next start."""
+        self._audit_head.stop()
         self._reports.stop()
         self._scanner.stop()
         self._pool.close()

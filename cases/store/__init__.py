@@ -3,6 +3,7 @@
 from cases.store.accounts import Accounts
 from cases.store.administrators import Administrators
 from cases.store.audit import Audit
+from cases.store.audit_reading import AuditReadings
 from cases.store.carried import CarriedReviews
 from cases.store.cases import Cases
 from cases.store.collections import Collections
@@ -39,6 +40,7 @@ __all__ = [
     "Accounts",
     "Administrators",
     "Audit",
+    "AuditReadings",
     "CarriedReviews",
     "Cases",
     "Collections",

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from cases.errors import InvalidChangeError
 from cases.store.accounts import DRAFT_LIMIT, Accounts, digest_of, keep_token
+from cases.store.audit import Audit
 from cases.store.clock import now as clock_now
 from cases.store.rows import TokenRow, UserRow, new_id
 from cases.users import Role
@@ -12,6 +13,8 @@ from cases.users import Role
 ADMIN_NAME = "admin"
 CONFIGURED = "configured"
 """Label of the administrator token that the settings name."""
+STARTED = "start"
+"""Who made what is there once the program started, for the audit log."""
 
 
 class Administrators:
@@ -45,7 +48,10 @@ class Administrators:
         if token is not None:
             self._configure_token(admin.id, token)
             return None
-        return Accounts(self._session).issue_token(admin.id, "first start") if is_first else None
+        if not is_first:
+            return None
+        Audit(self._session).append(STARTED, "token.issue", admin.id)
+        return Accounts(self._session).issue_token(admin.id, "first start")
 
     def _first_admin(self) -> UserRow | None:
         active = select(UserRow).where(UserRow.role == Role.ADMIN, UserRow.disabled_at.is_(None))
@@ -57,6 +63,7 @@ class Administrators:
         row = UserRow(name=name, role=Role.ADMIN, draft_limit=DRAFT_LIMIT, created_at=clock_now())
         self._session.add(row)
         self._session.flush()
+        Audit(self._session).append(STARTED, "user.create", row.id, {"role": row.role.value})
         return row
 
     def _configure_token(self, admin_id: str, token: str) -> None:
@@ -67,6 +74,8 @@ class Administrators:
             .values(revoked_at=clock_now())
         )
         known = self._session.scalar(select(TokenRow).where(TokenRow.sha256 == digest))
+        if known is not None and known.user_id == admin_id and known.revoked_at is None and known.expires_at is None:
+            return
         if known is None:
             keep_token(self._session, admin_id, CONFIGURED, token, expires_at=None)
         elif known.user_id == admin_id or known.label == CONFIGURED:
@@ -76,3 +85,4 @@ class Administrators:
             known.expires_at = None
         else:
             raise InvalidChangeError("the configured administrator token belongs to another user: choose another one")
+        Audit(self._session).append(STARTED, "token.configure", admin_id)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from cases.errors import SchemaMismatchError, StoreUnavailableError
 from cases.repeats import CURRENT_ATTEMPT
+from cases.store.audit_chain import PENDING, chain_pending
 from cases.store.repeats import note_effect
 
 HEAD = "0012"
@@ -97,12 +98,14 @@ class Database:
     def write(self) -> Iterator[Session]:
         """Give a session in a writing transaction: committed at the end, rolled back when anything is raised.
 
-        What a request under a key writes, and that it wrote it, are one transaction (``cases.repeats``).
+        What a request under a key writes, and that it wrote it, are one transaction (``cases.repeats``). What it
+        appended to the audit log is chained last; see ``audit_chain``.
         """
-        with _translated(), Session(self.engine) as session, session.begin():
+        with _translated(), Session(self.engine, info={PENDING: []}) as session, session.begin():
             yield session
             if (attempt := CURRENT_ATTEMPT.get()) is not None:
                 note_effect(session, attempt)
+            chain_pending(session)
 
     def close(self) -> None:
         """Close every connection."""

@@ -39,6 +39,7 @@ UID = 64
 REVISION = 16
 PROFILE_NAME = 40
 ALL_SCOPES = "read write moderate administer"
+SHA256 = 64
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -476,16 +477,23 @@ class DeclinedContextRow(Base):
 
 
 class AuditRow(Base):
-    """An entry of the audit log; triggers refuse to change or delete one."""
+    """An entry of the audit log, chained to the one before; triggers refuse to change or delete one."""
 
     __tablename__ = "audit_entry"
 
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    place: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    )
+    """1, 2, 3 … without a gap, in the order in which transactions ended."""
     at: Mapped[datetime]
     actor: Mapped[str] = mapped_column(String(200))
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(200), index=True)
     detail: Mapped[dict[str, Any]]
+    previous: Mapped[str] = mapped_column(String(SHA256))
+    digest: Mapped[str] = mapped_column(String(SHA256))
+    form: Mapped[int] = mapped_column(Integer)
+    """Of the canonical text that was digested."""
 
 
 class LeaseRow(Base):

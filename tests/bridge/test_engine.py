@@ -23,7 +23,7 @@ from bridge.engine import (
     _status_table,
 )
 from bridge.pool import PoolClosedError
-from cases.store.database import Database
+from cases.store import Audit, Database
 from tests.bridge.engine_worker import (
     Ledger,
     enqueue,
@@ -126,6 +126,30 @@ def test_row_and_job_are_committed_or_rolled_back_together(engine, database, cli
         assert connection.execute(sqlalchemy.text("SELECT count(*) FROM rows_of_ours")).scalar() == 1
         ids = connection.execute(sqlalchemy.text(f"SELECT workflow_uuid FROM {_status_table(database)}"))
         assert [row[0] for row in ids] == ["committed:1"]
+
+
+def test_job_and_audit_entries_are_committed_or_rolled_back_together(engine, database, client, ledger) -> None:
+    ours = Database(database)
+    ours.migrate()
+
+    def ask(study: str, *, fails: bool) -> None:
+        with ours.write() as session:
+            Audit(session).append("ann", "before", study)
+            client.enqueue_study(session, study, 1, instances=1)
+            Audit(session).append("ann", "after", study)
+            if fails:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ask("rolled-back", fails=True)
+    ask("committed", fails=False)
+    until(lambda: ledger.keys("end") == [("committed", 1)], "the committed job")
+    with ours.read() as session:
+        entries = Audit(session).entries()
+    assert [(entry.place, entry.action, entry.subject) for entry in entries] == [
+        (1, "before", "committed"),
+        (2, "after", "committed"),
+    ]
 
 
 def test_a_generation_used_twice_is_refused_and_the_transaction_goes_on(engine, database, client, ledger) -> None:

@@ -33,6 +33,7 @@ COMMANDS = (
     "receipts",
     "originals",
     "find-patient",
+    "audit",
     "profile",
     "crosswalk",
     "secret",
