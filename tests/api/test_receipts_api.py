@@ -96,7 +96,7 @@ def test_the_end_of_the_accession_number_is_shown_to_administrators_and_privacy_
 ):
     made = study("a-contributor")
     marks.ends[made["study_key"]] = "4711"
-    people = {role: world.user(f"a-{role.value}", role) for role in Role}
+    people = {role: world.user(f"a-{role.value}", role) for role in Role if role is not Role.READER}
 
     def seen_by(role):
         client = as_user(people[role])
@@ -105,8 +105,8 @@ def test_the_end_of_the_accession_number_is_shown_to_administrators_and_privacy_
         assert item["identified_accession_end"] == one["identified_accession_end"]
         return one["identified_accession_end"]
 
-    assert {role: seen_by(role) for role in Role} == {
-        **dict.fromkeys(Role),
+    assert {role: seen_by(role) for role in people} == {
+        **dict.fromkeys(people),
         Role.ADMIN: "4711",
         Role.PRIVACY_OFFICER: "4711",
     }

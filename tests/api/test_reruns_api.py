@@ -120,5 +120,6 @@ def test_the_owner_sees_in_the_case_what_changed(as_user, owner, stranger, world
 
     assert shown == listed
     assert (shown["id"], shown["state"], shown["result"]["remade"]) == (errand.id, "in-review", 1)
-    assert as_user(stranger).get(f"/api/v1/cases/{case_id}/reruns").status_code == 404
+    assert as_user(stranger).get(f"/api/v1/cases/{case_id}").status_code == 200, "the case is public"
+    assert as_user(stranger).get(f"/api/v1/cases/{case_id}/reruns").status_code == 403
     assert as_user(owner).get(f"/api/v1/reruns/{errand.id}").status_code == 403

@@ -35,6 +35,7 @@ def move(database: Database, case_id: str, status: CaseStatus, visibility: Visib
         session.execute(statement, {"s": status.value, "v": visibility.value, "c": case_id})
         collections = Collections(session)
         if (status, visibility) == PUBLIC:
+            session.execute(text("UPDATE teaching_case SET approved_at = created_at WHERE id = :c"), {"c": case_id})
             collections.enter_public(case_id)
         collections.leave_public(case_id)
 
