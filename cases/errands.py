@@ -18,6 +18,8 @@ class ErrandKind(StrEnum):
     """Make the images of a case anew under another revision."""
     PREVIEW = "preview"
     """Show what a revision makes of originals; what identifies lies beside them."""
+    MOVE = "move"
+    """Write images of a case anew as those of another, and take them there."""
     IMPACT = "impact"
     """Count what would change from one revision to another."""
 

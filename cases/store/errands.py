@@ -11,7 +11,7 @@ from cases.errors import CaseNotFoundError
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn_unused
-from cases.store.errand_rows import ErrandRow, StagedInstanceRow, StagedReferenceRow
+from cases.store.errand_rows import ErrandRow, StagedInstanceRow, StagedMoveRow, StagedReferenceRow
 
 _MOST_REASON = 200
 
@@ -163,7 +163,7 @@ class Errands:
         """Delete what was staged; blobs that no image got are condemned."""
         row = self._session.get(ErrandRow, errand_id)
         keys = list[str]()
-        for table in (StagedInstanceRow, StagedReferenceRow):
+        for table in (StagedInstanceRow, StagedReferenceRow, StagedMoveRow):
             keys += self._session.scalars(select(table.blob_key).where(table.errand_id == errand_id))
             self._session.execute(delete(table).where(table.errand_id == errand_id))
         condemn_unused(self._session, keys, row.case_id if row is not None else None)
