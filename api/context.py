@@ -11,6 +11,7 @@ from api.authorization import permit, relation_to, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.metrics import AppMetrics
 from api.ports import (
+    CaseMoves,
     HoldDecisions,
     PeerPolicy,
     ProfileDesk,
@@ -43,6 +44,7 @@ class Context:
     metrics: AppMetrics
     peers: PeerPolicy
     reruns: Rerun
+    moves: CaseMoves
     profiles: ProfileDesk
     marks: StudyMarks
     previews: ProfilePreview

@@ -41,6 +41,8 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.CaseOnHoldError: 409,
     case_errors.DraftLimitError: 409,
     case_errors.OriginalsGoneError: 409,
+    case_errors.MoveInProgressError: 409,
+    case_errors.OtherPatientError: 409,
     case_errors.RerunInProgressError: 409,
     case_errors.VersionConflictError: 412,
     case_errors.StoreUnavailableError: 503,

@@ -15,6 +15,8 @@
     │  ├─ CaseOnHoldError
     │  ├─ DraftLimitError
     │  ├─ OriginalsGoneError
+    │  ├─ MoveInProgressError
+    │  ├─ OtherPatientError
     │  └─ RerunInProgressError
     ├─ VersionConflictError     → 412
     └─ StoreUnavailableError    → 503
@@ -102,6 +104,14 @@ class DraftLimitError(InvalidTransitionError):
 
 class OriginalsGoneError(InvalidTransitionError):
     """No original of what is asked for is there any more; the images of a case stay as they are."""
+
+
+class MoveInProgressError(InvalidTransitionError):
+    """Something else is being done with the images of one of the cases."""
+
+
+class OtherPatientError(InvalidTransitionError):
+    """The cases are not known to be of one patient."""
 
 
 class RerunInProgressError(InvalidTransitionError):

@@ -31,6 +31,8 @@ class Action(StrEnum):
     CLAIM = "claim"
     """A contributor takes a draft from the inbox."""
     REMOVE = "remove"
+    MERGE = "merge"
+    """All that a draft holds goes to another; a tombstone stays, as of one that is removed."""
     WITHDRAW = "withdraw"
     """A case that others may see becomes a draft again, since its patient wants it."""
     ERASE = "erase"
@@ -133,6 +135,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     ),
     Transition(action=Action.REMOVE, source=CaseStatus.DRAFT, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
     Transition(action=Action.REMOVE, source=CaseStatus.WAITING, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
+    Transition(action=Action.MERGE, source=CaseStatus.DRAFT, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
+    Transition(action=Action.MERGE, source=CaseStatus.WAITING, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
     # The owner's limit does not count: a patient does not wait for a place.
     *(
         Transition(action=Action.WITHDRAW, source=source, target=CaseStatus.DRAFT, actors=_PRIVACY_OFFICER)

@@ -7,7 +7,7 @@ of its original. Markers stay: nothing is done to the identity of anybody.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import BinaryIO
 
 from deidentify.actions import dummy_value
@@ -78,7 +78,7 @@ class NewKeys:
             known = {old.uid(uid): new.uid(uid) for uid in _uids_of(original.identified_elements)}
             patient_id = patient_id or new.patient_id(original.text(_PATIENT_ID) or original.text(0x0020000D))
         return cls(
-            transfer=Transfer(key=old.key, from_case=old.case_key, to_case=new.case_key),
+            transfer=_way(old.key, old.case_key, new.case_key),
             days=new.shift_days - old.shift_days,
             known=known,
             patient_id=patient_id,
@@ -130,6 +130,12 @@ def rekeyed(source: BinaryIO, keys: NewKeys, target: BinaryIO) -> Rekeyed:
     _search(target, walk.old)
     target.seek(0)
     return Rekeyed(sha256=sha256, size_bytes=size, uids=walk.uids, patient_id=walk.patient_id, days=walk.days)
+
+
+@lru_cache(maxsize=8)
+def _way(key: bytes, from_case: str, to_case: str) -> Transfer:
+    """Return the way between two cases, which remembers what went it: slices name one study and series."""
+    return Transfer(key=key, from_case=from_case, to_case=to_case)
 
 
 class _Walk:

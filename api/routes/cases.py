@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from api.authorization import EDITS_ALL
 from api.context import AuthorizedCall, Call
 from api.errors import ForbiddenError
 from api.etags import expected_version, is_held, tag_of
@@ -57,6 +58,8 @@ def get_case(call: Call, *, case_id: Key, if_none_match: IfNoneMatch = None) -> 
     with call.database.read() as session:
         detail = Cases(session).get(call.caller, case_id)
     call.permit_case(detail.summary)
+    if detail.summary.owner != call.caller.name and call.caller.role not in EDITS_ALL:
+        detail = replace(detail, suggested_case_ids=())  # whose patient it is concerns who could merge them
     return _answer(CaseOut.of_detail(detail), if_none_match)
 
 

@@ -236,6 +236,11 @@ class CaseOut(CaseItem):
     faces_acknowledged: bool = Field(
         description="Whether its owner has thought of all of them, as somebody has to before others may see the case."
     )
+    suggested_case_ids: list[str] = Field(
+        examples=[[]],
+        description="Other open drafts of its owner that are of the same patient, for the owner and editors: the study "
+        "may belong to one of them.",
+    )
     studies: list[StudyOut]
 
     @classmethod
@@ -261,6 +266,7 @@ class CaseOut(CaseItem):
                 "series_progress": [SeriesProgressOut.model_validate(one) for one in detail.series_progress],
                 "faces": dict(detail.faces),
                 "faces_acknowledged": detail.has_faces_acknowledged,
+                "suggested_case_ids": list(detail.suggested_case_ids),
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

@@ -14,6 +14,7 @@ from cases.store.intake import Intake
 from cases.store.leases import Leases
 from cases.store.looks import Looks
 from cases.store.manifests import Manifests
+from cases.store.moves import Moves
 from cases.store.originals import Originals
 from cases.store.patients import Patients
 from cases.store.peer_books import PeerBooks
@@ -41,6 +42,7 @@ __all__ = [
     "Leases",
     "Looks",
     "Manifests",
+    "Moves",
     "Originals",
     "Patients",
     "PeerBooks",

@@ -48,7 +48,7 @@ class Crosswalk:
         return (row.sealed_for if row is not None else "") or case_id
 
     def copy(self, from_case: str, to_case: str) -> None:
-        """Let a case have the entry of another one whose images it gets, unless it has its own: both are one patient's."""
+        """Let a case have the entry of another one whose images it gets, unless it has one: they are one patient's."""
         found = self._session.get(CrosswalkRow, from_case)
         if found is None:
             return

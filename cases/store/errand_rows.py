@@ -28,6 +28,8 @@ class ErrandRow(Base):
     generation: Mapped[int] = mapped_column(Integer)
     case_id: Mapped[str | None] = mapped_column(String(ID))
     """No foreign key: an errand is remembered when the empty shell of its case is not."""
+    other_case_id: Mapped[str | None] = mapped_column(String(ID), index=True)
+    """Where the images of its case go."""
     profile: Mapped[str] = mapped_column(String(PROFILE_NAME))
     revision: Mapped[str] = mapped_column(String(REVISION))
     base_revision: Mapped[str] = mapped_column(String(REVISION))

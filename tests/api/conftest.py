@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from api.app import create_app
 from api.ports import Measurement
 from bridge.engine import EngineNotReadyError
+from bridge.move_desk import MoveDesk
 from bridge.peers import BridgePeers
 from bridge.profile_desk import BridgeProfiles
 from bridge.rerun_desk import RerunDesk
@@ -164,6 +165,7 @@ def app(
     peers: BridgePeers,
     marks: Marks,
     reruns: RerunDesk,
+    engine: Engine,
     looks: Looking,
 ) -> FastAPI:
     return create_app(
@@ -173,6 +175,7 @@ def app(
         metrics=figures,
         peers=peers,
         reruns=reruns,
+        moves=MoveDesk(database=world.database, client=engine),  # type: ignore[arg-type]
         profiles=BridgeProfiles(settings, world.database),
         marks=marks,
         previews=looks.previews,

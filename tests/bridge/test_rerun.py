@@ -13,6 +13,7 @@ from bridge import pipeline
 from bridge.children import Children
 from bridge.jobs import Jobs
 from bridge.looks import LookRunner
+from bridge.moves import MoveRunner
 from bridge.pipeline import Filed, OriginalGoneError, Task
 from bridge.pool import ChildDiedError
 from bridge.rerun import INCOMPARABLE, Again, AgainTask, RerunRunner, process_again
@@ -89,7 +90,8 @@ def jobs(database: Database, answers: Answers, tmp_path: Path) -> Jobs:
     looks = LookRunner(
         database=database, children=children, spool=spool_in(tmp_path), profile_folder=tmp_path / "profiles"
     )
-    return Jobs(database=database, studies=studies, reruns=reruns, looks=looks)
+    moves = MoveRunner(database=database, blobs=blobs, children=children)
+    return Jobs(database=database, studies=studies, reruns=reruns, looks=looks, moves=moves)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Studies that move between cases: where their pseudonyms come from, and what is written before it comes into effect."""
+"""Studies that move between cases: where their pseudonyms come from, and what is staged for them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -21,6 +21,8 @@ def upgrade() -> None:
     """Make the columns, empty for all that is where it came to first, and the table."""
     for table, column, length in _NEW:
         op.add_column(table, sa.Column(column, sa.String(length=length), nullable=False, server_default=""))
+    op.add_column("errand", sa.Column("other_case_id", sa.String(length=32), nullable=True))
+    op.create_index("ix_errand_other_case_id", "errand", ["other_case_id"])
     op.create_table(
         "staged_move",
         sa.Column("errand_id", sa.String(length=32), nullable=False),
@@ -46,5 +48,7 @@ def downgrade() -> None:
     """Take them back; what was moved stays where it is, and what comes later does not fit it."""
     op.drop_index("ix_staged_move_blob_key", "staged_move")
     op.drop_table("staged_move")
+    op.drop_index("ix_errand_other_case_id", "errand")
+    op.drop_column("errand", "other_case_id")
     for table, column, _ in reversed(_NEW):
         op.drop_column(table, column)
