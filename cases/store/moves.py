@@ -75,10 +75,10 @@ class Moves(Shells):
         about = target if new.is_whole and target is not None else source
         if version is not None and about.version != version:
             raise VersionConflictError("the case was changed since it was read: read it again, then repeat the request")
-        check_drafts(source, target, is_whole=new.is_whole)
         for case in (source, target):
             if case is not None:  # one that waits for a place may be merged, though it cannot be edited
                 states.check_editable(viewer, case.owner_id, CaseStatus.DRAFT)
+        check_drafts(source, target, is_whole=new.is_whole)
         asked = AskedMove(
             from_case=source.id,
             to_case=target.id if target is not None else new_id(),

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import secrets
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -40,7 +41,7 @@ BODIES = {
     "request_impact": {"first": "teaching", "second": "strict"},
 }
 CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image", "render_image", "get_thumbnail"}
-CASE_CALLS.add("list_case_reruns")
+CASE_CALLS |= {"list_case_reruns", "merge_case", "split_case", "move_images", "list_case_moves"}
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
 HOLD_CALLS = {"get_hold", "get_held_frame", "decide_hold", "undo_decision"}
 STRICT = shipped("strict")
@@ -120,6 +121,22 @@ def of_cases(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sen
         decided(world, admin, hold)
 
 
+def of_moves(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
+    if call.operation not in {"merge_case", "split_case", "move_images"}:
+        return
+    world, owner, patient = scene.world, scene.owner(role, relation), secrets.token_hex(32)
+    case_id, other = (
+        world.study(owner, [scene.picture] * 2, profile=STRICT, patient=patient, series=2) for _ in range(2)
+    )
+    series = world.detail(case_id).studies[0].series[1].id
+    sent.values["case_id"] = case_id
+    sent.body = {
+        "merge_case": {"from": other},
+        "split_case": {"series": [series]},
+        "move_images": {"to": other, "series": [series]},
+    }[call.operation]
+
+
 def of_receipts(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
     if "{code}" in call.path:
         owner = scene.owner(role, relation)
@@ -182,6 +199,7 @@ def of_files(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: S
 
 ARRANGERS = (
     of_cases,
+    of_moves,
     of_receipts,
     of_tokens,
     of_peers,
