@@ -1,6 +1,6 @@
 """Moving images between drafts: asked for, planned, staged; ``moving`` brings them there at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from sqlalchemy import select
 
@@ -8,10 +8,8 @@ from cases import states
 from cases.errands import AT_WORK, Errand, ErrandKind, ErrandState, NewErrand
 from cases.errors import (
     CaseNotFoundError,
-    InvalidChangeError,
     InvalidTransitionError,
     MoveInProgressError,
-    OtherPatientError,
     VersionConflictError,
 )
 from cases.intake import InstanceOutcome
@@ -22,12 +20,12 @@ from cases.store.arrivals import lock_study
 from cases.store.condemned import condemn_unused
 from cases.store.errand_rows import ErrandRow, StagedMoveRow
 from cases.store.errands import Errands, errand_value
+from cases.store.move_plans import MovePlans, check_drafts
 from cases.store.moving import Moving
-from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow, ReceivedInstanceRow, new_id
+from cases.store.rows import CaseImageRow, CaseRow, ReceivedInstanceRow, new_id
 from cases.store.shells import Shells, lock_case
 from cases.users import User
 
-_FOLLOWED = "followed"
 _CHANGED = "the cases changed while it was worked on; look at them, then ask again"
 
 
@@ -65,7 +63,7 @@ class Moves(Shells):
         VersionConflictError
             When somebody changed the case since.
         """
-        self._lock_studies(self._studies_of(new.from_case, new.to_case))
+        self._lock_studies(MovePlans(self._session).studies_of(new.from_case, new.to_case))
         source = self._visible_case(viewer, new.from_case)
         if source.owner_id is not None:
             lock_user(self._session, source.owner_id)
@@ -91,7 +89,7 @@ class Moves(Shells):
         self._check_free(asked)
         if target is None:
             self._check_place(source.owner_id)
-        plan = self._checked_plan(asked)
+        plan = MovePlans(self._session).checked(asked)
         errand = NewErrand(
             kind=ErrandKind.MOVE,
             profile=source.profile,
@@ -101,7 +99,7 @@ class Moves(Shells):
             requested_by=viewer.name,
             asked=asked.to_json(),
         )
-        study = min(self._studies_of(source.id))
+        study = min(MovePlans(self._session).studies_of(source.id))
         return Errands(self._session).open(study, errand), plan
 
     def _visible_case(self, viewer: User, case_id: str) -> CaseRow:
@@ -130,80 +128,6 @@ class Moves(Shells):
         if self._session.scalar(pending.limit(1)) is not None:
             raise MoveInProgressError("images of the case are still being screened: wait until all are, then ask again")
 
-    def _checked_plan(self, asked: AskedMove) -> MovePlan:
-        known = {study.id for study in self._study_rows(asked.from_case)}
-        series = {row.id for row in self._series_rows(asked.from_case)}
-        if not known.issuperset(asked.studies) or not series.issuperset(asked.series):
-            raise InvalidChangeError("a study or series of the request is not one of this case")
-        plan = self.plan(asked)
-        if not plan.images and not (asked.is_whole and plan.arrivals):
-            raise InvalidTransitionError("there is no image that could go: name studies or series that have some")
-        images = self._session.scalars(select(CaseImageRow.arrival_id).where(CaseImageRow.case_id == asked.from_case))
-        if not asked.is_whole and not {*images} - {image.arrival_id for image in plan.images}:
-            raise InvalidTransitionError("this is all that the case holds: merge the cases instead")
-        return plan
-
-    # -- planning -----------------------------------------------------------------------------------------------------
-
-    def plan(self, asked: AskedMove) -> MovePlan:
-        """Return what there is to write.
-
-        Raises
-        ------
-        CaseNotFoundError
-            When a case is not there any more.
-        """
-        source = self._session.get(CaseRow, asked.from_case, populate_existing=True)
-        target = None if asked.is_new else self._session.get(CaseRow, asked.to_case, populate_existing=True)
-        if source is None or (target is None and not asked.is_new):
-            raise CaseNotFoundError("there is no such case")
-        rows = self._moved_images(asked)
-        arrived = {row.arrival_id: row for row in self._arrivals(asked.from_case)}
-        lacking = {
-            arrived[row.arrival_id].received_study for row in rows if arrived[row.arrival_id].purged_at is not None
-        }
-        images = select(CaseImageRow)
-        there = self._session.scalars(images.where(CaseImageRow.case_id == asked.to_case).limit(1)).first()
-        given = target.given_patient_id if target is not None else ""
-        if lacking and there is None and not given:
-            # All of a new case has one Patient ID, made in one way.
-            lacking = {row.received_study for row in arrived.values()}
-        return MovePlan(
-            from_case=asked.from_case,
-            to_case=asked.to_case,
-            secret_generation=source.secret_generation,
-            given_patient_id=given,
-            patient_blob=there.blob_key if there is not None else "",
-            images=tuple(_moving(row, arrived[row.arrival_id], lacking) for row in rows),
-            arrivals=frozenset(_that_go(asked, rows, arrived)),
-        )
-
-    def _moved_images(self, asked: AskedMove) -> Sequence[CaseImageRow]:
-        query = select(CaseImageRow).where(CaseImageRow.case_id == asked.from_case)
-        if not asked.is_whole:
-            of_studies = select(CaseSeriesRow.id).where(CaseSeriesRow.case_study_id.in_(asked.studies))
-            query = query.where(CaseImageRow.series_id.in_(asked.series) | CaseImageRow.series_id.in_(of_studies))
-        return self._session.scalars(
-            query.order_by(CaseImageRow.arrival_id).execution_options(populate_existing=True)
-        ).all()
-
-    def _arrivals(self, case_id: str) -> Sequence[ReceivedInstanceRow]:
-        query = select(ReceivedInstanceRow).where(ReceivedInstanceRow.case_id == case_id)
-        return self._session.scalars(
-            query.order_by(ReceivedInstanceRow.arrival_id).execution_options(populate_existing=True)
-        ).all()
-
-    def _study_rows(self, case_id: str) -> Sequence[CaseStudyRow]:
-        return self._session.scalars(select(CaseStudyRow).where(CaseStudyRow.case_id == case_id)).all()
-
-    def _series_rows(self, case_id: str) -> Sequence[CaseSeriesRow]:
-        studies = select(CaseStudyRow.id).where(CaseStudyRow.case_id == case_id)
-        return self._session.scalars(select(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_(studies))).all()
-
-    def _studies_of(self, *case_ids: str) -> set[str]:
-        query = select(ReceivedInstanceRow.received_study).where(ReceivedInstanceRow.case_id.in_(case_ids)).distinct()
-        return set(self._session.scalars(query))
-
     def _lock_studies(self, studies: Collection[str]) -> None:
         for study in sorted(studies):
             lock_study(self._session, study)
@@ -215,7 +139,7 @@ class Moves(Shells):
         row = Errands(self._session).locked(errand.id)
         if row.state not in AT_WORK:
             return None
-        plan = self.plan(AskedMove.of(row.asked))
+        plan = MovePlans(self._session).plan(AskedMove.of(row.asked))
         Errands(self._session).begin(row.id, len(plan.images))
         staged = self._staged(errand.id)
         todo = tuple(image for image in plan.images if not _is_of(staged.get(image.arrival_id), image))
@@ -272,7 +196,7 @@ class Moves(Shells):
         if found.state is not ErrandState.RUNNING:
             return None
         asked = AskedMove.of(found.asked)
-        self._lock_studies(self._studies_of(asked.from_case, asked.to_case))
+        self._lock_studies(MovePlans(self._session).studies_of(asked.from_case, asked.to_case))
         if asked.owner_id is not None:
             lock_user(self._session, asked.owner_id)
         locked = {
@@ -284,7 +208,7 @@ class Moves(Shells):
             return None
         source, target = locked[asked.from_case], locked.get(asked.to_case)
         self._check_still(asked, source, target, errand.id)
-        plan = self.plan(asked)
+        plan = MovePlans(self._session).plan(asked)
         staged = self._staged(errand_id)
         if not all(_is_of(staged.get(image.arrival_id), image) for image in plan.images):
             return None
@@ -297,7 +221,7 @@ class Moves(Shells):
         self._check_free(asked, own)
         if target is None:
             self._check_place(source.owner_id)
-        self._checked_plan(asked)
+        MovePlans(self._session).checked(asked)
 
     def _bring(
         self,
@@ -340,80 +264,6 @@ class Moves(Shells):
         condemn_unused(self._session, keys, errand.case_id)
 
 
-def check_drafts(source: CaseRow, target: CaseRow | None, *, is_whole: bool) -> None:
-    """Refuse cases that are not drafts of one owner and one patient.
-
-    Raises
-    ------
-    InvalidTransitionError
-        When one is no draft, they are one case, or have two owners. A case that waits for a place may be merged.
-    OtherPatientError
-        When they are not known to be of one patient.
-    """
-    may_go = {CaseStatus.DRAFT, CaseStatus.WAITING} if is_whole else {CaseStatus.DRAFT}
-    if source.status not in may_go or (target is not None and target.status is not CaseStatus.DRAFT):
-        raise InvalidTransitionError(
-            "images move between drafts only: withdraw a case that others may see, and finish or remove a draft "
-            "first where one waits for a place"
-        )
-    if target is None:
-        return
-    if source.id == target.id:
-        raise InvalidTransitionError("this is one case: name another one")
-    if source.owner_id != target.owner_id:
-        raise InvalidTransitionError("the cases have different owners: images move between drafts of one owner")
-    is_same = source.secret_generation == target.secret_generation and (
-        (source.patient_key and source.patient_key == target.patient_key)
-        or (source.received_study and source.received_study == target.received_study)
-    )
-    if not is_same:
-        raise OtherPatientError(
-            "the cases are not known to be of one patient: their patients differ, are not named, or came under two "
-            "generations of the secret; a case is of one patient, so nothing can be moved"
-        )
-
-
-def _moving(row: CaseImageRow, arrived: ReceivedInstanceRow, lacking: Collection[str]) -> MovingImage:
-    report = row.report
-    remembered = (
-        report.get("uid_of_original", ""),
-        *report.get("references", ()),
-        *report.get("uids_before", ()),
-        *report.get(_FOLLOWED, {}),
-        *report.get(_FOLLOWED, {}).values(),
-    )
-    return MovingImage(
-        arrival_id=row.arrival_id,
-        received_study=arrived.received_study,
-        study_key=arrived.study_key,
-        sop_key=arrived.sop_key,
-        blob_key=row.blob_key,
-        born_in=arrived.born_in,
-        has_original=arrived.received_study not in lacking,
-        more_uids=tuple(dict.fromkeys(uid for uid in remembered if uid)),
-    )
-
-
 def _is_of(staged: StagedMoveRow | None, image: MovingImage) -> bool:
     """Tell whether an image was written from what it is now, and as it has to be."""
     return staged is not None and (staged.before, staged.has_original) == (image.blob_key, image.has_original)
-
-
-def _that_go(
-    asked: AskedMove, images: Sequence[CaseImageRow], arrived: dict[str, ReceivedInstanceRow]
-) -> Collection[str]:
-    """Return the instances that go: with their images, or with the series or study that they came in."""
-    if asked.is_whole:
-        return arrived
-    moved = {image.arrival_id for image in images}
-    stays = {key for key, row in arrived.items() if row.outcome is InstanceOutcome.FILED and key not in moved}
-    series = {(arrived[key].received_study, arrived[key].series_key) for key in moved}
-    series -= {(arrived[key].received_study, arrived[key].series_key) for key in stays}
-    studies = {arrived[key].received_study for key in moved} - {arrived[key].received_study for key in stays}
-    beside = {
-        key
-        for key, row in arrived.items()
-        if row.outcome is not InstanceOutcome.FILED
-        and (row.received_study in studies or (row.series_key and (row.received_study, row.series_key) in series))
-    }
-    return moved | beside

@@ -502,6 +502,22 @@ def test_a_series_goes_to_another_draft_and_the_study_stays_with_its_texts(bench
     assert len(bench.files(target.case_id)) == 3
 
 
+def test_what_follows_a_series_that_moved_without_its_original_fits_it(bench: Bench) -> None:
+    source, target = bench.study("first", (1,)), bench.study("second")
+    bench.late("first", 2, series=2)
+    bench.late("first", 3, series=3)
+    series = [one.id for one in bench.case(source.case_id).studies[0].series]
+    bench.purge(source.case_id)
+    bench.done(NewMove(from_case=source.case_id, to_case=target.case_id, series=(series[1],)))
+    with bench.database.write() as session:
+        session.execute(update(ReceivedInstanceRow).values(purged_at=None))
+
+    ended = bench.done(NewMove(from_case=source.case_id, to_case=target.case_id, series=(series[2],)))
+
+    assert ended.result["with_originals"] == 0
+    assert [len(study.series) for study in bench.case(target.case_id).studies] == [1, 2]
+
+
 def test_a_case_that_took_a_study_is_made_anew_as_the_same(bench: Bench) -> None:
     target, source = bench.study("first"), bench.study("second")
     bench.done(merge(source, target))

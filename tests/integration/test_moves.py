@@ -1,4 +1,4 @@
-"""Two drafts of a patient become one case in a running bridge, whatever falls over meanwhile, and late slices join it."""
+"""Two drafts of a patient become one case in a running bridge, whatever falls over, and late slices join it."""
 
 from collections.abc import Iterator
 from pathlib import Path
