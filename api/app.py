@@ -11,6 +11,7 @@ from api.metrics import AppMetrics
 from api.middleware import RequestFrame
 from api.openapi import install_openapi
 from api.ports import (
+    CaseMoves,
     HoldDecisions,
     MetricsSource,
     PeerPolicy,
@@ -45,6 +46,7 @@ from api.routes import (
     status,
     tokens,
 )
+from api.routes import moves as moves_routes
 from api.routes import peers as peers_routes
 from api.routes import previews as previews_routes
 from api.routes import profiles as profiles_routes
@@ -77,6 +79,7 @@ def create_app(
     metrics: MetricsSource,
     peers: PeerPolicy,
     reruns: Rerun,
+    moves: CaseMoves,
     profiles: ProfileDesk,
     marks: StudyMarks,
     previews: ProfilePreview,
@@ -104,6 +107,8 @@ def create_app(
         Who may send.
     reruns
         Makes cases anew.
+    moves
+        Moves images between drafts.
     profiles
         What becomes of what is sent.
     marks
@@ -150,6 +155,7 @@ def create_app(
         limits=limits,
         peers=peers,
         reruns=reruns,
+        moves=moves,
         profiles=profiles,
         marks=marks,
         previews=previews,
@@ -186,6 +192,7 @@ def create_app(
         audit,
         peers_routes,
         reruns_routes,
+        moves_routes,
     ):
         app.include_router(resource.router)
     app.include_router(profile_routes.router)  # before a profile's name could be taken for theirs

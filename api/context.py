@@ -13,6 +13,7 @@ from api.limited import note_rest, peer_of
 from api.limits import Budget, CallLimits, is_picture
 from api.metrics import AppMetrics
 from api.ports import (
+    CaseMoves,
     HoldDecisions,
     PeerPolicy,
     ProfileDesk,
@@ -47,6 +48,7 @@ class Context:
     limits: CallLimits
     peers: PeerPolicy
     reruns: Rerun
+    moves: CaseMoves
     profiles: ProfileDesk
     marks: StudyMarks
     previews: ProfilePreview

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from cases.errands import Errand, ErrandState
 from cases.holds import HoldSummary
 from cases.looks import RevisionImpact, StudyPreview
+from cases.moves import NewMove
 from cases.peers import NewPeerRule, PeerOverview, ShownPeerRule
 from cases.profiles import Meaning, NamedProfile, ProfileSource, ShownProfile, ShownRoute
 from cases.reruns import RerunCandidate
@@ -78,6 +79,18 @@ class Rerun(Protocol):
 
     def decide(self, actor: str, errand_id: str, *, applies: bool) -> Errand:
         """Bring into its case what waits for an editor, or leave the case as it is."""
+        ...
+
+
+class CaseMoves(Protocol):
+    """Moving images between drafts; they are written anew where the keys are, and brought there all at once."""
+
+    def request(self, viewer: User, new: NewMove, *, version: int | None = None) -> Errand:
+        """Ask for images to go to another draft, or to a new one; ``version`` is that of the case asked about."""
+        ...
+
+    def list(self, case_id: str) -> Sequence[Errand]:
+        """Return what was asked for about a case, the latest first."""
         ...
 
 

@@ -46,6 +46,8 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.DraftLimitError: 409,
     case_errors.NotReadyError: 409,
     case_errors.OriginalsGoneError: 409,
+    case_errors.MoveInProgressError: 409,
+    case_errors.OtherPatientError: 409,
     case_errors.RerunInProgressError: 409,
     case_errors.LastAdministratorError: 409,
     case_errors.SignInRefusedError: 401,

@@ -340,6 +340,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
     from bridge.hold_desk import HoldDesk, PicturesOnDemand  # noqa: PLC0415
     from bridge.impact_desk import ImpactDesk  # noqa: PLC0415
+    from bridge.move_desk import MoveDesk  # noqa: PLC0415
     from bridge.peers import BridgePeers  # noqa: PLC0415
     from bridge.profile_desk import BridgeProfiles  # noqa: PLC0415
     from bridge.receipt_marks import SpoolMarks  # noqa: PLC0415
@@ -365,6 +366,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         ),
         peers=peers,
         reruns=RerunDesk(database=database, client=client, settings=settings),
+        moves=MoveDesk(database=database, client=client),
         profiles=BridgeProfiles(settings, database),
         marks=SpoolMarks(spool=spool),
         previews=Previews(database=database, spool=spool, client=client, settings=settings),

@@ -106,13 +106,13 @@ def read_entry(
     if not 0 < len(reason) <= MOST_REASON:
         raise CrosswalkError(f"say why, in 1 to {MOST_REASON} characters, without a patient's name or number")
     with database.read() as session:
-        found = Crosswalk(session).find(case_id)
+        found, bound_to = Crosswalk(session).find(case_id), Crosswalk(session).bound_to(case_id)
     if found is None:
         raise CrosswalkError("there is no entry for such a case: it was removed, or made while no crosswalk was kept")
     key_id, sealed = found
     detail: dict[str, str | int | bool | None] = {"reason": reason, "key": key_id}
     try:
-        entry = open_entry(sealed, private_key, case_id)
+        entry = open_entry(sealed, private_key, bound_to)
     except NotOpenedError as error:
         with database.write() as session:
             Audit(session).append(actor, "crosswalk.read-failed", case_id, detail)

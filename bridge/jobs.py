@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bridge.looks import LookRunner
+from bridge.moves import MoveRunner
 from bridge.rerun import RerunRunner
 from bridge.study import StudyRunner
 from cases.errands import Errand, ErrandKind
@@ -17,9 +18,10 @@ class Jobs:
     studies: StudyRunner
     reruns: RerunRunner
     looks: LookRunner
+    moves: MoveRunner
 
     def run(self, study_key: str, generation: int) -> None:
-        """Run a generation of a study; see ``StudyRunner.run``, ``RerunRunner.run`` and ``LookRunner.run``."""
+        """Run a generation of a study; see ``run`` of each runner."""
         errand = self._errand(study_key, generation)
         if errand is None:
             self.studies.run(study_key, generation)
@@ -34,12 +36,14 @@ class Jobs:
         else:
             self._runner(errand).give_up(errand, reason)
 
-    def _runner(self, errand: Errand) -> RerunRunner | LookRunner:
+    def _runner(self, errand: Errand) -> RerunRunner | LookRunner | MoveRunner:
         match errand.kind:
             case ErrandKind.RERUN:
                 return self.reruns
             case ErrandKind.PREVIEW | ErrandKind.IMPACT:
                 return self.looks
+            case ErrandKind.MOVE:
+                return self.moves
 
     def _errand(self, study_key: str, generation: int) -> Errand | None:
         with self.database.read() as session:

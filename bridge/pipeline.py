@@ -102,6 +102,10 @@ class Task:
     """Of the re-run that it is made for; none where it is made for the first time."""
     review: PixelReview = NO_REVIEW
     """What a person decided on its pixels."""
+    born_in: str = ""
+    """The case whose pseudonyms it had first, where its study was moved to the one that it is in."""
+    given_patient_id: str = ""
+    """The Patient ID of the case's files, a pseudonym, where it is not made of the original's."""
     layouts: tuple[SiteLayout, ...] = ()
     """What reviewers taught of the site's devices; the header tells which of them is its own."""
 
@@ -154,6 +158,8 @@ def task_of(study: ReceivedStudy, instance: ReceivedInstance, shell: CaseShell |
         hospital=study.destination.hospital,
         secret_generation=shell.secret_generation if shell else study.secret_generation,
         profile_revision=shell.profile_revision if shell else "",
+        born_in=shell.born_in if shell else "",
+        given_patient_id=shell.given_patient_id if shell else "",
     )
 
 
@@ -198,6 +204,12 @@ def _later_keys(secret_file: Path | None) -> Keys:
     if later.name_key != _have().keys.name_key:
         raise SecretError(f"the secret file {secret_file} is another installation's; restore it from its backup")
     return later
+
+
+def scope_of(generation: int, case_id: str, born_in: str = "", *, given_patient_id: str = "") -> PseudonymScope:
+    """Return what the pseudonyms of a case are made by, in a child process; see ``PseudonymScope``."""
+    key = _generation(generation).subkey(Purpose.PSEUDONYMS)
+    return PseudonymScope(key=key, case_key=case_id, born_key=born_in, given_patient_id=given_patient_id)
 
 
 @lru_cache(maxsize=8)
@@ -327,8 +339,8 @@ def _steps(task: Task, identified_file: BinaryIO) -> Processed:
     face = deidentifier.hold_for_face(header, is_accepted=review.accepts_face)
     if face is not None:
         return face
-    key = _generation(task.secret_generation).subkey(Purpose.PSEUDONYMS)
-    plan = deidentifier.plan(header, PseudonymScope(key=key, case_key=task.case_id))
+    scope = scope_of(task.secret_generation, task.case_id, task.born_in, given_patient_id=task.given_patient_id)
+    plan = deidentifier.plan(header, scope)
     identified_file.seek(0)
     screen = screener().screen(
         identified_file, plan.identified_tokens, _report_frames, policy=deidentifier.pixel_policy, review=review

@@ -128,8 +128,8 @@ class RerunRunner:
             done = reruns.staged_arrivals(errand.id)
             images = reruns.images(plan.case_id)
             used = Profiles(session).revision(revision)
-            study = Intake(session).study(errand.received_study)
-            generation = reruns.secret_generation(plan.case_id)
+            studies = {key: Intake(session).study(key) for key in {one.received_study for one in plan.instances}}
+            generation, given = reruns.secret_generation(plan.case_id), reruns.given_patient_id(plan.case_id)
             reviews = Reviews(session).of(one.arrival_id for one in plan.instances)
             layouts = SiteLayouts(session).active()
         lay_out(self.profile_folder, used)
@@ -141,12 +141,14 @@ class RerunRunner:
             is_new=False,
             secret_generation=generation,
             profile_revision=revision,
+            given_patient_id=given,
         )
         todo = {one.arrival_id: one for one in plan.instances if one.arrival_id not in done}
         tasks = []
         for key, one in todo.items():
             kept = reviews.get(key, NOBODY_DECIDED)
-            task = replace(task_of(study, one, shell), errand_id=errand.id, review=kept.review, layouts=layouts)
+            task = task_of(studies[one.received_study], one, replace(shell, born_in=one.born_in))
+            task = replace(task, errand_id=errand.id, review=kept.review, layouts=layouts)
             blob = images[key].blob_key if key in images else ""
             tasks.append(AgainTask(task=task, current_blob=blob, review_version=kept.version))
         return tasks, todo, images

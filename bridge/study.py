@@ -16,7 +16,7 @@ from bridge.children import ATTEMPTS, Children
 from bridge.manifests import TeachingFiles
 from bridge.pipeline import Filed, Inspection, Processed, Task, task_of
 from bridge.pool import Pool
-from bridge.profile_book import ProfileBook, ProfileNotPublishedError
+from bridge.profile_book import ProfileBook, ProfileNotPublishedError, lay_out
 from bridge.references import let_references_follow
 from bridge.resends import Resends, decide, encoded_differently
 from bridge.retention import delete_condemned
@@ -128,9 +128,22 @@ class StudyRunner:
         teaching = TeachingFiles(database=self.database, pool=self.pool, timeout_s=self.timeout_s)
         text = teaching.read(study, shell, tasks)
         teaching.fill(study, shell, text)
-        self._process(study, shell, fresh, resends, seen)
+        for home, some in self._by_home(study, shell, fresh):
+            self._process(study, home, some, resends, seen)
         # Once more: only now are all images there to be marked, and the study that findings belong to.
         teaching.fill(study, shell, text)
+
+    def _by_home(
+        self, study: ReceivedStudy, shell: CaseShell, fresh: Sequence[ReceivedInstance]
+    ) -> list[tuple[CaseShell, list[ReceivedInstance]]]:
+        """Return instances by the draft that they belong to: what came before of their series may have been moved."""
+        with self.database.write() as session:
+            found = Cases(session).homes(study.key, [one.arrival_id for one in fresh], shell)
+            others = {home.profile_revision for home, _ in found} - {shell.profile_revision}
+            used = [Profiles(session).revision(revision) for revision in sorted(others)]
+        for one in used:
+            lay_out(self.profile_folder, one)
+        return [(home, [one for one in fresh if one.arrival_id in ids]) for home, ids in found]
 
     def _process(
         self,

@@ -17,6 +17,7 @@ from bridge.crosswalk import load_crosswalk_key
 from bridge.engine import Engine, EngineClient
 from bridge.jobs import Jobs
 from bridge.looks import LookRunner
+from bridge.moves import MoveRunner
 from bridge.peers import BridgePeers, keep_peers_in_step
 from bridge.pipeline import Tools, start_child
 from bridge.pool import Pool, PoolStartError
@@ -88,7 +89,8 @@ class Worker:
         folder = settings.data_dir / FOLDER
         reruns = RerunRunner(database=self._database, blobs=blobs, children=children, profile_folder=folder)
         looks = LookRunner(database=self._database, spool=spool, children=children, profile_folder=folder)
-        jobs = Jobs(database=self._database, studies=runner, reruns=reruns, looks=looks)
+        moves = MoveRunner(database=self._database, blobs=blobs, children=children)
+        jobs = Jobs(database=self._database, studies=runner, reruns=reruns, looks=looks, moves=moves)
         self._engine = Engine(
             database_url=settings.database_url,
             worker_id=self._id,

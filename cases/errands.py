@@ -18,6 +18,8 @@ class ErrandKind(StrEnum):
     """Make the images of a case anew under another revision."""
     PREVIEW = "preview"
     """Show what a revision makes of originals; what identifies lies beside them."""
+    MOVE = "move"
+    """Write images of a case anew as those of another, and take them there."""
     IMPACT = "impact"
     """Count what would change from one revision to another."""
 
@@ -51,6 +53,8 @@ class NewErrand:
     base_revision: str = ""
     """What it is compared with: the one that the case has."""
     case_id: str | None = None
+    other_case_id: str | None = None
+    """Where the images of the case go."""
     requested_by: str
     group_id: str = ""
     """Ties errands that were asked for at once; none for one that stands alone."""
@@ -92,3 +96,5 @@ class Errand:
     asked: Mapping[str, Any] = field(default_factory=dict)
     is_review: bool = False
     """Whether it is about single images of a case, after a person decided on their pixels."""
+    other_case_id: str | None = None
+    """Where the images of the case go."""

@@ -15,6 +15,8 @@
     │  ├─ DraftLimitError
     │  ├─ NotReadyError
     │  ├─ OriginalsGoneError
+    │  ├─ MoveInProgressError
+    │  ├─ OtherPatientError
     │  ├─ PendingLimitError
     │  ├─ RerunInProgressError
     │  └─ UnlistedLimitError
@@ -130,6 +132,14 @@ class NotReadyError(InvalidTransitionError):
 
 class OriginalsGoneError(InvalidTransitionError):
     """No original of what is asked for is there any more; the images of a case stay as they are."""
+
+
+class MoveInProgressError(InvalidTransitionError):
+    """Something else is being done with the images of one of the cases."""
+
+
+class OtherPatientError(InvalidTransitionError):
+    """The cases are not known to be of one patient."""
 
 
 class RerunInProgressError(InvalidTransitionError):

@@ -113,6 +113,8 @@ class ReceivedInstance:
     """Keyed digest of the data set, empty until it was computed."""
     fingerprint_pixels: str
     is_purged: bool
+    born_in: str = ""
+    """The case whose pseudonyms it had first, where it was moved to the one that it is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

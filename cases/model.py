@@ -167,6 +167,10 @@ class CaseShell:
     """Generation of the secret that its pseudonyms are made under."""
     profile_revision: str = ""
     """Under which its images are made."""
+    born_in: str = ""
+    """The case whose pseudonyms the study had first, where it was moved here."""
+    given_patient_id: str = ""
+    """The Patient ID of its files, a pseudonym, where it is not made of the originals'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,6 +408,8 @@ class CaseDetail:
     consent: CaseConsent = CaseConsent()
     milestones: Milestones = Milestones()
     key_image_id: str = ""
+    suggested_case_ids: tuple[str, ...] = ()
+    """Open drafts of the same owner that are of the same patient: the study may belong to one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

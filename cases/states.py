@@ -54,6 +54,8 @@ class Action(StrEnum):
     RESUBMIT = "resubmit"
     """An unlisted case of a user who is not trusted goes to the editors, to become public."""
     REMOVE = "remove"
+    MERGE = "merge"
+    """All that a draft holds goes to another; a tombstone stays, as of one that is removed."""
     WITHDRAW = "withdraw"
     """A case that others may see becomes a draft again, since its patient wants it."""
     ERASE = "erase"
@@ -285,6 +287,8 @@ TRANSITIONS: tuple[Transition, ...] = (
         Transition(action=Action.REMOVE, source=source, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR)
         for source in (_DRAFT, CaseStatus.WAITING, _PENDING, _PUBLISHED)
     ),
+    Transition(action=Action.MERGE, source=CaseStatus.DRAFT, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
+    Transition(action=Action.MERGE, source=CaseStatus.WAITING, target=CaseStatus.REMOVED, actors=_OWNER_OR_EDITOR),
     # The owner's limit does not count: a patient does not wait for a place.
     *(
         Transition(action=Action.WITHDRAW, source=source, target=CaseStatus.DRAFT, actors=_PRIVACY_OFFICER)

@@ -7,6 +7,7 @@ DeidentificationError            → the instance is held, with the reason in ``
 ├─ UnsupportedTransferSyntaxError
 ├─ InvalidResultError
 ├─ ResidualIdentifierError
+├─ RekeyingError                 → an instance stays in the case that it is in
 ├─ ProfileError                  → a profile text that cannot be used
 └─ PixelScreenError
    ├─ PixelsMissingError
@@ -56,6 +57,12 @@ class ResidualIdentifierError(DeidentificationError):
     """An identifier of the original was found in the written bytes."""
 
     reason = HoldReason.RESIDUAL_IDENTIFIER
+
+
+class RekeyingError(DeidentificationError):
+    """What was filed in one case cannot become an instance of another; the message says what to do."""
+
+    reason = HoldReason.INVALID_AFTER_CHANGE
 
 
 class ProfileError(DeidentificationError):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from deidentify.charsets import DEFAULT, charset_of
 from deidentify.dataset import ReceivedInstance, find
+from deidentify.transfer import Transfer
 
 SHORTEST_SHIFT_DAYS = 365
 LONGEST_SHIFT_DAYS = 3650
@@ -41,14 +42,26 @@ class PseudonymScope:
 
     key: bytes = field(repr=False)
     case_key: str
+    born_key: str = ""
+    """Key of the case whose pseudonyms were turned into those of this one, where it is another: UIDs and labels of what
+    comes later are made as that case's first, and fit those that are there already."""
+    given_patient_id: str = ""
+    """The Patient ID (0010,0020) that the files of the case have, where it is not made of the original's."""
     _cache: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _transfer: Transfer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse keys that would make pseudonyms guessable."""
         if len(self.key) < 16:  # noqa: PLR2004 - 128 bits
             raise ValueError("the pseudonym key must have at least 16 bytes")
-        if not re.fullmatch(r"[0-9a-f]{32}", self.case_key):
+        if not all(re.fullmatch(r"[0-9a-f]{32}", key) for key in (self.case_key, self.born_key or self.case_key)):
             raise ValueError("the case key must be 32 hexadecimal digits")
+        way = Transfer(key=self.key, from_case=self._first_key, to_case=self.case_key)
+        object.__setattr__(self, "_transfer", way)
+
+    @property
+    def _first_key(self) -> str:
+        return self.born_key or self.case_key
 
     def uid(self, identified_uid: str, mask: str = "") -> str:
         """Return the UID that stands for another in this case: 2.25 and a UUID of version 8 (PS3.5 §B.2).
@@ -58,16 +71,20 @@ class PseudonymScope:
         cached = self._cache.get(identified_uid) if not mask else None
         if cached is not None:
             return cached
-        number = int.from_bytes(_digest(self.key, "uid", self.case_key, identified_uid, mask)[:16], "big")
+        number = int.from_bytes(_digest(self.key, "uid", self._first_key, identified_uid, mask)[:16], "big")
         number = number & ~(0xF << 76) | 0x8 << 76
         number = number & ~(0x3 << 62) | 0x2 << 62
         made = f"2.25.{number}"
+        if self._first_key != self.case_key:
+            made = self._transfer.uid(made)
         if not mask:
             self._cache[identified_uid] = made
         return made
 
     def patient_id(self, identified_patient_id: str) -> str:
         """Return the Patient ID (0010,0020) of this case, eleven characters."""
+        if self.given_patient_id:
+            return self.given_patient_id
         # No UID begins so.
         remembered = f"patient {identified_patient_id}"
         made = self._cache.get(remembered)
@@ -82,8 +99,9 @@ class PseudonymScope:
 
     def label(self, identified_label: str) -> str:
         """Return a stand-in for an identifier that others of the same instance refer to; 11 characters."""
-        digest = _digest(self.key, "label", self.case_key, identified_label)
-        return "ID-" + base64.b32encode(digest[:5]).decode()
+        digest = _digest(self.key, "label", self._first_key, identified_label)
+        made = "ID-" + base64.b32encode(digest[:5]).decode()
+        return made if self._first_key == self.case_key else self._transfer.label(made)
 
     @property
     def shift_days(self) -> int:

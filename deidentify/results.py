@@ -1,5 +1,6 @@
 """What de-identification hands on: no value of the original, only what was done and what is now known to be clean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
@@ -171,6 +172,8 @@ class KnownIdentifiers:
     hashes: frozenset[bytes] = field(repr=False)
     is_whole: bool
     """False where images are without, or there are none yet: the case's own identifiers may pass then."""
+    of_others: Mapping[str, frozenset[bytes]] = field(default_factory=dict, repr=False)
+    """Hashes that other cases key, by their ids: they came from there with images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,10 @@ class KeyedTextScreen:
         if len(text) > LONGEST_TEXT:
             raise ValueError(f"the text screen takes at most {LONGEST_TEXT} characters")
         found = list(found_by_pattern(text))
-        if known.hashes:
-            own = _Own(CaseHash(self._key_of(known.generation), known.case_id), known.hashes)
+        for case_id, hashes in {known.case_id: known.hashes, **known.of_others}.items():
+            if not hashes:
+                continue
+            own = _Own(CaseHash(self._key_of(known.generation), case_id), hashes)
             found += [
                 TextFinding(start=start, end=end, reason=TextReason.CASE_IDENTIFIER)
                 for start, end in (*own.names(text), *own.ideographic_names(text), *own.numbers(text))

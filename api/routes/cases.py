@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from api.authorization import EDITS_ALL
 from api.context import AuthorizedCall, Call
 from api.errors import ForbiddenError
 from api.etags import expected_version, is_held, tag_of
@@ -77,6 +78,8 @@ def get_case(call: Call, *, case_id: Key, quiz: Quiz = None, if_none_match: IfNo
             raise CaseNotFoundError("no such playlist holds this case")
         is_stranger = call.is_stranger_to(detail.summary)
         collectors = Collector(session).of_owners([detail.summary]) if is_stranger else {}
+    if detail.summary.owner != call.caller.name and call.caller.role not in EDITS_ALL:
+        detail = replace(detail, suggested_case_ids=())  # whose patient it is concerns who could merge them
     if quiz is not None:
         case: Answer = QuizCaseOut.of_detail(detail)
     elif is_stranger:

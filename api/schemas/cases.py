@@ -294,6 +294,11 @@ class CaseOut(CaseItem):
     approved_at: datetime | None
     key_image_id: str = Field(examples=[""], description="The image that stands for the case.")
     completeness: int = Field(examples=[85], description="Of 100; it says nothing of quality and decides nothing.")
+    suggested_case_ids: list[str] = Field(
+        examples=[[]],
+        description="Other open drafts of its owner that are of the same patient, for the owner and editors: the study "
+        "may belong to one of them.",
+    )
     studies: list[StudyOut]
 
     @classmethod
@@ -331,6 +336,7 @@ class CaseOut(CaseItem):
                 "approved_at": detail.milestones.approved_at,
                 "key_image_id": detail.key_image_id,
                 "completeness": completeness(detail).score,
+                "suggested_case_ids": list(detail.suggested_case_ids),
                 "studies": [StudyOut.model_validate(study) for study in detail.studies],
             }
         )

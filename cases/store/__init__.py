@@ -20,6 +20,7 @@ from cases.store.leases import Leases
 from cases.store.looks import Looks
 from cases.store.manifests import Manifests
 from cases.store.moderation import Moderation
+from cases.store.moves import Moves
 from cases.store.originals import Originals
 from cases.store.passwords import Passwords
 from cases.store.patients import Patients
@@ -57,6 +58,7 @@ __all__ = [
     "Looks",
     "Manifests",
     "Moderation",
+    "Moves",
     "Originals",
     "Passwords",
     "Patients",

@@ -102,6 +102,7 @@ def instance_value(row: ReceivedInstanceRow) -> ReceivedInstance:
         fingerprint_dataset=row.fingerprint_dataset,
         fingerprint_pixels=row.fingerprint_pixels,
         is_purged=row.purged_at is not None,
+        born_in=row.born_in,
     )
 
 

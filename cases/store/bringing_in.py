@@ -239,7 +239,8 @@ class BringingIn(Filing):
             return
         self._named.add(series.id)
         series.series_instance_uid, series.number = placement.series_instance_uid, placement.series_number
-        series.perspective, series.specifics = placement.perspective, placement.specifics
+        if not series.is_labelled:
+            series.perspective, series.specifics = placement.perspective, placement.specifics
         series.body_part, series.laterality = placement.body_part, placement.laterality
 
     def _blank_what_has_no_images(self) -> None:

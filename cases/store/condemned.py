@@ -6,7 +6,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from cases.store.clock import now as clock_now
-from cases.store.errand_rows import StagedInstanceRow, StagedReferenceRow
+from cases.store.errand_rows import StagedInstanceRow, StagedMoveRow, StagedReferenceRow
 from cases.store.rows import CaseImageRow, CondemnedBlobRow
 from cases.store.upsert import insert_or_nothing
 
@@ -26,7 +26,7 @@ def condemn_unused(session: Session, blob_keys: Iterable[str], case_id: str | No
     for start in range(0, len(todo), _AT_ONCE):
         keys = todo[start : start + _AT_ONCE]
         used: set[str] = set()
-        for table in (CaseImageRow, StagedInstanceRow, StagedReferenceRow):
+        for table in (CaseImageRow, StagedInstanceRow, StagedReferenceRow, StagedMoveRow):
             used |= set(session.scalars(select(table.blob_key).where(table.blob_key.in_(keys))))
         condemn(session, (key for key in keys if key not in used), case_id)
 
@@ -39,6 +39,7 @@ def condemned_blobs(session: Session, limit: int) -> Sequence[str]:
             ~exists().where(CaseImageRow.blob_key == CondemnedBlobRow.blob_key),
             ~exists().where(StagedInstanceRow.blob_key == CondemnedBlobRow.blob_key),
             ~exists().where(StagedReferenceRow.blob_key == CondemnedBlobRow.blob_key),
+            ~exists().where(StagedMoveRow.blob_key == CondemnedBlobRow.blob_key),
         )
         .order_by(CondemnedBlobRow.condemned_at, CondemnedBlobRow.blob_key)
     )

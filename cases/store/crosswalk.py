@@ -20,6 +20,8 @@ class CrosswalkRow(Base):
     """Which public key it is sealed to."""
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
+    sealed_for: Mapped[str] = mapped_column(String(ID), default="", server_default="")
+    """The case that it is bound to, where it is another: the entry came from there with images."""
 
 
 class Crosswalk:
@@ -39,6 +41,21 @@ class Crosswalk:
         """Return the id of the key and the sealed entry of a case, None where there is none."""
         row = self._session.get(CrosswalkRow, case_id)
         return None if row is None else (row.key_id, row.sealed)
+
+    def bound_to(self, case_id: str) -> str:
+        """Return the case that the entry of a case is bound to: it opens for that one alone."""
+        row = self._session.get(CrosswalkRow, case_id)
+        return (row.sealed_for if row is not None else "") or case_id
+
+    def copy(self, from_case: str, to_case: str) -> None:
+        """Let a case have the entry of another one whose images it gets, unless it has one: they are one patient's."""
+        found = self._session.get(CrosswalkRow, from_case)
+        if found is None:
+            return
+        bound = found.sealed_for or from_case
+        values = {"case_id": to_case, "key_id": found.key_id, "sealed": found.sealed, "created_at": clock_now()}
+        values["sealed_for"] = "" if bound == to_case else bound
+        insert_or_nothing(self._session, CrosswalkRow, [values], ["case_id"])
 
     def counts(self) -> dict[str, int]:
         """Return how many entries are sealed to each key."""

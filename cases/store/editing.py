@@ -132,6 +132,7 @@ def _change_series(session: Session, case_id: str, change: SeriesChange) -> None
         raise InvalidChangeError("a series of the change is not a series of this case")
     row.perspective = _checked("perspective", change.perspective, row.perspective, LABEL_MAX)
     row.specifics = _checked("specifics", change.specifics, row.specifics, LABEL_MAX)
+    row.is_labelled = row.is_labelled or change.perspective is not None or change.specifics is not None
     if change.display is not None:
         shown = change.display
         _check_display(shown, views.series_of(session, row))

@@ -28,6 +28,8 @@ class ErrandRow(Base):
     generation: Mapped[int] = mapped_column(Integer)
     case_id: Mapped[str | None] = mapped_column(String(ID))
     """No foreign key: an errand is remembered when the empty shell of its case is not."""
+    other_case_id: Mapped[str | None] = mapped_column(String(ID), index=True)
+    """Where the images of its case go."""
     profile: Mapped[str] = mapped_column(String(PROFILE_NAME))
     revision: Mapped[str] = mapped_column(String(REVISION))
     base_revision: Mapped[str] = mapped_column(String(REVISION))
@@ -69,6 +71,29 @@ class StagedInstanceRow(Base):
     findings: Mapped[list[Any]] = mapped_column(default=list)
     changes: Mapped[list[Any]] = mapped_column(default=list)
     """Which elements differ from the image as it is."""
+
+
+class StagedMoveRow(Base):
+    """An image written anew for another case, until all that go there with it are."""
+
+    __tablename__ = "staged_move"
+    __table_args__ = (Index("ix_staged_move_blob_key", "blob_key"),)
+
+    errand_id: Mapped[str] = mapped_column(ForeignKey("errand.id"), primary_key=True)
+    arrival_id: Mapped[str] = mapped_column(ForeignKey("received_instance.arrival_id"), primary_key=True)
+    before: Mapped[str] = mapped_column(String(512))
+    """The blob that it was written from: that of the image as it is."""
+    blob_key: Mapped[str] = mapped_column(String(512))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    has_original: Mapped[bool]
+    """Whether its pseudonyms are those that the original has in that case."""
+    uids: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """UIDs of the case that it leaves, and what stands for them."""
+    patient_id: Mapped[str] = mapped_column(String(16))
+    """That was written, a pseudonym."""
+    days: Mapped[int] = mapped_column(Integer)
+    """By how many days its dates are earlier than they were."""
 
 
 class StagedReferenceRow(Base):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from cases.errands import AT_WORK, UNFINISHED, Errand, ErrandKind, ErrandState, NewErrand
@@ -11,7 +11,7 @@ from cases.errors import CaseNotFoundError
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn_unused
-from cases.store.errand_rows import ErrandRow, StagedInstanceRow, StagedReferenceRow
+from cases.store.errand_rows import ErrandRow, StagedInstanceRow, StagedMoveRow, StagedReferenceRow
 
 _MOST_REASON = 200
 
@@ -45,6 +45,7 @@ class Errands:
             study_key=study.study_key,
             generation=study.generation,
             case_id=new.case_id,
+            other_case_id=new.other_case_id,
             profile=new.profile,
             revision=new.revision,
             base_revision=new.base_revision,
@@ -106,7 +107,8 @@ class Errands:
 
     def unfinished_of(self, case_id: str) -> Sequence[Errand]:
         """Return the errands of a case that are queued, running or in review, the oldest first."""
-        query = select(ErrandRow).where(ErrandRow.case_id == case_id, ErrandRow.state.in_(UNFINISHED))
+        of_case = or_(ErrandRow.case_id == case_id, ErrandRow.other_case_id == case_id)
+        query = select(ErrandRow).where(of_case, ErrandRow.state.in_(UNFINISHED))
         rows = self._session.scalars(query.order_by(ErrandRow.generation).execution_options(populate_existing=True))
         return [errand_value(row) for row in rows]
 
@@ -155,7 +157,8 @@ class Errands:
 
     def leave_case(self, case_id: str) -> None:
         """Call off what is asked for a case that goes."""
-        rows = self._session.scalars(select(ErrandRow.id).where(ErrandRow.case_id == case_id)).all()
+        of_case = or_(ErrandRow.case_id == case_id, ErrandRow.other_case_id == case_id)
+        rows = self._session.scalars(select(ErrandRow.id).where(of_case)).all()
         for errand_id in rows:
             self.call_off(errand_id, ErrandState.DISCARDED, "its case was removed")
 
@@ -163,7 +166,7 @@ class Errands:
         """Delete what was staged; blobs that no image got are condemned."""
         row = self._session.get(ErrandRow, errand_id)
         keys = list[str]()
-        for table in (StagedInstanceRow, StagedReferenceRow):
+        for table in (StagedInstanceRow, StagedReferenceRow, StagedMoveRow):
             keys += self._session.scalars(select(table.blob_key).where(table.errand_id == errand_id))
             self._session.execute(delete(table).where(table.errand_id == errand_id))
         condemn_unused(self._session, keys, row.case_id if row is not None else None)
@@ -185,6 +188,16 @@ class Errands:
         if row is None:
             raise CaseNotFoundError("there is no such errand")
         return row
+
+
+def moves_of(session: Session, case_id: str, *, limit: int = 100) -> Sequence[Errand]:
+    """Return the errands that take images out of a case or into it, the latest first."""
+    query = (
+        select(ErrandRow)
+        .where(ErrandRow.kind == ErrandKind.MOVE, or_(ErrandRow.case_id == case_id, ErrandRow.other_case_id == case_id))
+        .order_by(ErrandRow.requested_at.desc(), ErrandRow.generation.desc(), ErrandRow.id)
+    )
+    return [errand_value(row) for row in session.scalars(query.limit(limit))]
 
 
 def errand_value(row: ErrandRow) -> Errand:
@@ -211,4 +224,5 @@ def errand_value(row: ErrandRow) -> Errand:
         group_id=row.group_id or "",
         asked=dict(row.asked),
         is_review=row.is_review,
+        other_case_id=row.other_case_id,
     )

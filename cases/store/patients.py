@@ -12,6 +12,7 @@ from cases.patients import PatientCase, PatientFindings, PatientKeys, PatientStu
 from cases.store.arrivals import instance_value, lock_study
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseImageRow, CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStudyRow, UserRow
+from cases.store.study_cases import cases_of, holds_study
 
 
 class Patients:
@@ -27,7 +28,7 @@ class Patients:
     def find(self, keys: PatientKeys) -> PatientFindings:
         """Return the cases, removed ones too, and the received studies that any of these keys leads to."""
         studies = self._session.scalars(select(ReceivedStudyRow).where(_matches(ReceivedStudyRow, keys))).all()
-        of_studies = CaseRow.received_study.in_([study.key for study in studies])
+        of_studies = CaseRow.id.in_([case_id for _, case_id in cases_of(self._session, [one.key for one in studies])])
         # A case's own keys count as well: they stay when those of its study were made anew.
         wanted = of_studies if keys.study_key else or_(of_studies, _matches(CaseRow, keys))
         rows = self._session.execute(
@@ -65,9 +66,7 @@ class Patients:
             ).where(of_study, ReceivedInstanceRow.purged_at.is_(None))
         ).one()
         cases = self._session.scalar(
-            select(func.count())
-            .select_from(CaseRow)
-            .where(CaseRow.received_study == row.key, CaseRow.status != CaseStatus.REMOVED)
+            select(func.count()).select_from(CaseRow).where(holds_study(row.key), CaseRow.status != CaseStatus.REMOVED)
         )
         return PatientStudy(
             key=row.key,
@@ -80,7 +79,7 @@ class Patients:
 
     def case_ids_of(self, study_key: str) -> list[str]:
         """Return the cases that were made of a received study and hold something."""
-        query = select(CaseRow.id).where(CaseRow.received_study == study_key, CaseRow.status != CaseStatus.REMOVED)
+        query = select(CaseRow.id).where(holds_study(study_key), CaseRow.status != CaseStatus.REMOVED)
         return list(self._session.scalars(query.order_by(CaseRow.created_at, CaseRow.id)))
 
     def close_study(self, study_key: str) -> list[ReceivedInstance]:

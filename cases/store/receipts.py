@@ -34,6 +34,7 @@ from cases.store.rows import (
     ReceivedStudyRow,
     UserRow,
 )
+from cases.store.study_cases import cases_of, holds_study
 from cases.users import User
 
 LOOKED_AT = 2000
@@ -165,7 +166,7 @@ def _visible(viewer: User) -> ColumnElement[bool]:
     """Return the studies that a viewer may know of: of own cases, or on their way to the viewer; or all."""
     if viewer.sees_all:
         return ReceivedStudyRow.key != ""
-    of_study = CaseRow.received_study == ReceivedStudyRow.key
+    of_study = holds_study(ReceivedStudyRow.key)
     own = exists().where(of_study, CaseRow.owner_id == viewer.id, CaseRow.status != CaseStatus.REMOVED)
     return own | ((ReceivedStudyRow.owner_name == viewer.name) & ~exists().where(of_study))
 
@@ -185,15 +186,19 @@ def _narrowed(filters: ReceiptFilter) -> list[ColumnElement[bool]]:
 
 
 def _cases(session: Session, keys: Sequence[str]) -> defaultdict[str, tuple[ReceiptCase, ...]]:
+    studies: defaultdict[str, list[str]] = defaultdict(list)
+    for key, case_id in cases_of(session, keys):
+        studies[case_id].append(key)
     query = (
-        select(CaseRow.received_study, CaseRow.id, CaseRow.status, UserRow.name)
+        select(CaseRow.id, CaseRow.status, UserRow.name)
         .join(UserRow, UserRow.id == CaseRow.owner_id, isouter=True)
-        .where(CaseRow.received_study.in_(keys))
+        .where(CaseRow.id.in_(studies))
         .order_by(CaseRow.created_at, CaseRow.id)
     )
     found: defaultdict[str, tuple[ReceiptCase, ...]] = defaultdict(tuple)
-    for key, case_id, status, owner in session.execute(query):
-        found[key or ""] += (ReceiptCase(case_id=case_id, status=status, owner=owner),)
+    for case_id, status, owner in session.execute(query):
+        for key in studies[case_id]:
+            found[key] += (ReceiptCase(case_id=case_id, status=status, owner=owner),)
     return found
 
 

@@ -7,7 +7,7 @@ editor says so. Rows of images stay the rows that they are: marks, texts and ord
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from cases import build
 from cases.errands import ARRIVALS, AT_WORK, Errand, ErrandKind, ErrandState, NewErrand
@@ -141,7 +141,8 @@ class Reruns(Filing):
         before = errands.unfinished_of(case_id)
         at_work = [one for one in before if one.state is not ErrandState.IN_REVIEW]
         if at_work:
-            raise RerunInProgressError(f"a re-run of the case is {at_work[0].state} already: wait until it is done")
+            what = "a move of its images" if at_work[0].kind is ErrandKind.MOVE else "a re-run of the case"
+            raise RerunInProgressError(f"{what} is {at_work[0].state} already: wait until it is done")
         for one in before:
             errands.call_off(one.id, ErrandState.DISCARDED, "another re-run took its place", decided_by=actor)
         new = NewErrand(
@@ -183,6 +184,10 @@ class Reruns(Filing):
     def secret_generation(self, case_id: str) -> int:
         """Return the generation of the secret that the pseudonyms of a case are made under."""
         return self._session.get_one(CaseRow, case_id).secret_generation
+
+    def given_patient_id(self, case_id: str) -> str:
+        """Return the Patient ID of a case's files, where it is not made of the originals'; see ``CaseShell``."""
+        return self._session.get_one(CaseRow, case_id).given_patient_id
 
     def staged_arrivals(self, errand_id: str) -> set[str]:
         """Return the arrivals that are done."""
@@ -277,7 +282,12 @@ class Reruns(Filing):
         if errand.case_id is None:
             return
         arrivals = self._session.scalars(
-            select(ReceivedInstanceRow.arrival_id).where(ReceivedInstanceRow.received_study == errand.received_study)
+            select(ReceivedInstanceRow.arrival_id).where(
+                or_(
+                    ReceivedInstanceRow.received_study == errand.received_study,
+                    ReceivedInstanceRow.case_id == errand.case_id,
+                )
+            )
         )
         keys = [rerun_blob_key(errand.case_id, arrival_id, errand.id) for arrival_id in arrivals]
         condemn_unused(self._session, keys, errand.case_id)

@@ -248,6 +248,8 @@ class ReceivedInstanceRow(Base):
     rows: Mapped[int | None] = mapped_column(BigInteger)
     columns: Mapped[int | None] = mapped_column(BigInteger)
     frames: Mapped[int | None] = mapped_column(BigInteger)
+    born_in: Mapped[str] = mapped_column(String(ID), default="", server_default="")
+    """The case whose pseudonyms it had first, where they were turned into those of the case that it is in."""
 
 
 class CaseRow(Base):
@@ -275,6 +277,10 @@ class CaseRow(Base):
     patient_number_key: Mapped[str] = mapped_column(String(64), default="", server_default="", index=True)
     secret_generation: Mapped[int] = mapped_column(Integer, default=1, server_default="1", index=True)
     """Generation of the secret that its pseudonyms are made under, for as long as there is the case."""
+    given_patient_id: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    """The Patient ID (0010,0020) of its files, a pseudonym, where it is not made of the originals'."""
+    split_from: Mapped[str] = mapped_column(String(ID), default="", server_default="")
+    """The case that it was split from: where else nothing says so, what comes late goes there."""
     title: Mapped[str] = mapped_column(String(120), default="")
     presentation: Mapped[str] = mapped_column(Text, default="")
     discussion: Mapped[str] = mapped_column(Text, default="")
@@ -345,6 +351,8 @@ class CaseSeriesRow(Base):
     specifics: Mapped[str] = mapped_column(String(200), default="")
     body_part: Mapped[str] = mapped_column(String(64), default="")
     laterality: Mapped[str] = mapped_column(String(16), default="")
+    is_labelled: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether a person wrote plane or sequence: a re-run leaves them then."""
     window_center: Mapped[float | None] = mapped_column(Float)
     window_width: Mapped[float | None] = mapped_column(Float)
     crop: Mapped[list[Any] | None]

@@ -4,6 +4,8 @@ Locks are always taken in one order (received study, user, case, instance), so t
 each other. On SQLite the transaction itself is the lock.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
@@ -36,6 +38,7 @@ from cases.store.rows import (
     UserRow,
     new_id,
 )
+from cases.store.study_cases import Home, born_in, homes, main_cases
 
 
 class Shells:
@@ -56,12 +59,7 @@ class Shells:
             When there is no such received study.
         """
         study = lock_study(self._session, study_key)
-        cases = self._session.scalars(
-            select(CaseRow)
-            .where(CaseRow.received_study == study_key)
-            .order_by(CaseRow.created_at.desc(), CaseRow.id)
-            .execution_options(populate_existing=True)
-        ).all()
+        cases = main_cases(self._session, study_key)
         row = next((case for case in cases if case.status in OPEN_STATUSES), None)
         is_new = row is None
         if row is None:
@@ -69,6 +67,8 @@ class Shells:
         if not row.profile_revision and profile is not None:
             row.profile, row.profile_revision = profile.name, profile.revision
             self._session.flush()
+        is_made_of_it = row.received_study == study_key and not row.split_from
+        came_from = "" if is_made_of_it else born_in(self._session, study_key, row.id)
         self._session.execute(
             update(ReceivedInstanceRow)
             .where(
@@ -76,8 +76,43 @@ class Shells:
                 ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED,
                 ReceivedInstanceRow.generation.is_not(None),
             )
-            .values(case_id=row.id)
+            .values(case_id=row.id, born_in=came_from)
         )
+        return self._shell(row, came_from, is_new=is_new)
+
+    def homes(self, study_key: str, arrival_ids: Collection[str], shell: CaseShell) -> list[tuple[CaseShell, set[str]]]:
+        """Return the drafts that late instances of a study belong to, with them: the series may have been moved.
+
+        Parameters
+        ----------
+        study_key
+            Row key of the received study.
+        arrival_ids
+            The instances; what their series is has to be known.
+        shell
+            Where those go whose series is nowhere yet.
+        """
+        lock_study(self._session, study_key)
+        groups: dict[Home, set[str]] = {}
+        at_shell = Home(case_id=shell.case_id, born_in=shell.born_in)
+        found = homes(self._session, study_key, arrival_ids)
+        for arrival_id in arrival_ids:
+            groups.setdefault(found.get(arrival_id, at_shell), set()).add(arrival_id)
+        shells = []
+        for home, ids in groups.items():
+            self._session.execute(
+                update(ReceivedInstanceRow)
+                .where(
+                    ReceivedInstanceRow.arrival_id.in_(sorted(ids)),
+                    ReceivedInstanceRow.outcome == InstanceOutcome.RECEIVED,
+                )
+                .values(case_id=home.case_id, born_in=home.born_in)
+            )
+            row = self._session.get_one(CaseRow, home.case_id)
+            shells.append((shell if home == at_shell else self._shell(row, home.born_in, is_new=False), ids))
+        return shells
+
+    def _shell(self, row: CaseRow, came_from: str, *, is_new: bool) -> CaseShell:
         owner = self._session.get(UserRow, row.owner_id) if row.owner_id else None
         return CaseShell(
             case_id=row.id,
@@ -87,6 +122,8 @@ class Shells:
             is_new=is_new,
             secret_generation=row.secret_generation,
             profile_revision=row.profile_revision,
+            born_in=came_from,
+            given_patient_id=row.given_patient_id,
         )
 
     def _new_case(self, study: ReceivedStudyRow, previous: CaseRow | None) -> CaseRow:
@@ -182,6 +219,11 @@ class Shells:
                 ~exists().where(HoldRow.case_id == CaseRow.id, HoldRow.state == HoldState.OPEN),
                 # What a re-run took out can come back under another revision.
                 ~exists().where(ErrandRow.case_id == CaseRow.id, ErrandRow.state == ErrandState.DONE),
+                # What came from it, and what of other studies goes to it, has its pseudonyms by its id.
+                ~exists().where(ReceivedInstanceRow.born_in == CaseRow.id),
+                ~exists().where(
+                    ReceivedInstanceRow.case_id == CaseRow.id, ReceivedInstanceRow.received_study != study_key
+                ),
             )
         ).all()
         for case in empty:

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from cases import build
@@ -11,6 +11,7 @@ from cases.errands import ErrandKind
 from cases.holds import HoldState
 from cases.intake import InstanceOutcome
 from cases.model import (
+    OPEN_STATUSES,
     CaseConsent,
     CaseDetail,
     CaseImage,
@@ -116,7 +117,18 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         withheld_words=row.withheld_words,
         related_case_ids=_related(session, row),
         receipts=tuple(
-            session.scalars(select(ReceivedStudyRow.receipt_code).where(ReceivedStudyRow.key == row.received_study))
+            session.scalars(
+                select(ReceivedStudyRow.receipt_code)
+                .where(
+                    or_(
+                        ReceivedStudyRow.key == row.received_study,
+                        ReceivedStudyRow.key.in_(
+                            select(ReceivedInstanceRow.received_study).where(ReceivedInstanceRow.case_id == row.id)
+                        ),
+                    )
+                )
+                .order_by(ReceivedStudyRow.first_arrival_at, ReceivedStudyRow.key)
+            )
         ),
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
         profile=row.profile,
@@ -141,7 +153,8 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             first_published_at=row.first_published_at,
             approved_at=row.approved_at,
         ),
-        key_image_id=row.key_image_id,
+        key_image_id=row.key_image_id if any(image.id == row.key_image_id for image in rows) else "",
+        suggested_case_ids=_of_one_patient(session, row),
     )
 
 
@@ -179,6 +192,20 @@ def _series_progress(session: Session, case_id: str) -> tuple[SeriesProgress, ..
         first[key] = min(first.get(key, arrival_id), arrival_id)
     ordered = sorted(counts, key=lambda key: first[key])
     return tuple(SeriesProgress(number=number, **counts[key]) for number, key in enumerate(ordered, 1))
+
+
+def _of_one_patient(session: Session, row: CaseRow) -> tuple[str, ...]:
+    """Return the owner's other open drafts of the same patient; keys of other generations do not compare."""
+    if not row.patient_key or row.owner_id is None or row.status not in OPEN_STATUSES:
+        return ()
+    query = select(CaseRow.id).where(
+        CaseRow.patient_key == row.patient_key,
+        CaseRow.secret_generation == row.secret_generation,
+        CaseRow.owner_id == row.owner_id,
+        CaseRow.status.in_(OPEN_STATUSES),
+        CaseRow.id != row.id,
+    )
+    return tuple(session.scalars(query.order_by(CaseRow.created_at, CaseRow.id)))
 
 
 def _related(session: Session, row: CaseRow) -> tuple[str, ...]:
@@ -248,7 +275,7 @@ def _series_value(row: CaseSeriesRow, images: Collection[CaseImage]) -> CaseSeri
             last_frame=row.last_frame,
             frame_step=row.frame_step,
             opening_frame=row.opening_frame,
-            key_image_id=row.key_image_id,
+            key_image_id=row.key_image_id if any(image.id == row.key_image_id for image in images) else "",
         ),
     )
 

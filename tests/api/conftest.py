@@ -21,6 +21,7 @@ from api.app import create_app
 from api.limits import CallBudgets
 from api.ports import Measurement
 from bridge.engine import EngineNotReadyError
+from bridge.move_desk import MoveDesk
 from bridge.peers import BridgePeers
 from bridge.profile_desk import BridgeProfiles
 from bridge.rerun_desk import RerunDesk
@@ -171,6 +172,7 @@ def app(
     peers: BridgePeers,
     marks: Marks,
     reruns: RerunDesk,
+    engine: Engine,
     looks: Looking,
     budgets: CallBudgets,
 ) -> FastAPI:
@@ -181,6 +183,7 @@ def app(
         metrics=figures,
         peers=peers,
         reruns=reruns,
+        moves=MoveDesk(database=world.database, client=engine),  # type: ignore[arg-type]
         profiles=BridgeProfiles(settings, world.database),
         marks=marks,
         previews=looks.previews,

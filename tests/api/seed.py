@@ -80,8 +80,13 @@ class World:
         pending: int = 0,
         holds: Sequence[Hold] = (),
         profile: ProfileRevision | None = None,
+        patient: str = "",
+        series: int = 1,
     ) -> str:
-        """Receive one study, file its images and hold the rest; return the id of the case."""
+        """Receive one study, file its images and hold the rest; return the id of the case.
+
+        Images are dealt out to as many series as are asked for.
+        """
         self.studies += 1
         pending = pending or int(not images and not holds)
         hospital, study_key = f"hospital-{secrets.token_hex(8)}", secrets.token_hex(16)
@@ -97,7 +102,7 @@ class World:
         with self.database.write() as session:
             [row_key] = Intake(session).record(arrivals, destination=destination)
             Intake(session).assign_generation(row_key)
-            patient_key = Intake(session).set_patient_key(row_key, secrets.token_hex(32))
+            patient_key = Intake(session).set_patient_key(row_key, patient or secrets.token_hex(32))
             case_id = Cases(session).open_shell(row_key, profile).case_id
             if profile is not None:
                 Profiles(session).keep(profile)
@@ -109,7 +114,8 @@ class World:
             self.secrets.append(blob_key)
             self.blobs.put(blob_key, data)
             with self.database.write() as session:
-                filed = deidentified(data, uid=uid, number=number, modality=modality, frames=frames)
+                of_series = f"{uid}.{(number - 1) % series + 1}"
+                filed = deidentified(data, uid=uid, number=number, modality=modality, frames=frames, series=of_series)
                 Cases(session).file(case_id, arrival.arrival_id, filed, blob_key)
         for arrival, hold in zip(arrivals[len(images) + pending :], holds, strict=True):
             with self.database.write() as session:
@@ -188,12 +194,14 @@ class World:
         )
 
 
-def deidentified(data: bytes, *, uid: str, number: int, modality: str, frames: int = 1) -> DeidentifiedInstance:
+def deidentified(
+    data: bytes, *, uid: str, number: int, modality: str, frames: int = 1, series: str = ""
+) -> DeidentifiedInstance:
     """Return the papers of a filed instance."""
     return DeidentifiedInstance(
         description=Description(
             study_instance_uid=uid,
-            series_instance_uid=f"{uid}.1",
+            series_instance_uid=series or f"{uid}.1",
             sop_instance_uid=f"{uid}.1.{number}",
             sop_class_uid=MR if modality == "MR" else CT,
             transfer_syntax_uid="1.2.840.10008.1.2.1",

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -78,6 +79,7 @@ CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image
 MOVES = {"submit_case", "take_back_case", "set_case_visibility", "accept_case", "push_back_case"}
 """Calls that the state of a case may refuse to those who may make them."""
 CASE_CALLS |= {"list_case_reruns", "edit_series", "get_case_history", "get_case_readiness", *MOVES}
+CASE_CALLS |= {"merge_case", "split_case", "move_images", "list_case_moves"}
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
 PLAYLIST_CALLS = {"get_playlist", "edit_playlist", "set_playlist_entries", "delete_playlist"}
 SHARE_CALLS = {"list_shares", "create_share", "revoke_share"}
@@ -178,6 +180,22 @@ def of_cases(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sen
     placed(scene.looks, hold, scene.picture)
     if call.operation == "undo_decision":
         decided(world, admin, hold)
+
+
+def of_moves(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
+    if call.operation not in {"merge_case", "split_case", "move_images"}:
+        return
+    world, owner, patient = scene.world, scene.owner(role, relation), secrets.token_hex(32)
+    case_id, other = (
+        world.study(owner, [scene.picture] * 2, profile=STRICT, patient=patient, series=2) for _ in range(2)
+    )
+    series = world.detail(case_id).studies[0].series[1].id
+    sent.values["case_id"] = case_id
+    sent.body = {
+        "merge_case": {"from": other},
+        "split_case": {"series": [series]},
+        "move_images": {"to": other, "series": [series]},
+    }[call.operation]
 
 
 def of_receipts(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
@@ -291,6 +309,7 @@ ARRANGERS = (
     of_playlists,
     of_shares,
     of_featured,
+    of_moves,
     of_receipts,
     of_tokens,
     of_peers,

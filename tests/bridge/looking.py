@@ -102,7 +102,7 @@ class Looking:
             children=children,
             profile_folder=self.settings.data_dir / "profiles",
         )
-        return Jobs(database=self.database, looks=looks, studies=None, reruns=None)  # type: ignore[arg-type]
+        return Jobs(database=self.database, looks=looks, studies=None, reruns=None, moves=None)  # type: ignore[arg-type]
 
     def work(self) -> None:
         """Run what was asked for."""

@@ -254,6 +254,18 @@ def test_nothing_is_read_without_a_reason(database: Database, reason: str) -> No
         read_entry(database, case_id, PRIVATE, reason=reason, actor="ann")
 
 
+def test_an_entry_that_came_with_images_of_another_case_opens_there(database: Database) -> None:
+    first, second = keep(database, "study"), file_study(database, INBOX, "second").case_id
+    with database.write() as session:
+        Crosswalk(session).copy(first, second)
+        Crosswalk(session).copy(second, first)
+        Crosswalk(session).forget(first)
+        Crosswalk(session).copy(second, first)
+
+    for case_id in (first, second):
+        assert read_entry(database, case_id, PRIVATE, reason="a try", actor="ann") == ENTRY
+
+
 def test_an_entry_put_under_another_case_does_not_open(database: Database) -> None:
     case_id = keep(database, "study", PUBLIC.seal(ENTRY, OTHER))
 

@@ -13,6 +13,7 @@ from bridge import pipeline
 from bridge.children import Children
 from bridge.jobs import Jobs
 from bridge.looks import LookRunner
+from bridge.moves import MoveRunner
 from bridge.pipeline import Filed, OriginalGoneError, Task
 from bridge.pool import ChildDiedError
 from bridge.rerun import INCOMPARABLE, Again, AgainTask, RerunRunner, process_again
@@ -29,7 +30,7 @@ from cases.reruns import rerun_blob_key
 from cases.reviews import Decision, ReviewAction
 from cases.store import Audit, Cases, Database, Errands, Holds, Intake, Profiles, Reruns, Reviews, SiteLayouts
 from cases.store.review_errands import ReviewErrands
-from cases.store.rows import CaseImageRow, CaseRow
+from cases.store.rows import CaseImageRow, CaseRow, ReceivedInstanceRow
 from cases.users import Role
 from config import load_settings
 from deidentify.results import DropReason, ElementChange, ElementFate, Hold
@@ -89,7 +90,8 @@ def jobs(database: Database, answers: Answers, tmp_path: Path) -> Jobs:
     looks = LookRunner(
         database=database, children=children, spool=spool_in(tmp_path), profile_folder=tmp_path / "profiles"
     )
-    return Jobs(database=database, studies=studies, reruns=reruns, looks=looks)
+    moves = MoveRunner(database=database, blobs=blobs, children=children)
+    return Jobs(database=database, studies=studies, reruns=reruns, looks=looks, moves=moves)
 
 
 @pytest.fixture
@@ -143,6 +145,22 @@ def test_a_generation_that_is_an_errand_makes_the_case_anew(
     jobs.run(STUDY, errand.generation)  # the engine may do so after a crash
     assert len(answers.asked) == 3
     assert actions(database, shell) == ["case.rerun"]
+
+
+def test_what_came_from_another_case_is_made_anew_with_the_pseudonyms_that_it_had_first(
+    database: Database, jobs: Jobs, answers: Answers, case: tuple[CaseShell, list[NewArrival]]
+) -> None:
+    shell, arrivals = case
+    with database.write() as session:
+        moved = ReceivedInstanceRow.arrival_id == arrivals[0].arrival_id
+        session.execute(update(ReceivedInstanceRow).where(moved).values(born_in="b" * 32))
+        session.execute(update(CaseRow).values(given_patient_id="CB-ABCDEFGH"))
+
+    jobs.run(STUDY, requested(database, shell).generation)
+
+    tasks = [answers.tasks[one.arrival_id] for one in arrivals]
+    assert [task.born_in for task in tasks] == ["b" * 32, "", ""]
+    assert {task.given_patient_id for task in tasks} == {"CB-ABCDEFGH"}
 
 
 def test_what_was_staged_before_a_crash_is_not_made_again(

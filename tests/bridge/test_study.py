@@ -12,13 +12,14 @@ from bridge.profile_book import revision_of
 from bridge.study import StudyRunner
 from cases.blobs import LocalBlobs
 from cases.errors import CaseClosedError, StoreUnavailableError
-from cases.intake import InstanceOutcome, NewArrival, ReceivedInstance
+from cases.intake import NO_FACTS, InstanceFacts, InstanceOutcome, NewArrival, ReceivedInstance
 from cases.store import Cases, Database, Holds, Intake, Looks, Profiles
+from cases.store.rows import CaseRow, ReceivedInstanceRow
 from cases.users import Role
 from deidentify.compare import Fingerprint
 from deidentify.results import Hold, HoldReason
 from tests.bridge.books import book, shipped
-from tests.cases.world import INBOX, arrival, image, key, receive, user
+from tests.cases.world import INBOX, arrival, file_study, image, key, receive, route, user
 
 STUDY = f"{key('study')}-{INBOX.id}"
 UNREADABLE = Hold(reason=HoldReason.UNREADABLE, detail="the data set ends early")
@@ -33,6 +34,8 @@ class Answers:
         self.held: set[str] = set()
         self.before: dict[str, Callable[[], None]] = {}
         self.during: dict[str, Callable[[], None]] = {}
+        self.facts: dict[str, InstanceFacts] = {}
+        self.made: dict[str, Task] = {}
 
     def run(self, function: Callable[[Task], Any], task: Task, **_: object) -> Any:
         return {pipeline.inspect: self._inspect, pipeline.process: self._process, pipeline.decoded: lambda _: ""}[
@@ -46,10 +49,12 @@ class Answers:
             arrival_id=task.arrival_id,
             fingerprint=Fingerprint(dataset=content[0], pixels=content[1]) if content else None,
             patient_key=self.patient.get(task.arrival_id, "patient") if content else "",
+            facts=self.facts.get(task.arrival_id, NO_FACTS),
         )
 
     def _process(self, task: Task) -> Processed:
         self.during.pop(task.arrival_id, lambda: None)()
+        self.made[task.arrival_id] = task
         if task.arrival_id in self.held or self.content.get(task.arrival_id, ()) is None:
             return UNREADABLE
         written = image(task.sop_key, study=task.study_key)
@@ -111,6 +116,29 @@ def test_a_resend_that_arrives_while_its_study_is_worked_on_is_judged_by_its_own
     assert outcomes(database, first, again) == [InstanceOutcome.FILED, InstanceOutcome.RECEIVED]
     runner.run(STUDY, settle(database))
     assert outcomes(database, first, again) == [InstanceOutcome.HELD, InstanceOutcome.HELD]
+
+
+def test_a_late_instance_is_made_for_the_draft_that_its_series_was_moved_to(
+    database: Database, runner: StudyRunner, answers: Answers
+) -> None:
+    (first, second) = receive(database, INBOX, "study", [arrival("study", "1"), arrival("study", "2")])
+    runner.run(STUDY, 1)
+    other = file_study(database, route("ann"), "other").case_id
+    with database.write() as session:
+        row = session.get_one(ReceivedInstanceRow, second.arrival_id)
+        row.case_id, row.series_key, row.born_in = other, key("moved"), "b" * 32
+        session.get_one(CaseRow, other).profile_revision = shipped().revision
+    late, of_nobody = arrival("study", "3"), arrival("study", "4")
+    answers.facts = {late.arrival_id: InstanceFacts(series_key=key("moved"))}
+    record(database, late)
+    record(database, of_nobody)
+
+    runner.run(STUDY, settle(database))
+
+    assert (answers.made[late.arrival_id].case_id, answers.made[late.arrival_id].born_in) == (other, "b" * 32)
+    assert answers.made[of_nobody.arrival_id].case_id == found(database, first).case_id != other
+    assert found(database, late).case_id == other
+    assert found(database, late).born_in == "b" * 32
 
 
 def test_an_instance_whose_correction_names_another_patient_is_held_with_it(

@@ -50,6 +50,16 @@ def own(text: str, identifiers: KnownIdentifiers = PATIENT) -> list[str]:
     return [words for words, reason in found(text, identifiers) if reason == OWN]
 
 
+def test_identifiers_that_came_from_another_case_are_found_by_its_key() -> None:
+    theirs = hashes_of(OTHER_CASE, PatientName="Kowalczyk^Jan").hashes
+    both = KnownIdentifiers(
+        case_id=CASE, generation=1, hashes=PATIENT.hashes, is_whole=True, of_others={OTHER_CASE: theirs}
+    )
+
+    assert own("Kowalczyk and Müller", both) == ["Kowalczyk", "Müller"]
+    assert own("Kowalczyk and Müller") == ["Müller"]
+
+
 # -- the case's own identifiers ----------------------------------------------------------------------------------------
 
 

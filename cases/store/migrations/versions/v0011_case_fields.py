@@ -28,6 +28,7 @@ def _of_case() -> tuple[sa.Column[Any], ...]:
 
 def _of_series() -> tuple[sa.Column[Any], ...]:
     return (
+        sa.Column("is_labelled", sa.Boolean(), nullable=False, server_default=sa.false()),
         *(sa.Column(name, sa.Float(), nullable=True) for name in ("window_center", "window_width")),
         sa.Column("crop", sa.JSON(), nullable=True),
         *(sa.Column(name, sa.Integer(), nullable=True) for name in ("first_frame", "last_frame", "opening_frame")),
