@@ -80,8 +80,6 @@ _EDIT = Rule(scope=Scope.WRITE, others_scope=Scope.MODERATE, own=WRITES, unowned
 _ADMINISTER = Rule(scope=Scope.ADMINISTER, none=ADMINISTERS)
 _OWN = Rule(scope=Scope.WRITE, own=WRITES)
 """What nobody does for the owner of a case."""
-_MODERATE = Rule(scope=Scope.MODERATE, own=EDITS_ALL, unowned=EDITS_ALL, foreign=EDITS_ALL)
-"""What editors do with the cases of others; that it is not their own the table of transitions says."""
 _DECIDE = Rule(scope=Scope.MODERATE, none=EDITS_ALL)
 """What is done with cases that others may see."""
 _REVIEW = Rule(scope=Scope.MODERATE, own=REVIEWERS | {Role.CONTRIBUTOR}, unowned=REVIEWERS, foreign=REVIEWERS)
@@ -115,8 +113,8 @@ RULES: Mapping[str, Rule] = {
     "submit_case": _OWN,
     "take_back_case": _OWN,
     "set_case_visibility": _OWN,
-    "accept_case": _MODERATE,
-    "push_back_case": _MODERATE,
+    "accept_case": Rule(scope=Scope.MODERATE, foreign=EDITS_ALL),
+    "push_back_case": Rule(scope=Scope.MODERATE, own=EDITS_ALL, foreign=EDITS_ALL),
     "get_case_history": Rule(scope=Scope.READ, own=EVERYONE, unowned=SEES_ALL, foreign=SEES_ALL),
     "get_case_readiness": Rule(scope=Scope.READ, own=EVERYONE, unowned=WORKS, foreign=SEES_ALL),
     "list_pending_cases": Rule(scope=Scope.MODERATE, none=EDITS_ALL),

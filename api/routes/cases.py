@@ -14,8 +14,8 @@ from api.etags import expected_version, is_held, tag_of
 from api.openapi import problems
 from api.paging import Cursor, Limit
 from api.schemas.cases import CaseEdit, CaseItem, CaseOut, SeriesTexts, StudyTexts
-from api.schemas.common import Answer, Key, Listed
-from api.schemas.public_cases import PublicCaseItem, PublicCaseOut, QuizCaseOut
+from api.schemas.common import Answer, Key
+from api.schemas.public_cases import ListedCases, PublicCaseItem, PublicCaseOut, QuizCaseOut
 from cases.errors import CaseError, CaseNotFoundError, IdentifyingTextError, VersionConflictError
 from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
 from cases.store import Audit, Cases, Collector, Playlists
@@ -47,7 +47,7 @@ def list_cases(
     status: Status = None,
     modality: Modality = None,
     owner: Owner = None,
-) -> Listed[CaseItem | PublicCaseItem]:
+) -> ListedCases:
     """List the caller's cases, for those who see all of everybody, or public ones, the latest first."""
     if owner is not None and owner != call.caller.name and not call.caller.sees_all:
         raise ForbiddenError("Only your own cases can be listed.")
@@ -58,7 +58,7 @@ def list_cases(
     items = [
         PublicCaseItem.of(case, collectors) if call.is_stranger_to(case) else CaseItem.of(case) for case in page.items
     ]
-    return Listed(items=items, next=page.next_cursor)
+    return ListedCases(items=items, next=page.next_cursor)
 
 
 @router.get(

@@ -10,8 +10,8 @@ from typing import Self
 
 from pydantic import Field
 
-from api.schemas.cases import DisplayOut
-from api.schemas.common import ID_EXAMPLE, Answer
+from api.schemas.cases import CaseItem, DisplayOut
+from api.schemas.common import ID_EXAMPLE, Answer, Listed
 from cases.model import (
     CaseDetail,
     CaseImage,
@@ -62,6 +62,10 @@ class PublicCaseItem(Answer):
             How many public cases its owner has, by name; None hides whose it is.
         """
         return cls.model_validate(public_summary(summary, collectors))
+
+
+class ListedCases(Listed[CaseItem | PublicCaseItem]):
+    """One page of cases: strangers are shown less of each."""
 
 
 def public_summary(summary: CaseSummary, collectors: Mapping[str, int] | None) -> dict[str, object]:

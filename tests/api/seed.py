@@ -130,6 +130,20 @@ class World:
         with self.database.read() as session:
             return Cases(session).get(everything, case_id)
 
+    def finish(self, case_id: str) -> None:
+        """Write what a case needs to be public."""
+        said = "title = 'A title', presentation = 'Pain.', discussion = 'Known.', age_band = '45 years', sex = 'F'"
+        more = "systems = '[\"Chest\"]', certainty = 'certain', licence_accepted_at = created_at"
+        with self.database.write() as session:
+            session.execute(text(f"UPDATE teaching_case SET {said}, {more} WHERE id = :c"), {"c": case_id})
+            session.execute(text("UPDATE case_study SET findings = 'Seen.' WHERE case_id = :c"), {"c": case_id})
+
+    def submit(self, case_id: str) -> None:
+        """Let a case wait for an editor."""
+        with self.database.write() as session:
+            waits = "UPDATE teaching_case SET status = 'pending_review', submitted_at = created_at WHERE id = :c"
+            session.execute(text(waits), {"c": case_id})
+
     def publish(self, case_id: str) -> None:
         """Let everybody see a case, whatever is missing in it."""
         with self.database.write() as session:

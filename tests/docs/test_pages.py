@@ -21,12 +21,24 @@ BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 def shell_lines(page: Path) -> Iterator[list[str]]:
     """Yield the words of each command in the shell blocks of a page."""
     for block in BLOCK.findall(page.read_text()):
-        for line in block.replace("\\\n", " ").splitlines():
+        for line in _commands(block):
             words = shlex.split(line.replace("<", "'<").replace(">", ">'") if "<" in line else line, comments=True)
+            if words and (kept := re.match(r"[A-Z_]+=\$\((.+)", words[0])):  # what it prints is kept
+                words = [kept[1], *words[1:-1], words[-1].removesuffix(")")]
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words = words[1:]
             if words:
                 yield words
+
+
+def _commands(block: str) -> Iterator[str]:
+    """Yield the commands of a block: what is quoted may go over several lines."""
+    begun = ""
+    for line in block.replace("\\\n", " ").splitlines():
+        begun = f"{begun}\n{line}" if begun else line
+        if begun.count("'") % 2 == 0:
+            yield begun
+            begun = ""
 
 
 COMMANDS = [(page.name, words) for page in PAGES for words in shell_lines(page)]
