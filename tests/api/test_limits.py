@@ -64,6 +64,8 @@ def test_what_is_a_picture_is_seen_by_the_path(app):
     assert {call.operation for call in calls_of(app) if is_picture(call.path)} == {
         "render_image",
         "get_thumbnail",
+        "render_shared_image",
+        "get_shared_thumbnail",
         "get_held_frame",
         "get_previewed_picture",
     }
