@@ -161,20 +161,18 @@ class Moderation:
     # -- how it is done ----------------------------------------------------------------------------------------------
 
     def _locked(self, viewer: User, case_id: str, version: int | None) -> tuple[CaseRow, UserRow | None]:
-        """Lock owner and case, in this order, and return them."""
-        for _ in range(2):
-            seen = self._session.get(CaseRow, case_id)
-            if seen is None or not states.may_see(viewer, seen.owner_id, seen.status, seen.visibility):
-                raise CaseNotFoundError("there is no such case")
-            owner = lock_user(self._session, seen.owner_id) if seen.owner_id else None
-            case = lock_case(self._session, case_id)
-            if case.owner_id == (owner.id if owner else None):
-                if version is not None and case.version != version:
-                    raise VersionConflictError("the case was changed since it was read: read it again, then try again")
-                return case, owner
-            # Claimed between the look and the lock: the owner has to be locked first.
-            self._session.rollback()
-        raise CaseNotFoundError("there is no such case")
+        """Lock owner and case, in this order, and return them.
+
+        A case that is claimed between the look and the lock has another owner than the one that is locked.
+        """
+        seen = self._session.get(CaseRow, case_id)
+        if seen is None or not states.may_see(viewer, seen.owner_id, seen.status, seen.visibility):
+            raise CaseNotFoundError("there is no such case")
+        owner = lock_user(self._session, seen.owner_id) if seen.owner_id else None
+        case = lock_case(self._session, case_id)
+        if case.owner_id != (owner.id if owner else None) or version not in {None, case.version}:
+            raise VersionConflictError("the case was changed since it was read: read it again, then try again")
+        return case, owner
 
     def _facts(
         self, case: CaseRow, owner: UserRow | None, visibility: Visibility | None, *, accepts_probable: bool = True
