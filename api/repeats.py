@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.authorization import RULES
 from api.errors import InvalidRequestError
 from cases.errors import StoreUnavailableError
 from cases.repeats import CURRENT_ATTEMPT, MAX_ANSWER_CHARS, MAX_KEY_CHARS, Attempt, KeptAnswer
@@ -24,7 +25,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 READING = frozenset({"check_profile", "explain_profile", "translate_profile", "preview_file"})
 """Calls by POST that change nothing: they may be sent as often as one likes, and a key means nothing to them."""
-SECRET_ANSWERS = frozenset({"issue_token", "create_share"})
+SECRET_ANSWERS = frozenset({"create_session", "create_share", "issue_token"})
 """Calls whose answer holds a secret, which is stored nowhere: whoever lost it makes another one."""
 _KEPT_HEADERS = ("content-type", "content-location", "etag", "location", "cache-control")
 _KEY = re.compile(rf"[\x21-\x7e](?:[\x20-\x7e]{{0,{MAX_KEY_CHARS - 2}}}[\x21-\x7e])?")
@@ -43,8 +44,9 @@ class AnsweredBefore(Exception):  # noqa: N818 - no error: the way out of a call
 
 
 def takes_key(method: str, operation: str) -> bool:
-    """Return whether a call heeds the key: one by POST that makes or changes something."""
-    return method == "POST" and operation not in READING
+    """Return whether a call heeds the key: one by POST that makes or changes something, by somebody who is known."""
+    is_open = operation in RULES and RULES[operation].is_open
+    return method == "POST" and operation not in READING and not is_open
 
 
 async def begin_once(request: Request, database: Database, caller_id: str, operation: str) -> None:

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from api.context import Call
 from api.openapi import problems
 from api.paging import Cursor, Limit
 from api.schemas.audit import AuditEntriesOut
+from api.schemas.common import Moment
 from cases.audit import AuditFilter
 from cases.store import AuditReadings
 
@@ -25,8 +25,8 @@ Action = Annotated[
     Query(max_length=64, pattern=r"^[a-z][a-z.-]*$", description="How the action begins, such as `case.`."),
 ]
 Subject = Annotated[str | None, Query(max_length=200, pattern=PLAIN, description="What it was done to.")]
-Since = Annotated[AwareDatetime | None, Query(description="From this moment on, with its zone.")]
-Until = Annotated[AwareDatetime | None, Query(description="Before this moment, with its zone.")]
+Since = Annotated[Moment | None, Query(description="From this moment on, with its zone.")]
+Until = Annotated[Moment | None, Query(description="Before this moment, with its zone.")]
 
 
 @router.get("", responses=problems(403))

@@ -252,8 +252,8 @@ def test_accounts_and_tokens_that_the_start_and_the_command_line_make_are_in_the
         ("start", "user.create", {"role": "admin"}),
         ("start", "token.issue", {}),
         ("command-line", "user.create", {"role": "editor"}),
-        ("command-line", "token.issue", {}),
-        ("command-line", "token.issue", {}),
+        ("command-line", "token.issue", {"scopes": "read, write, moderate"}),
+        ("command-line", "token.issue", {"scopes": "read, write, moderate"}),
         ("start", "token.configure", {}),
     ]
 

@@ -55,7 +55,7 @@ from cases.store import (
 )
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.rows import CaseImageRow, CaseRow, ReceivedInstanceRow
-from cases.users import Role, User
+from cases.users import Role, User, UserChange
 from deidentify.deidentifier import Deidentifier
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.results import IdentifierHashes
@@ -587,7 +587,7 @@ def test_a_new_draft_needs_a_place_when_asked_for_and_when_it_is_made(bench: Ben
     errand = bench.ask(new)
     ann = bench.ann
     with bench.database.write() as session:
-        Accounts(session).set_draft_limit(ann.id, 1)
+        Accounts(session).edit(ann.id, UserChange(draft_limit=1))
     bench.runner.run(errand)
     assert (bench.errand(errand).state, "drafts are in use" in bench.errand(errand).reason) == (
         ErrandState.FAILED,
