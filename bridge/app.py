@@ -353,7 +353,6 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     spool = open_spool(settings)
     client = EngineClient(engine=database.engine)
     peers = BridgePeers(database=database, spool=spool, own_ae=settings.ae_title)
-    client = EngineClient(engine=database.engine)
     return create_app(
         database=database,
         blobs=blobs,
