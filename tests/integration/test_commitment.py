@@ -183,9 +183,11 @@ def test_a_promise_survives_a_kill_and_the_report_a_peer_that_is_away(
     store(bridge, tmp_path, ct_instance(study=13), calling="TESTSCU")
     association = associate(bridge.dicom_port, [])
     assert ask(association, action_information(uid(13, 1, 1), transaction="2.25.8002")) == 0
+    connection = association.dul.socket.socket
     bridge.kill_everything()
     with contextlib.suppress(Exception):
         association.abort()
+    connection.close()  # where the peer's death is seen first, pynetdicom leaves it to the collector
 
     received: list[tuple[int, Dataset]] = []
     entity = AE(ae_title="TESTSCU")

@@ -53,7 +53,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         for position, name in enumerate(rest):
             shutil.copyfile(ROOT / name, folder / "rest" / f"{position:04d}.dcm")
         sent = bridge.cli("send", str(folder / "rest"), "127.0.0.1", str(bridge.dicom_port), "--aet", "REST").stderr
-        wait_for_the_end(bridge)
+        left = re.search(r"(\d+) stored", sent)
+        wait_for_the_end(bridge, number("with status SUCCESS", said) + int(left[1] if left else 0))
         took_s = time.monotonic() - began
         fates = fates_of(bridge, reported) | {
             name: f"left to casebridge send: {reported.get(name, 'ignored')}" for name in rest
@@ -74,10 +75,12 @@ def report_of(path: Path) -> dict[str, str]:
     return found
 
 
-def wait_for_the_end(bridge: RunningBridge) -> None:
+def wait_for_the_end(bridge: RunningBridge, stored: int) -> None:
     def is_done() -> bool:
         status = bridge.get("/api/v1/status")
-        return not (status["arriving"] or status["total"]["in_progress"] or status["unrecorded"])
+        # Before the first scan of the spool nothing is under way either.
+        known = status["total"]["stored"] >= stored
+        return known and not (status["arriving"] or status["total"]["in_progress"] or status["unrecorded"])
 
     eventually(is_done, within_s=WITHIN_S, what="the whole corpus is worked through")
     eventually(lambda: tally_of(bridge, "DCMSEND").get("refused"), within_s=20, what="the books are closed")

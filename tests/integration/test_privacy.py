@@ -430,6 +430,7 @@ def every_get(bridge: RunningBridge) -> Iterator[str]:
     playlist = json.loads(bridge.fetch("/api/v1/playlists", method="POST", body={"title": "Emergencies"}))
     told = {
         "{playlist_id}": playlist["id"],
+        "{user_id}": bridge.get("/api/v1/users")["items"][0]["id"],
         "{rerun_id}": ERRANDS["reruns"],
         "{preview_id}": ERRANDS["previews"],
         "{impact_id}": ERRANDS["impacts"],
