@@ -7,8 +7,9 @@ read. ``deidentify`` provides the screen.
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from cases.changes import CaseChanges, SeriesChange, StudyChange
 from cases.errors import IdentifyingTextError, TypedFinding, TypedPlace
-from cases.model import CaseChanges, CaseDetail, SeriesChange, StudyChange
+from cases.model import CaseDetail
 from deidentify.results import KnownIdentifiers, TextFinding, TextReason
 
 _A_NUMBER = "consent_reference"

@@ -13,11 +13,13 @@ from api.errors import ForbiddenError
 from api.etags import expected_version, is_held, tag_of
 from api.openapi import problems
 from api.paging import Cursor, Limit
-from api.schemas.cases import CaseEdit, CaseItem, CaseOut, SeriesTexts, StudyTexts
+from api.schemas.case_edits import CaseEdit, SeriesTexts, StudyTexts
+from api.schemas.cases import CaseItem, CaseOut
 from api.schemas.common import Answer, Key
 from api.schemas.public_cases import ListedCases, PublicCaseItem, PublicCaseOut, QuizCaseOut
+from cases.changes import CaseChanges
 from cases.errors import CaseError, CaseNotFoundError, IdentifyingTextError, VersionConflictError
-from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
+from cases.model import CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
 from cases.store import Audit, Cases, Collector, Playlists
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"])

@@ -5,7 +5,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from cases.model import LABEL_MAX, PRESENTATION_MAX, REFERENCE_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
+from cases.changes import LABEL_MAX, PRESENTATION_MAX, REFERENCE_MAX, TAG_MAX, TEXT_MAX, TITLE_MAX
 from cases.publication import Requirement
 from cases.users import USER_NAME
 from deidentify.results import TextReason

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError, InvalidChangeError, LastAdministratorError
 from cases.model import CaseStatus, Visibility
+from cases.store.account_rows import TokenRow, UserRow
 from cases.store.clock import now as clock_now
-from cases.store.rows import CaseRow, TokenRow, UserRow, new_id
+from cases.store.rows import CaseRow, new_id
 from cases.store.upsert import insert_or_nothing
 from cases.users import ALL_SCOPES, InstitutionPolicy, Role, Scope, TokenSummary, Usage, User, UserChange, in_order
 

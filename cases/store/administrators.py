@@ -4,10 +4,11 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import InvalidChangeError
+from cases.store.account_rows import TokenRow, UserRow
 from cases.store.accounts import DRAFT_LIMIT, Accounts, digest_of, keep_token
 from cases.store.audit import Audit
 from cases.store.clock import now as clock_now
-from cases.store.rows import TokenRow, UserRow, new_id
+from cases.store.rows import new_id
 from cases.users import Role
 
 ADMIN_NAME = "admin"

@@ -6,19 +6,11 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from cases import states
+from cases.changes import CaseChanges
 from cases.errors import CaseNotFoundError, NotReadyError, VersionConflictError
-from cases.model import (
-    CaseChanges,
-    CaseDetail,
-    CaseFilter,
-    CaseImage,
-    CaseScope,
-    CaseStatus,
-    CaseSummary,
-    Page,
-    Visibility,
-)
+from cases.model import CaseDetail, CaseFilter, CaseImage, CaseScope, CaseStatus, CaseSummary, Page, Visibility
 from cases.store import views
+from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_user
 from cases.store.clock import now as clock_now
 from cases.store.editing import change_case
@@ -27,12 +19,7 @@ from cases.store.history import note
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.moderation import faults_of
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
-from cases.store.rows import (
-    CaseImageRow,
-    CaseRow,
-    CaseStudyRow,
-    UserRow,
-)
+from cases.store.rows import CaseImageRow, CaseRow, CaseStudyRow
 from cases.store.shells import lock_case
 from cases.text_screen import TextScreen, check_typed
 from cases.users import User

@@ -6,7 +6,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from cases.model import CaseStatus, CaseSummary, Visibility
-from cases.store.rows import CaseRow, UserRow
+from cases.store.account_rows import UserRow
+from cases.store.rows import CaseRow
 
 
 class Collector:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cases.errors import InvalidChangeError
-from cases.model import (
+from cases.changes import (
     LABEL_MAX,
     PRESENTATION_MAX,
     REFERENCE_MAX,
@@ -16,11 +15,11 @@ from cases.model import (
     TEXT_MAX,
     TITLE_MAX,
     CaseChanges,
-    CaseSeries,
     SeriesChange,
-    SeriesDisplay,
     StudyChange,
 )
+from cases.errors import InvalidChangeError
+from cases.model import CaseSeries, SeriesDisplay
 from cases.store import views
 from cases.store.clock import now as clock_now
 from cases.store.rows import CaseImageRow, CaseRow, CaseSeriesRow, CaseStudyRow

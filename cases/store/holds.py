@@ -12,13 +12,14 @@ from cases.errors import CaseNotFoundError
 from cases.holds import HoldFilter, HoldOrder, HoldQueue, HoldState, HoldSummary
 from cases.intake import InstanceOutcome
 from cases.model import Page
+from cases.store.account_rows import UserRow
 from cases.store.arrivals import arrived_before, finish_instance
 from cases.store.clock import now as clock_now
 from cases.store.hold_order import behind, cursor_of, in_order
 from cases.store.intake import HOLD_RETENTION_DAYS
 from cases.store.paging import checked_limit
 from cases.store.review_rows import PixelDecisionRow
-from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow, UserRow
+from cases.store.rows import CaseRow, HoldRow, ReceivedInstanceRow
 from cases.users import User
 from deidentify.results import Hold, HoldReason, PixelFinding, RegionFate, TextClass
 

@@ -12,6 +12,7 @@ from cases import states
 from cases.evidence import EvidenceRule, ListedInstances
 from cases.manifests import LEVELS, ManifestKind, Marks, NewManifest, systems_of
 from cases.model import OPEN_STATUSES, CaseStatus
+from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_user
 from cases.store.audit import Audit
 from cases.store.clock import now as clock_now
@@ -25,7 +26,6 @@ from cases.store.rows import (
     CaseSeriesRow,
     CaseStudyRow,
     ReceivedInstanceRow,
-    UserRow,
 )
 from cases.store.shells import lock_case
 from cases.store.upsert import insert_or_nothing

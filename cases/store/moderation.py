@@ -8,18 +8,20 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from cases import states
+from cases.changes import TEXT_MAX, CaseChanges
 from cases.errors import CaseNotFoundError, IdentifyingTextError, InvalidChangeError, VersionConflictError
-from cases.model import TEXT_MAX, CaseChanges, CaseDetail, CaseStatus, CaseSummary, Certainty, Page, Visibility
+from cases.model import CaseDetail, CaseStatus, CaseSummary, Certainty, Page, Visibility
 from cases.publication import CaseEvent, Completeness, Fault, PushBackReason, completeness, faults
 from cases.states import Action
 from cases.store import views
+from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_user, pending_count, unlisted_count
 from cases.store.clock import now as clock_now
 from cases.store.collections import Collections
 from cases.store.history import events, note
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
-from cases.store.rows import CaseRow, UserRow
+from cases.store.rows import CaseRow
 from cases.store.shells import lock_case
 from cases.text_screen import TextScreen, check_typed, texts_of
 from cases.users import InstitutionPolicy, User

@@ -8,9 +8,9 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from cases import build, states
+from cases.changes import PRESENTATION_MAX, TAGS_MAX, TEXT_MAX
 from cases.errors import InvalidTransitionError
 from cases.intake import InstanceOutcome
-from cases.model import PRESENTATION_MAX, TAGS_MAX, TEXT_MAX
 from cases.moves import MovePlan, MoveResult, joined, union
 from cases.store import views
 from cases.store.clock import now as clock_now

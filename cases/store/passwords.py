@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from cases.errors import SignInPausedError, SignInRefusedError
 from cases.passwords import fits, hashed, is_outdated
+from cases.store.account_rows import SignInFailuresRow, TokenRow, UserRow
 from cases.store.accounts import lock_user
 from cases.store.audit import Audit
 from cases.store.clock import now as clock_now
 from cases.store.database import Database
-from cases.store.rows import SignInFailuresRow, TokenRow, UserRow
 from cases.store.upsert import insert_or_nothing
 
 FREE_ATTEMPTS = 5

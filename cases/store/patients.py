@@ -9,9 +9,10 @@ from cases.holds import HoldState
 from cases.intake import InstanceOutcome, ReceivedInstance
 from cases.model import CaseStatus
 from cases.patients import PatientCase, PatientFindings, PatientKeys, PatientStudy
+from cases.store.account_rows import UserRow
 from cases.store.arrivals import instance_value, lock_study
 from cases.store.clock import now as clock_now
-from cases.store.rows import CaseImageRow, CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStudyRow, UserRow
+from cases.store.rows import CaseImageRow, CaseRow, HoldRow, ReceivedInstanceRow, ReceivedStudyRow
 from cases.store.study_cases import cases_of, holds_study
 
 

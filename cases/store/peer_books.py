@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, case, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from cases.intake import AssociationOutcome
+from cases.store.association_rows import AssociationRow, DeclinedContextRow, RefusalRow
 from cases.store.audit import Audit
-from cases.store.rows import AssociationRow, DeclinedContextRow, RefusalRow
 from cases.store.upsert import dialect_insert
 
 BOOKS_DAYS = 90

@@ -12,7 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from cases.errors import CaseNotFoundError
 from cases.intake import AssociationOutcome, AssociationSummary
 from cases.peers import PeerSender, RejectedPeer
-from cases.store.rows import AssociationRow, DeclinedContextRow, ReceivedInstanceRow, RefusalRow
+from cases.store.association_rows import AssociationRow, DeclinedContextRow, RefusalRow
+from cases.store.rows import ReceivedInstanceRow
 from cases.store.upsert import insert_or_nothing
 
 _KIND = (

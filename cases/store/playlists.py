@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
+from cases.changes import PRESENTATION_MAX, TITLE_MAX
 from cases.errors import (
     CaseNotFoundError,
     InvalidChangeError,
@@ -12,7 +13,7 @@ from cases.errors import (
     NotAllowedError,
     VersionConflictError,
 )
-from cases.model import PRESENTATION_MAX, TITLE_MAX, CaseStatus, Page, Visibility
+from cases.model import CaseStatus, Page, Visibility
 from cases.playlists import (
     ENTRIES_MAX,
     NOTE_MAX,
@@ -25,10 +26,11 @@ from cases.playlists import (
     may_hold,
 )
 from cases.store import views
+from cases.store.account_rows import UserRow
 from cases.store.clock import now as clock_now
 from cases.store.collection_rows import PlaylistEntryRow, PlaylistRow
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
-from cases.store.rows import CaseRow, UserRow
+from cases.store.rows import CaseRow
 from cases.text_screen import OF_NO_CASE, TextScreen, check_texts
 from cases.users import Role, User
 

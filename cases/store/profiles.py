@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 from cases.errors import ProfileNotKnownError
 from cases.profiles import ANY, ProfileRevision, Publication, RouteProfile
 from cases.store.clock import now as clock_now
-from cases.store.rows import CaseImageRow, CaseRow, ProfilePublicationRow, ProfileRevisionRow, RouteProfileRow
+from cases.store.profile_rows import ProfilePublicationRow, ProfileRevisionRow, RouteProfileRow
+from cases.store.rows import CaseImageRow, CaseRow
 from cases.store.upsert import insert_or_nothing
 
 _LOCK = 0x50524F46  # "PROF": any constant of our own, for the advisory lock of PostgreSQL

@@ -13,14 +13,9 @@ from cases.evidence import AcquisitionFacts, SeriesFacts, StudyFacts
 from cases.intake import AssociationOutcome, InstanceOutcome
 from cases.model import CaseStatus
 from cases.receipts import Place, ReceiptLine, ReceiptRefusal
+from cases.store.association_rows import AssociationRow, RefusalRow
 from cases.store.evidence import lists_of
-from cases.store.rows import (
-    AssociationRow,
-    CaseRow,
-    ReceivedInstanceRow,
-    ReceivedStudyRow,
-    RefusalRow,
-)
+from cases.store.rows import CaseRow, ReceivedInstanceRow, ReceivedStudyRow
 
 Value = TypeVar("Value")
 BROKEN = frozenset({AssociationOutcome.ABORTED, AssociationOutcome.LOST})

@@ -24,16 +24,11 @@ from cases.receipts import (
     SettledBy,
     read_code,
 )
+from cases.store.account_rows import UserRow
+from cases.store.association_rows import AssociationRow, DeclinedContextRow
 from cases.store.paging import checked_limit, decode_cursor, encode_cursor
 from cases.store.receipt_facts import Gathered, gather, study_facts
-from cases.store.rows import (
-    AssociationRow,
-    CaseRow,
-    DeclinedContextRow,
-    ReceivedInstanceRow,
-    ReceivedStudyRow,
-    UserRow,
-)
+from cases.store.rows import CaseRow, ReceivedInstanceRow, ReceivedStudyRow
 from cases.store.study_cases import cases_of, holds_study
 from cases.users import User
 

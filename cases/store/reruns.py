@@ -31,6 +31,7 @@ from cases.reruns import (
     rerun_blob_key,
     result_of,
 )
+from cases.store.account_rows import UserRow
 from cases.store.arrivals import instance_value, lock_study
 from cases.store.bringing_in import BringingIn
 from cases.store.clock import now as clock_now
@@ -43,13 +44,7 @@ from cases.store.profiles import has_revision
 from cases.store.references import References
 from cases.store.remakable import can_be_made_anew, waits_for_a_person
 from cases.store.review_errands import OUTDATED, ReviewErrands, is_outdated
-from cases.store.rows import (
-    CaseImageRow,
-    CaseRow,
-    HoldRow,
-    ReceivedInstanceRow,
-    UserRow,
-)
+from cases.store.rows import CaseImageRow, CaseRow, HoldRow, ReceivedInstanceRow
 from cases.store.shells import lock_case
 from cases.store.staged import staged_of, staged_values
 from deidentify.results import DeidentifiedInstance

@@ -105,58 +105,6 @@ class Base(DeclarativeBase):
     }
 
 
-class UserRow(Base):
-    """An account."""
-
-    __tablename__ = "user_account"
-
-    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
-    role: Mapped[Role]
-    draft_limit: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime]
-    disabled_at: Mapped[datetime | None]
-    unlisted_limit: Mapped[int] = mapped_column(Integer, default=10, server_default="10")
-    pending_limit: Mapped[int] = mapped_column(Integer, default=3, server_default="3")
-    is_trusted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-    institution_policy: Mapped[InstitutionPolicy] = mapped_column(
-        default=InstitutionPolicy.DEIDENTIFIED_ALLOWED, server_default=InstitutionPolicy.DEIDENTIFIED_ALLOWED.value
-    )
-    password_hash: Mapped[str] = mapped_column(String(255), default="", server_default="")
-    """As Argon2 writes it, its parameters within; empty: nobody signs in with a password."""
-
-
-class TokenRow(Base):
-    """A token, as the SHA-256 of its text."""
-
-    __tablename__ = "access_token"
-
-    id: Mapped[str] = mapped_column(String(ID), primary_key=True, default=new_id)
-    user_id: Mapped[str] = mapped_column(ForeignKey("user_account.id"), index=True)
-    label: Mapped[str] = mapped_column(String(100))
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    created_at: Mapped[datetime]
-    expires_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-    last_used_at: Mapped[datetime | None]
-    scopes: Mapped[str] = mapped_column(String(100), default=ALL_SCOPES, server_default=ALL_SCOPES)
-    """With spaces between them."""
-    is_session: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-    """Whether a password opened it; it ends when the password changes."""
-
-
-class SignInFailuresRow(Base):
-    """Attempts to sign in under one name since the last that succeeded. There need be no such account."""
-
-    __tablename__ = "sign_in_failures"
-
-    name_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """SHA-256: what stands in the name's place may be a password typed into the wrong field."""
-    count: Mapped[int] = mapped_column(Integer)
-    last_at: Mapped[datetime] = mapped_column(index=True)
-    paused_until: Mapped[datetime | None]
-
-
 class ReceivedStudyRow(Base):
     """What arrived of one study by one route."""
 
@@ -440,50 +388,6 @@ class HoldRow(Base):
     """Of the re-run whose findings these are; empty where they are of the first time."""
 
 
-class AssociationRow(Base):
-    """The books of one association."""
-
-    __tablename__ = "association"
-    __table_args__ = (Index("ix_association_outcome", "outcome"),)
-
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    calling_ae: Mapped[str] = mapped_column(String(AE_TITLE))
-    called_ae: Mapped[str] = mapped_column(String(AE_TITLE))
-    peer_address: Mapped[str] = mapped_column(String(64))
-    started_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
-    outcome: Mapped[AssociationOutcome]
-    rule: Mapped[str] = mapped_column(String(200), default="")
-    count: Mapped[int] = mapped_column(Integer, default=1)
-    stored: Mapped[int] = mapped_column(Integer, default=0)
-    tls: Mapped[str] = mapped_column(String(16), default="")
-    certificate: Mapped[str] = mapped_column(String(200), default="")
-
-
-class RefusalRow(Base):
-    """C-STORE requests of an association that got one failure status."""
-
-    __tablename__ = "refusal"
-
-    association_id: Mapped[str] = mapped_column(ForeignKey("association.id"), primary_key=True)
-    sop_class_uid: Mapped[str] = mapped_column(String(UID), primary_key=True)
-    """Of the presentation context; "malformed" where that proposed no UID."""
-    status: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    reason: Mapped[str] = mapped_column(String(100), primary_key=True)
-    count: Mapped[int] = mapped_column(Integer)
-
-
-class DeclinedContextRow(Base):
-    """Presentation contexts of an association that were not accepted."""
-
-    __tablename__ = "declined_context"
-
-    association_id: Mapped[str] = mapped_column(ForeignKey("association.id"), primary_key=True)
-    abstract_syntax: Mapped[str] = mapped_column(String(UID), primary_key=True)
-    reason: Mapped[str] = mapped_column(String(100), primary_key=True)
-    count: Mapped[int] = mapped_column(Integer)
-
-
 class AuditRow(Base):
     """An entry of the audit log, chained to the one before; triggers refuse to change or delete one."""
 
@@ -525,46 +429,3 @@ class SecretGenerationRow(Base):
     """Tells whether a secret file holds this generation."""
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
-
-
-class ProfileRevisionRow(Base):
-    """The text of a profile that a case was made under, or that was published. Never changed."""
-
-    __tablename__ = "profile_revision"
-
-    revision: Mapped[str] = mapped_column(String(REVISION), primary_key=True)
-    name: Mapped[str] = mapped_column(String(PROFILE_NAME), index=True)
-    text: Mapped[str] = mapped_column(Text)
-    known_since: Mapped[datetime]
-
-
-class ProfilePublicationRow(Base):
-    """Which revision a profile's name means, from when on. Going back is a publication as well."""
-
-    __tablename__ = "profile_publication"
-    __table_args__ = (Index("ix_profile_publication_name_id", "name", "id"),)
-
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(String(PROFILE_NAME))
-    revision: Mapped[str] = mapped_column(ForeignKey("profile_revision.revision"))
-    published_at: Mapped[datetime]
-    published_by: Mapped[str] = mapped_column(String(200))
-    note: Mapped[str] = mapped_column(String(200), default="")
-
-
-class RouteProfileRow(Base):
-    """Which profile a route has, from when on; the latest row of a route counts."""
-
-    __tablename__ = "route_profile"
-    __table_args__ = (Index("ix_route_profile_called_ae_calling_ae_id", "called_ae", "calling_ae", "id"),)
-
-    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
-    called_ae: Mapped[str] = mapped_column(String(AE_TITLE))
-    calling_ae: Mapped[str] = mapped_column(String(AE_TITLE))
-    """"*" for any."""
-    name: Mapped[str] = mapped_column(String(PROFILE_NAME))
-    """Empty: the profile of the settings counts again."""
-    revision: Mapped[str] = mapped_column(String(REVISION), default="")
-    """Pinned; empty: whatever the name means."""
-    set_at: Mapped[datetime]
-    set_by: Mapped[str] = mapped_column(String(200))

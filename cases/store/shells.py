@@ -16,6 +16,7 @@ from cases.holds import HoldState
 from cases.intake import InstanceOutcome
 from cases.model import OPEN_STATUSES, CaseShell, CaseStatus
 from cases.profiles import ProfileRevision
+from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
@@ -35,7 +36,6 @@ from cases.store.rows import (
     HoldRow,
     ReceivedInstanceRow,
     ReceivedStudyRow,
-    UserRow,
     new_id,
 )
 from cases.store.study_cases import Home, born_in, homes, main_cases

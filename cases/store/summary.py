@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from cases.intake import InstanceOutcome, IntakeFigures, IntakeSummary, Refusal, SenderTally, Tally
 from cases.model import CaseStatus
+from cases.store.association_rows import AssociationRow, RefusalRow
 from cases.store.peers import Peers
-from cases.store.rows import AssociationRow, CaseRow, ReceivedInstanceRow, ReceivedStudyRow, RefusalRow
+from cases.store.rows import CaseRow, ReceivedInstanceRow, ReceivedStudyRow
 
 Row = TypeVarTuple("Row")
 

@@ -29,6 +29,7 @@ from cases.model import (
     SeriesDisplay,
     SeriesProgress,
 )
+from cases.store.account_rows import UserRow
 from cases.store.errands import Errands
 from cases.store.rows import (
     CaseImageRow,
@@ -38,7 +39,6 @@ from cases.store.rows import (
     HoldRow,
     ReceivedInstanceRow,
     ReceivedStudyRow,
-    UserRow,
 )
 from deidentify.results import AgeBand, DelayReason
 from deidentify.review import MarkedBox

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.journals import association_summary
 from cases.store import Database, Intake, Peers
-from cases.store.rows import RefusalRow
+from cases.store.association_rows import RefusalRow
 from scp.journal import AssociationRecord, ContextRecord, Outcome, RefusedObjects
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

@@ -22,6 +22,7 @@ from bridge.move_desk import MoveDesk
 from bridge.moves import MoveRunner, MoveTask, Written, move_in_child
 from bridge.pipeline import OriginalGoneError, Task
 from cases.blobs import LocalBlobs
+from cases.changes import CaseChanges, StudyChange
 from cases.errands import Errand, ErrandState
 from cases.errors import (
     CaseNotFoundError,
@@ -35,7 +36,7 @@ from cases.errors import (
     VersionConflictError,
 )
 from cases.intake import InstanceFacts, InstanceOutcome, NewArrival
-from cases.model import CaseChanges, CaseDetail, CaseShell, CaseStatus, StudyChange
+from cases.model import CaseDetail, CaseShell, CaseStatus
 from cases.moves import NewMove
 from cases.patients import PatientKeys
 from cases.store import (

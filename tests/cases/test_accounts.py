@@ -13,9 +13,10 @@ from sqlalchemy import event, select, text
 from cases.errors import CaseNotFoundError, InvalidChangeError, LastAdministratorError
 from cases.model import CaseStatus, Visibility
 from cases.store import Accounts, Administrators, Database
+from cases.store.account_rows import TokenRow
 from cases.store.accounts import draft_count, lock_owner_named, pending_count, unlisted_count
 from cases.store.migrate import alembic_config
-from cases.store.rows import CaseRow, TokenRow
+from cases.store.rows import CaseRow
 from cases.users import ALL_SCOPES, InstitutionPolicy, Role, Scope, Usage, UserChange
 from tests.cases.world import NOON, user
 

@@ -32,8 +32,8 @@ from cases.audit import (
 )
 from cases.errors import StoreUnavailableError
 from cases.store import Accounts, Audit, Database
+from cases.store.account_rows import UserRow
 from cases.store.migrate import alembic_config
-from cases.store.rows import UserRow
 from cases.users import Role
 from tests.cases.world import NOON
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy.orm import Session
 
+from cases.changes import CaseChanges, StudyChange
 from cases.errors import CaseError
-from cases.model import CaseChanges, CaseDetail, CaseStatus, CaseSystem, Certainty, Sex, StudyChange, Visibility
+from cases.model import CaseDetail, CaseStatus, CaseSystem, Certainty, Sex, Visibility
 from cases.publication import PushBackReason, faults
 from cases.store import Accounts, Cases, Database, Moderation
 from cases.users import Role, User, UserChange

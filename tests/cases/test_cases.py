@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cases.changes import CaseChanges, StudyChange
 from cases.errors import (
     CaseNotFoundError,
     DraftLimitError,
@@ -12,7 +13,7 @@ from cases.errors import (
     NotAllowedError,
     VersionConflictError,
 )
-from cases.model import CaseChanges, CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus, StudyChange
+from cases.model import CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
 from cases.store import Cases, Database
 from cases.users import User
 from tests.cases.world import INBOX, SCREEN, Role, arrival, file_study, image, receive, route, user

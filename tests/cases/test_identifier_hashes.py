@@ -4,9 +4,10 @@ import pytest
 from alembic import command
 from sqlalchemy import delete, func, inspect, select, text
 
+from cases.changes import CaseChanges, StudyChange
 from cases.errors import CaseClosedError, IdentifyingTextError, TypedPlace
 from cases.intake import InstanceOutcome
-from cases.model import CaseChanges, CaseStatus, StudyChange
+from cases.model import CaseStatus
 from cases.store import Cases, Database, Holds, Intake
 from cases.store.identifier_hashes import MOST_OF_A_CASE, HashesOfIdentifiers, IdentifierHashRow
 from cases.store.migrate import alembic_config

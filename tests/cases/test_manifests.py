@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from cases.changes import CaseChanges, StudyChange
 from cases.errors import InvalidChangeError
 from cases.intake import InstanceOutcome, NewArrival
 from cases.manifests import ManifestEntry, ManifestKind, NewManifest, systems_of
-from cases.model import CaseChanges, CaseDetail, CaseImage, CaseLevel, CaseSystem, StudyChange
+from cases.model import CaseDetail, CaseImage, CaseLevel, CaseSystem
 from cases.receipts import SettledBy
 from cases.store import Audit, Cases, Database, Intake, Manifests
 from cases.store.evidence import lists_of

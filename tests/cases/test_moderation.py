@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from cases.changes import CaseChanges, SeriesChange, StudyChange
 from cases.errors import (
     CaseNotFoundError,
     DraftLimitError,
@@ -18,19 +19,7 @@ from cases.errors import (
     UnlistedLimitError,
     VersionConflictError,
 )
-from cases.model import (
-    CaseChanges,
-    CaseDetail,
-    CaseStatus,
-    CaseSystem,
-    Certainty,
-    ConsentKind,
-    SeriesChange,
-    SeriesDisplay,
-    Sex,
-    StudyChange,
-    Visibility,
-)
+from cases.model import CaseDetail, CaseStatus, CaseSystem, Certainty, ConsentKind, SeriesDisplay, Sex, Visibility
 from cases.publication import PushBackReason, Requirement
 from cases.store import Accounts, Cases, Database, Moderation
 from cases.users import InstitutionPolicy, Role, User, UserChange

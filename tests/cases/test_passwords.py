@@ -17,8 +17,8 @@ import cases.passwords
 from cases.errors import InvalidChangeError, SignInPausedError, SignInRefusedError
 from cases.passwords import AT_ONCE, LONGEST, SHORTEST, checked, fits, hashed, is_outdated
 from cases.store import Accounts, Audit, Database, Passwords
+from cases.store.account_rows import SignInFailuresRow, UserRow
 from cases.store.passwords import FORGOTTEN_AFTER, FREE_ATTEMPTS, LONGEST_PAUSE, Proof, pause_after, prove
-from cases.store.rows import SignInFailuresRow, UserRow
 from cases.users import User, UserChange
 from tests.cases.world import NOON, user
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, text
 
+from cases.changes import CaseChanges, StudyChange
 from cases.errands import Errand, ErrandState
 from cases.errors import (
     CaseClosedError,
@@ -15,7 +16,7 @@ from cases.errors import (
 )
 from cases.holds import HoldFilter, HoldState
 from cases.intake import InstanceOutcome, NewArrival
-from cases.model import CaseChanges, CaseDetail, CaseShell, CaseStatus, StudyChange
+from cases.model import CaseDetail, CaseShell, CaseStatus
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance, rerun_blob_key
 from cases.store import Cases, Crosswalk, Database, Errands, Holds, Intake, Manifests, Originals, Profiles, Reruns
