@@ -38,11 +38,11 @@ class Cases(Emptying):
     ) -> Page[CaseSummary]:
         """Return the cases that a viewer may see, the newest first; removed ones only when asked for."""
         size = checked_limit(limit)
-        query = select(CaseRow).where(_in_scope(viewer, filters))
+        query = select(*views.LISTED).where(_in_scope(viewer, filters))
         if cursor is not None:
             at, row_id = decode_cursor(cursor)
             query = query.where(or_(CaseRow.created_at < at, and_(CaseRow.created_at == at, CaseRow.id < row_id)))
-        rows = self._session.scalars(query.order_by(CaseRow.created_at.desc(), CaseRow.id.desc()).limit(size + 1)).all()
+        rows = self._session.execute(query.order_by(CaseRow.created_at.desc(), CaseRow.id.desc()).limit(size + 1)).all()
         shown = rows[:size]
         return Page(
             items=views.summaries(self._session, shown),

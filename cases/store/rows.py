@@ -205,7 +205,7 @@ class CaseRow(Base):
 
     __tablename__ = "teaching_case"
     __table_args__ = (
-        Index("ix_teaching_case_owner_status", "owner_id", "status"),
+        Index("ix_teaching_case_owner_status", "owner_id", "status", "visibility", "approved_at"),
         Index("ix_teaching_case_status_created_at", "status", "created_at"),
         Index("ix_teaching_case_created_at_id", "created_at", "id"),
     )
@@ -319,6 +319,7 @@ class CaseImageRow(Base):
     __table_args__ = (
         UniqueConstraint("case_id", "sop_instance_uid"),
         Index("ix_case_image_series_id", "series_id"),
+        Index("ix_case_image_case_id_frames", "case_id", "frames"),
         Index("ix_case_image_profile_revision", "profile_revision", "case_id"),
     )
 

@@ -1,10 +1,11 @@
 """Rows of cases to the values that people see."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, Row, bindparam, func, inspect, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cases import build
 from cases.errands import ErrandKind
@@ -43,65 +44,161 @@ from cases.store.rows import (
 from deidentify.results import AgeBand, DelayReason
 from deidentify.review import MarkedBox
 
+# Most calls read cases, and to put a statement together costs as much as to run it: these are made once.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_ID: BindParameter[Any] = bindparam("id")
+_OWNERS = select(UserRow.id, UserRow.name).where(UserRow.id.in_(_IDS))
+_STUDIES = (
+    select(
+        CaseStudyRow.case_id,
+        CaseStudyRow.modality,
+        select(func.count()).where(CaseSeriesRow.case_study_id == CaseStudyRow.id).scalar_subquery(),
+    )
+    .where(CaseStudyRow.case_id.in_(_IDS))
+    .order_by(CaseStudyRow.position)
+)
+_IMAGES = (
+    select(CaseImageRow.case_id, func.count(), func.sum(CaseImageRow.frames))
+    .where(CaseImageRow.case_id.in_(_IDS))
+    .group_by(CaseImageRow.case_id)
+)
+_NOT_FILED = (InstanceOutcome.RECEIVED, InstanceOutcome.HELD, InstanceOutcome.DROPPED)
+_OUTCOMES = (
+    select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome, func.count())
+    .where(ReceivedInstanceRow.case_id.in_(_IDS), ReceivedInstanceRow.outcome.in_(_NOT_FILED))
+    .group_by(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome)
+)
+_CLASSES = (
+    select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.sop_class_uid)
+    .where(ReceivedInstanceRow.case_id.in_(_IDS))
+    .distinct()
+)
+_STUDIES_OF = select(CaseStudyRow).where(CaseStudyRow.case_id == _ID).order_by(CaseStudyRow.position, CaseStudyRow.id)
+_SERIES_OF = (
+    select(CaseSeriesRow)
+    .join(CaseStudyRow, CaseStudyRow.id == CaseSeriesRow.case_study_id)
+    .where(CaseStudyRow.case_id == _ID)
+)
+# Columns, not objects: a case has thousands of images.
+_IMAGES_OF = select(*inspect(CaseImageRow).columns).where(CaseImageRow.case_id == _ID)
+_HOLDS_OF = (
+    select(HoldRow.reason, func.count())
+    .where(HoldRow.case_id == _ID, HoldRow.state == HoldState.OPEN)
+    .group_by(HoldRow.reason)
+    .order_by(HoldRow.reason)
+)
+_RECEIPTS_OF = (
+    select(ReceivedStudyRow.receipt_code)
+    .where(
+        or_(
+            ReceivedStudyRow.key == bindparam("received_study"),
+            ReceivedStudyRow.key.in_(
+                select(ReceivedInstanceRow.received_study).where(ReceivedInstanceRow.case_id == _ID)
+            ),
+        )
+    )
+    .order_by(ReceivedStudyRow.first_arrival_at, ReceivedStudyRow.key)
+)
+_WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}
+_PROGRESS_OF = (
+    select(
+        ReceivedInstanceRow.series_key,
+        ReceivedInstanceRow.outcome,
+        func.count(),
+        func.min(ReceivedInstanceRow.arrival_id),
+    )
+    .where(
+        ReceivedInstanceRow.case_id == _ID,
+        ReceivedInstanceRow.outcome.in_([InstanceOutcome.RECEIVED, *_WORKED_ON]),
+    )
+    .group_by(ReceivedInstanceRow.series_key, ReceivedInstanceRow.outcome)
+)
 
-def summaries(session: Session, rows: Sequence[CaseRow]) -> tuple[CaseSummary, ...]:
-    """Return the cases as a list shows them, with a handful of queries for all of them."""
+LISTED: tuple[InstrumentedAttribute[Any], ...] = (
+    CaseRow.id,
+    CaseRow.owner_id,
+    CaseRow.status,
+    CaseRow.visibility,
+    CaseRow.title,
+    CaseRow.age_band,
+    CaseRow.sex,
+    CaseRow.sender,
+    CaseRow.arrived_at,
+    CaseRow.created_at,
+    CaseRow.updated_at,
+    CaseRow.version,
+    CaseRow.previous_case_id,
+    CaseRow.submitted_at,
+)
+"""What a list needs of a case: long texts stay where they are."""
+Listed = CaseRow | Row[*tuple[Any, ...]]
+
+
+def summaries(session: Session, rows: Sequence[Listed]) -> tuple[CaseSummary, ...]:
+    """Return the cases as a list shows them, with a handful of queries for all of them; of rows, ``LISTED`` is read."""
     ids = [row.id for row in rows]
     if not ids:
         return ()
-    owner_ids = {row.owner_id for row in rows if row.owner_id}
-    owners = {user.id: user.name for user in session.scalars(select(UserRow).where(UserRow.id.in_(owner_ids)))}
+    owners = _owners(session, rows)
     studies = _studies(session, ids)
-    series = _series_counts(session, ids)
     counts = _counts(session, ids)
     bare = _arriving_modalities(session, [case_id for case_id in ids if case_id not in studies])
     return tuple(
-        CaseSummary(
-            id=row.id,
-            status=row.status,
-            visibility=row.visibility,
+        _summary(
+            row,
             owner=owners.get(row.owner_id) if row.owner_id else None,
-            title=row.title,
-            age_band=AgeBand(row.age_band),
-            sex=row.sex,
-            modalities=tuple(dict.fromkeys(studies[row.id])) if row.id in studies else bare.get(row.id, ()),
+            modalities=_modalities(studies[row.id]) if row.id in studies else bare.get(row.id, ()),
             studies=len(studies.get(row.id, ())),
-            series=series.get(row.id, 0),
+            series=sum(series for _, series in studies.get(row.id, ())),
             counts=counts[row.id],
-            sender=row.sender,
-            arrived_at=row.arrived_at,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            version=row.version,
-            previous_case_id=row.previous_case_id,
-            submitted_at=row.submitted_at,
         )
         for row in rows
     )
 
 
+def _summary(row: Listed, **found: Any) -> CaseSummary:
+    return CaseSummary(
+        id=row.id,
+        status=row.status,
+        visibility=row.visibility,
+        title=row.title,
+        age_band=AgeBand(row.age_band),
+        sex=row.sex,
+        sender=row.sender,
+        arrived_at=row.arrived_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        version=row.version,
+        previous_case_id=row.previous_case_id,
+        submitted_at=row.submitted_at,
+        **found,
+    )
+
+
 def detail(session: Session, row: CaseRow) -> CaseDetail:
     """Return a case with all that is in it."""
-    (summary,) = summaries(session, [row])
-    studies = session.scalars(
-        select(CaseStudyRow).where(CaseStudyRow.case_id == row.id).order_by(CaseStudyRow.position, CaseStudyRow.id)
-    ).all()
+    studies = session.scalars(_STUDIES_OF, {"id": row.id}).all()
+    rows = session.execute(_IMAGES_OF, {"id": row.id}).all()
     images: defaultdict[str, list[CaseImage]] = defaultdict(list)
-    rows = session.scalars(select(CaseImageRow).where(CaseImageRow.case_id == row.id)).all()
     for image in rows:
         images[image.series_id].append(image_value(image))
     series: defaultdict[str, list[CaseSeries]] = defaultdict(list)
-    query = select(CaseSeriesRow).where(CaseSeriesRow.case_study_id.in_([study.id for study in studies]))
-    for found in session.scalars(query):
+    for found in session.scalars(_SERIES_OF, {"id": row.id}):
         series[found.case_study_id].append(_series_value(found, images[found.id]))
-    offsets = build.day_offsets([study.study_day for study in studies])
-    held = session.execute(
-        select(HoldRow.reason, func.count())
-        .where(HoldRow.case_id == row.id, HoldRow.state == HoldState.OPEN)
-        .group_by(HoldRow.reason)
-        .order_by(HoldRow.reason)
+    progress, unfiled = _progress(session, row.id)
+    modalities = _modalities((study.modality, 0) for study in studies)
+    summary = _summary(
+        row,
+        owner=_owners(session, [row]).get(row.owner_id) if row.owner_id else None,
+        modalities=modalities if studies else _arriving_modalities(session, [row.id]).get(row.id, ()),
+        studies=len(studies),
+        series=sum(len(of_study) for of_study in series.values()),
+        counts=_counts_of(len(rows), sum(image.frames for image in rows), unfiled),
     )
-    shown = faces(session, row.id)
+    offsets = build.day_offsets([study.study_day for study in studies])
+    held = session.execute(_HOLDS_OF, {"id": row.id})
+    receipts = session.scalars(_RECEIPTS_OF, {"id": row.id, "received_study": row.received_study})
+    shown = _faces(image.report for image in rows)
     return CaseDetail(
         summary=summary,
         presentation=row.presentation,
@@ -116,25 +213,12 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         hold_reason=DelayReason(row.hold_reason) if row.hold_reason else None,
         withheld_words=row.withheld_words,
         related_case_ids=_related(session, row),
-        receipts=tuple(
-            session.scalars(
-                select(ReceivedStudyRow.receipt_code)
-                .where(
-                    or_(
-                        ReceivedStudyRow.key == row.received_study,
-                        ReceivedStudyRow.key.in_(
-                            select(ReceivedInstanceRow.received_study).where(ReceivedInstanceRow.case_id == row.id)
-                        ),
-                    )
-                )
-                .order_by(ReceivedStudyRow.first_arrival_at, ReceivedStudyRow.key)
-            )
-        ),
+        receipts=tuple(receipts),
         knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
         profile=row.profile,
         profile_revision=row.profile_revision,
         rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, is_whole=True, limit=1)), None),
-        series_progress=_series_progress(session, row.id),
+        series_progress=progress,
         faces=shown,
         has_faces_acknowledged=sum(shown.values()) <= row.faces_acknowledged,
         certainty=Certainty(row.certainty) if row.certainty else None,
@@ -160,38 +244,30 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
 
 def faces(session: Session, case_id: str) -> dict[str, int]:
     """Return how a face could be seen in the images of a case, and in how many of them."""
-    reports = session.scalars(select(CaseImageRow.report).where(CaseImageRow.case_id == case_id))
+    return _faces(session.scalars(select(CaseImageRow.report).where(CaseImageRow.case_id == case_id)))
+
+
+def _faces(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     counts = Counter(report.get("face", "") for report in reports)
     return {face: count for face, count in sorted(counts.items()) if face}
 
 
-_WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}
+def _progress(session: Session, case_id: str) -> tuple[tuple[SeriesProgress, ...], Mapping[InstanceOutcome, int]]:
+    """Count the instances of each received series, in the order of arrival; those whose header was not read are one.
 
-
-def _series_progress(session: Session, case_id: str) -> tuple[SeriesProgress, ...]:
-    """Count the instances of each received series, in the order of arrival; those whose header was not read are one."""
-    query = (
-        select(
-            ReceivedInstanceRow.series_key,
-            ReceivedInstanceRow.outcome,
-            func.count(),
-            func.min(ReceivedInstanceRow.arrival_id),
-        )
-        .where(
-            ReceivedInstanceRow.case_id == case_id,
-            ReceivedInstanceRow.outcome.in_([InstanceOutcome.RECEIVED, *_WORKED_ON]),
-        )
-        .group_by(ReceivedInstanceRow.series_key, ReceivedInstanceRow.outcome)
-    )
+    Beside it stands how many instances of the case have each outcome.
+    """
     counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"filed": 0, "held": 0, "dropped": 0, "received": 0})
     first: dict[str, str] = {}
-    for key, outcome, count, arrival_id in session.execute(query).all():
+    outcomes: Counter[InstanceOutcome] = Counter()
+    for key, outcome, count, arrival_id in session.execute(_PROGRESS_OF, {"id": case_id}).all():
+        outcomes[outcome] += count
         counts[key]["received"] += count
         if outcome in _WORKED_ON:
             counts[key][_WORKED_ON[outcome]] += count
         first[key] = min(first.get(key, arrival_id), arrival_id)
     ordered = sorted(counts, key=lambda key: first[key])
-    return tuple(SeriesProgress(number=number, **counts[key]) for number, key in enumerate(ordered, 1))
+    return tuple(SeriesProgress(number=number, **counts[key]) for number, key in enumerate(ordered, 1)), outcomes
 
 
 def _of_one_patient(session: Session, row: CaseRow) -> tuple[str, ...]:
@@ -221,7 +297,7 @@ def _related(session: Session, row: CaseRow) -> tuple[str, ...]:
     return tuple(session.scalars(query.order_by(CaseRow.created_at, CaseRow.id)))
 
 
-def image_value(row: CaseImageRow) -> CaseImage:
+def image_value(row: CaseImageRow | Row[*tuple[Any, ...]]) -> CaseImage:
     """Return the value of an image's row."""
     return CaseImage(
         id=row.id,
@@ -294,73 +370,47 @@ def _study_value(row: CaseStudyRow, day_offset: int, series: Collection[CaseSeri
     )
 
 
-def _studies(session: Session, ids: Sequence[str]) -> dict[str, list[CaseModality]]:
-    query = (
-        select(CaseStudyRow.case_id, CaseStudyRow.modality)
-        .where(CaseStudyRow.case_id.in_(ids))
-        .order_by(CaseStudyRow.position)
-    )
-    found: defaultdict[str, list[CaseModality]] = defaultdict(list)
-    for case_id, modality in session.execute(query):
-        found[case_id].append(modality)
-    return dict(found)
+def _owners(session: Session, rows: Sequence[Listed]) -> dict[str, str]:
+    ids = {row.owner_id for row in rows if row.owner_id}
+    found = session.execute(_OWNERS, {"ids": sorted(ids)}) if ids else ()
+    return {user_id: name for user_id, name in found}  # noqa: C416 - rows are no tuples
 
 
-def _series_counts(session: Session, ids: Sequence[str]) -> dict[str, int]:
-    query = (
-        select(CaseStudyRow.case_id, func.count())
-        .join(CaseSeriesRow, CaseSeriesRow.case_study_id == CaseStudyRow.id)
-        .where(CaseStudyRow.case_id.in_(ids))
-        .group_by(CaseStudyRow.case_id)
-    )
-    return {case_id: count for case_id, count in session.execute(query)}  # noqa: C416 - rows are no tuples
+def _studies(session: Session, ids: Sequence[str]) -> dict[str, list[tuple[CaseModality, int]]]:
+    """Return the modality of each study of the cases, in their order, with how many series it has."""
+    studies: defaultdict[str, list[tuple[CaseModality, int]]] = defaultdict(list)
+    for case_id, modality, series in session.execute(_STUDIES, {"ids": ids}):
+        studies[case_id].append((modality, series))
+    return dict(studies)
+
+
+def _modalities(studies: Iterable[tuple[CaseModality, int]]) -> tuple[CaseModality, ...]:
+    return tuple(dict.fromkeys(modality for modality, _ in studies))
 
 
 def _counts(session: Session, ids: Sequence[str]) -> Mapping[str, Counts]:
-    images = {
-        case_id: (count, int(frames))
-        for case_id, count, frames in session.execute(
-            select(CaseImageRow.case_id, func.count(), func.sum(CaseImageRow.frames))
-            .where(CaseImageRow.case_id.in_(ids))
-            .group_by(CaseImageRow.case_id)
-        )
-    }
-    outcomes = {
-        (case_id, outcome): count
-        for case_id, outcome, count in session.execute(
-            select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome, func.count())
-            .where(
-                ReceivedInstanceRow.case_id.in_(ids),
-                ReceivedInstanceRow.outcome.in_(
-                    [InstanceOutcome.RECEIVED, InstanceOutcome.HELD, InstanceOutcome.DROPPED]
-                ),
-            )
-            .group_by(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome)
-        )
-    }
-    return {
-        case_id: Counts(
-            images=images.get(case_id, (0, 0))[0],
-            frames=images.get(case_id, (0, 0))[1],
-            pending=outcomes.get((case_id, InstanceOutcome.RECEIVED), 0),
-            held=outcomes.get((case_id, InstanceOutcome.HELD), 0),
-            dropped=outcomes.get((case_id, InstanceOutcome.DROPPED), 0),
-        )
-        for case_id in ids
-    }
+    images = {case_id: (count, int(frames)) for case_id, count, frames in session.execute(_IMAGES, {"ids": ids})}
+    outcomes: defaultdict[str | None, dict[InstanceOutcome, int]] = defaultdict(dict)
+    for case_id, outcome, count in session.execute(_OUTCOMES, {"ids": ids}):
+        outcomes[case_id][outcome] = count
+    return {case_id: _counts_of(*images.get(case_id, (0, 0)), outcomes[case_id]) for case_id in ids}
+
+
+def _counts_of(images: int, frames: int, outcomes: Mapping[InstanceOutcome, int]) -> Counts:
+    return Counts(
+        images=images,
+        frames=frames,
+        pending=outcomes.get(InstanceOutcome.RECEIVED, 0),
+        held=outcomes.get(InstanceOutcome.HELD, 0),
+        dropped=outcomes.get(InstanceOutcome.DROPPED, 0),
+    )
 
 
 def _arriving_modalities(session: Session, ids: Sequence[str]) -> dict[str, tuple[CaseModality, ...]]:
     """Return what the SOP Classes of the instances say for cases that have no image yet."""
     if not ids:
         return {}
-    query = (
-        select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.sop_class_uid)
-        .where(ReceivedInstanceRow.case_id.in_(ids))
-        .distinct()
-    )
-    classes: defaultdict[str, set[str]] = defaultdict(set)
-    for case_id, uid in session.execute(query):
-        if case_id is not None:
-            classes[case_id].add(uid)
-    return {case_id: build.modalities_of_sop_classes(uids) for case_id, uids in classes.items()}
+    classes: defaultdict[str | None, set[str]] = defaultdict(set)
+    for case_id, uid in session.execute(_CLASSES, {"ids": ids}):
+        classes[case_id].add(uid)
+    return {case_id: build.modalities_of_sop_classes(classes[case_id]) for case_id in ids if case_id in classes}
