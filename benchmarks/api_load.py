@@ -292,12 +292,14 @@ def _cpu_s(pid: int) -> float:
 @click.option("--readers", default=100, show_default=True)
 @click.option("--editors", default=20, show_default=True)
 @click.option("--seconds", default=60.0, show_default=True)
-@click.option("--postgresql", help="URL of an empty PostgreSQL database; SQLite is measured always.")
+@click.option("--postgresql", help="URL of an empty PostgreSQL database, postgresql+psycopg://…; SQLite is measured always.")
 @click.option("--write", is_flag=True, help="Put the tables into docs/performance.md.")
 def main(
     *, cases: int, images: int, readers: int, editors: int, seconds: float, postgresql: str | None, write: bool
 ) -> None:
     """Measure how long lists, reads and edits take while many people work."""
+    if postgresql is not None:
+        Database.open(postgresql).close()  # says what is wrong with the address before SQLite was measured
     measuring = Measuring.begin(None)
     tables, notes = [], []
     with tempfile.TemporaryDirectory() as folder:
