@@ -7,6 +7,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from cases import build
+from cases.consents import ConsentDocument, DocumentType
 from cases.errands import ErrandKind
 from cases.holds import HoldState
 from cases.intake import InstanceOutcome
@@ -30,6 +31,7 @@ from cases.model import (
     SeriesProgress,
 )
 from cases.store.account_rows import UserRow
+from cases.store.consent_rows import ConsentDocumentRow
 from cases.store.errands import Errands
 from cases.store.rows import (
     CaseImageRow,
@@ -146,6 +148,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             reference=row.consent_reference,
             is_rare=row.is_rare,
             is_small_community=row.is_small_community,
+            document=_document(session, row.id),
         ),
         milestones=Milestones(
             licence_accepted_at=row.licence_accepted_at,
@@ -156,6 +159,13 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         key_image_id=row.key_image_id if any(image.id == row.key_image_id for image in rows) else "",
         suggested_case_ids=_of_one_patient(session, row),
     )
+
+
+def _document(session: Session, case_id: str) -> ConsentDocument | None:
+    row = session.get(ConsentDocumentRow, case_id)
+    if row is None:
+        return None
+    return ConsentDocument(kept_at=row.kept_at, media_type=DocumentType(row.media_type), size_bytes=row.size_bytes)
 
 
 def faces(session: Session, case_id: str) -> dict[str, int]:
