@@ -376,7 +376,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         previews=Previews(database=database, spool=spool, client=client, settings=settings),
         impacts=ImpactDesk(database=database, client=client, settings=settings),
         decisions=HoldDesk(database=database, spool=spool, client=client, pictures=PicturesOnDemand(settings)),
-        consent_seal=load_consent_key(settings.consent_key_file, settings.crosswalk_key_file),
+        consent_seal=load_consent_key(settings.consent_key_file),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,

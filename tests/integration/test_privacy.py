@@ -9,7 +9,6 @@ import stat
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -334,7 +333,7 @@ def send_consent(bridge: RunningBridge) -> str:
     """Send the document of a consent for a case, and return the case."""
     case_id = next(one["id"] for one in bridge.all_items("/api/v1/inbox") if one["image_count"])
     bridge.fetch(f"/api/v1/inbox/{case_id}/claim", method="POST")
-    status, said = call(bridge, "PUT", case_id, CONSENT, {"Content-Type": "application/pdf"})
+    status, said = call(bridge, "PUT", case_id, body=CONSENT, headers={"Content-Type": "application/pdf"})
     assert status == 200, said
     assert json.loads(said)["consent"]["document"]["size_bytes"] == len(CONSENT)
     return case_id
@@ -344,8 +343,9 @@ def call(
     bridge: RunningBridge,
     method: str,
     case_id: str,
+    *,
     body: bytes | None = None,
-    headers: Mapping[str, str] = MappingProxyType({}),
+    headers: Mapping[str, str],
     token: str = ADMIN_TOKEN,
 ) -> tuple[int, bytes]:
     """Make a call about the document of a case; return status and answer."""
@@ -468,7 +468,7 @@ def test_the_document_of_a_consent_is_given_out_sealed_and_opens_with_the_privat
     why = {"Reason": "The patient asks."}
 
     by_its_owner, _ = call(bridge, "GET", case_id, headers=why)
-    without_reason, _ = call(bridge, "GET", case_id, token=issued["token"])
+    without_reason, _ = call(bridge, "GET", case_id, headers={}, token=issued["token"])
     status, sealed = call(bridge, "GET", case_id, headers=why, token=issued["token"])
 
     assert (by_its_owner, without_reason, status) == (403, 422, 200)
