@@ -102,4 +102,6 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
 
 def told(error: Exception) -> str:
     """Return what an error of a command says, with the file where the system names one."""
-    return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    return str(error)

@@ -1,6 +1,8 @@
 """Documents of consents: sealed where the key is public, opened by a command elsewhere, gone with their case."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -165,6 +167,25 @@ def test_from_keys_to_an_open_document(tmp_path: Path) -> None:
     private.chmod(0o640)
     assert "chmod 600" in opened(CASE).stderr
     assert not to.exists()
+
+
+def test_of_a_document_that_cannot_be_written_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    private, sealed, to = tmp_path / "private.pem", tmp_path / "sealed", tmp_path / "consent.pdf"
+    private.write_bytes(in_pem(public=False, key=PRIVATE))
+    private.chmod(0o600)
+    sealed.write_bytes(PUBLIC.seal(DOCUMENT, CASE))
+    opened = ("open", str(sealed), "--key", str(private), "--case", CASE, "--to", str(to))
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        done = run(*opened)
+
+    assert done.exit_code == 1
+    assert "No space left" in done.stderr
+    assert not to.exists()
+    assert run(*opened).exit_code == 0
 
 
 def test_the_command_counts_what_is_sealed_to_which_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
