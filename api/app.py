@@ -12,6 +12,7 @@ from api.middleware import RequestFrame
 from api.openapi import install_openapi
 from api.ports import (
     CaseMoves,
+    ConsentSeal,
     HoldDecisions,
     MetricsSource,
     PeerPolicy,
@@ -29,6 +30,7 @@ from api.routes import (
     accounts,
     audit,
     cases,
+    consents,
     featured,
     health,
     holds,
@@ -85,6 +87,7 @@ def create_app(
     previews: ProfilePreview,
     impacts: ProfileImpact,
     decisions: HoldDecisions,
+    consent_seal: ConsentSeal | None,
     text_screen: TextScreen,
     version: str,
     hold_retention_days: float = HOLD_RETENTION_DAYS,
@@ -119,6 +122,8 @@ def create_app(
         What another revision would change.
     decisions
         What held images show, and what is decided on them.
+    consent_seal
+        Seals documents of consents; None where none are kept.
     text_screen
         Looks through what people type into cases.
     version
@@ -161,6 +166,7 @@ def create_app(
         previews=previews,
         impacts=impacts,
         decisions=decisions,
+        consent_seal=consent_seal,
         text_screen=text_screen,
         renderer=RendererOnDemand(),
         version=version,
@@ -178,6 +184,7 @@ def create_app(
         passwords,
         tokens,
         cases,
+        consents,
         moderation,
         images,
         playlists,

@@ -14,6 +14,7 @@ from api.limits import Budget, CallLimits, is_picture
 from api.metrics import AppMetrics
 from api.ports import (
     CaseMoves,
+    ConsentSeal,
     HoldDecisions,
     PeerPolicy,
     ProfileDesk,
@@ -54,6 +55,8 @@ class Context:
     previews: ProfilePreview
     impacts: ProfileImpact
     decisions: HoldDecisions
+    consent_seal: ConsentSeal | None
+    """None where no documents of consents are kept."""
     text_screen: TextScreen
     renderer: Renderer
     version: str

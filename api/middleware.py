@@ -1,6 +1,7 @@
 """What surrounds every request: the body's limit, the log, the figures, and an answer whatever happens inside."""
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -12,10 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import AppMetrics, method_label
 from api.problems import problem_response
+from cases.consents import MAX_DOCUMENT_BYTES
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_FILE_BYTES = 64 * 1024 * 1024
-BODY_LIMITS: Mapping[str, int] = {"/api/v1/previews/file": MAX_FILE_BYTES}
+BODY_LIMITS: Mapping[re.Pattern[str], int] = {
+    re.compile("/api/v1/previews/file"): MAX_FILE_BYTES,
+    re.compile("/api/v1/cases/[0-9a-f]{32}/consent-document"): MAX_DOCUMENT_BYTES,
+}
 """Calls that take more than the others; they look at the caller before they read the body."""
 _log = logging.getLogger("casebridge.api")
 
@@ -86,7 +91,7 @@ def _harden(headers: MutableHeaders) -> None:
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
     """Return ``receive`` with the body's limit; the exception is answered by the application's own handler."""
-    limit = BODY_LIMITS.get(scope["path"], MAX_BODY_BYTES)
+    limit = next((most for path, most in BODY_LIMITS.items() if path.fullmatch(scope["path"])), MAX_BODY_BYTES)
     announced = Headers(scope=scope).get("content-length", "0")
     received = 0
 

@@ -94,6 +94,19 @@ class CaseMoves(Protocol):
         ...
 
 
+class ConsentSeal(Protocol):
+    """Seals documents of consents to a key whose private half is elsewhere: what it gives, nobody opens here."""
+
+    @property
+    def key_id(self) -> str:
+        """Which key it is."""
+        ...
+
+    def seal(self, identified_document: bytes, case_id: str) -> bytes:
+        """Return a document, sealed for its case."""
+        ...
+
+
 class HoldDecisions(Protocol):
     """Held images: what they show, and what is decided on them; who looked is in the audit log before it is read."""
 

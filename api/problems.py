@@ -41,6 +41,7 @@ STATUSES: Mapping[type[Exception], int] = {
     case_errors.InvalidTransitionError: 409,
     case_errors.AlreadyClaimedError: 409,
     case_errors.CaseClosedError: 409,
+    case_errors.DocumentsNotKeptError: 409,
     case_errors.PendingLimitError: 409,
     case_errors.UnlistedLimitError: 409,
     case_errors.DraftLimitError: 409,
@@ -67,7 +68,7 @@ _FIXED_DETAILS: Mapping[type[Exception], str] = {
     # one text whatever is missing, so that it does not tell what exists but belongs to somebody else
     case_errors.CaseNotFoundError: "There is no such thing, or it is not yours to see.",
     case_errors.ProfileNotKnownError: "There is no such profile, or no such revision of one.",
-    case_errors.BlobNotFoundError: "The stored image is gone.",
+    case_errors.BlobNotFoundError: "What was stored is gone.",
     case_errors.StoreUnavailableError: "The store does not answer; try again shortly.",
 }
 WHAT_TO_DO: Mapping[TextReason, str] = {

@@ -292,7 +292,9 @@ def _cpu_s(pid: int) -> float:
 @click.option("--readers", default=100, show_default=True)
 @click.option("--editors", default=20, show_default=True)
 @click.option("--seconds", default=60.0, show_default=True)
-@click.option("--postgresql", help="URL of an empty PostgreSQL database, postgresql+psycopg://…; SQLite is measured always.")
+@click.option(
+    "--postgresql", help="URL of an empty PostgreSQL database, postgresql+psycopg://…; SQLite is measured always."
+)
 @click.option("--write", is_flag=True, help="Put the tables into docs/performance.md.")
 def main(
     *, cases: int, images: int, readers: int, editors: int, seconds: float, postgresql: str | None, write: bool

@@ -10,6 +10,7 @@ import click
 
 from bridge.audit_group import audit
 from bridge.command_options import EXIT_CONFIG, config_option, read_settings
+from bridge.consent_group import consent
 from bridge.keys import SecretError
 from bridge.profile_group import profile
 from bridge.user_command import user as user_group
@@ -405,6 +406,7 @@ def screen_pixels(config_file: Path | None, **choice: Any) -> None:
 main.add_command(profile)
 main.add_command(user_group)
 main.add_command(audit)
+main.add_command(consent)
 
 
 @main.group(invoke_without_command=True)

@@ -30,6 +30,10 @@ def prepare_folders(settings: Settings) -> None:
         from bridge.crosswalk import load_crosswalk_key  # noqa: PLC0415
 
         load_crosswalk_key(settings.crosswalk_key_file)
+    if settings.consent_key_file is not None:
+        from bridge.consent import load_consent_key  # noqa: PLC0415
+
+        load_consent_key(settings.consent_key_file, settings.crosswalk_key_file)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     ensure_secret(settings)
     if not (settings.spool_dir / KEY_MARK).exists() and _has_tables(settings):
@@ -335,6 +339,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
     """Build the HTTP application on the database and the blobs."""
     from api.app import create_app  # noqa: PLC0415
     from api.limits import CallBudgets  # noqa: PLC0415
+    from bridge.consent import load_consent_key  # noqa: PLC0415
     from bridge.engine import EngineClient  # noqa: PLC0415
     from bridge.file_preview import Previews  # noqa: PLC0415
     from bridge.health import BridgeMetrics, BridgeReadiness  # noqa: PLC0415
@@ -371,6 +376,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         previews=Previews(database=database, spool=spool, client=client, settings=settings),
         impacts=ImpactDesk(database=database, client=client, settings=settings),
         decisions=HoldDesk(database=database, spool=spool, client=client, pictures=PicturesOnDemand(settings)),
+        consent_seal=load_consent_key(settings.consent_key_file),
         text_screen=KeyedTextScreen(TextKeys(settings.secret_file).of),
         metrics=BridgeMetrics(
             database=database,

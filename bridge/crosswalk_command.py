@@ -1,27 +1,19 @@
 """``casebridge crosswalk``: make its keys, read an entry with the reason in the audit log, delete all of them."""
 
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from bridge.actor import command_line_actor
 from bridge.app import open_database
-from bridge.crosswalk import (
-    MOST_FILE_BYTES,
-    CrosswalkKey,
-    IdentifiedEntry,
-    NotOpenedError,
-    load_crosswalk_key,
-    open_entry,
-    private_key_id,
-)
+from bridge.crosswalk import CrosswalkKey, IdentifiedEntry, load_crosswalk_key, open_entry
+from bridge.hpke import CROSSWALK, NotOpenedError, private_key_id
+from bridge.key_pairs import KeyPairError, make_pair, read_private_key, told
 from bridge.keys import SecretError
 from cases.errors import CaseError
 from cases.store import Audit, Crosswalk, Database
@@ -29,7 +21,6 @@ from config.settings import Settings
 
 EXIT_OK = 0
 EXIT_FAULT = 1
-LEAST_PASSPHRASE = 12
 MOST_REASON = 200
 
 
@@ -39,42 +30,20 @@ class CrosswalkError(Exception):
 
 def keygen(private: Path, public: Path) -> int:
     """Make a pair of keys, the private one under a passphrase; return the exit status."""
-    for path in (private, public):
-        if path.exists():
-            return _fail(CrosswalkError(f"{path} is there already; name a new file"))
-    passphrase = click.prompt("Passphrase of the private key", hide_input=True, confirmation_prompt=True, err=True)
-    if len(passphrase) < LEAST_PASSPHRASE:
-        return _fail(CrosswalkError(f"the passphrase is too short; give {LEAST_PASSPHRASE} characters or more"))
-    key = X25519PrivateKey.generate()
     try:
-        _write(
-            private,
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.BestAvailableEncryption(passphrase.encode()),
-            ),
-            0o600,
-        )
-        pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        _write(public, pem, 0o644)
-    except OSError as error:
+        click.echo(make_pair(CROSSWALK, private, public), err=True)
+    except (KeyPairError, OSError) as error:
         return _fail(error)
-    click.echo(
-        f"Crosswalk key {private_key_id(key)[:8]}. Keep {private} away from every machine of this installation, twice, "
-        f"and its passphrase elsewhere. Set crosswalk_key_file to {public} and restart.",
-        err=True,
-    )
     return EXIT_OK
 
 
 def read(settings: Settings, *, case_id: str, key_file: Path, reason: str) -> int:
     """Print whose a case is, after the audit log knows who asked and why; return the exit status."""
     try:
-        private_key = _private_key(key_file)
+        private_key = read_private_key(CROSSWALK, key_file)
         with open_database(settings) as database:
             entry = read_entry(database, case_id, private_key, reason=reason, actor=command_line_actor())
-    except (CaseError, SecretError, CrosswalkError, OSError) as error:
+    except (CaseError, SecretError, CrosswalkError, KeyPairError, OSError) as error:
         return _fail(error)
     shown = {name.removeprefix("identified_"): value for name, value in asdict(entry).items()}
     print(json.dumps(shown, indent=2, ensure_ascii=False))  # noqa: T201 - what was asked for
@@ -116,7 +85,7 @@ def read_entry(
     except NotOpenedError as error:
         with database.write() as session:
             Audit(session).append(actor, "crosswalk.read-failed", case_id, detail)
-        other = private_key_id(private_key) != key_id
+        other = private_key_id(CROSSWALK, private_key) != key_id
         why = f"the entry is sealed to the key {key_id[:8]}, not to this one" if other else str(error)
         raise CrosswalkError(why) from None
     with database.write() as session:
@@ -159,33 +128,7 @@ def _values(key: CrosswalkKey | None, counts: dict[str, int]) -> dict[str, Any]:
     return {"key": key.key_id if key else None, "entries": counts}
 
 
-def _private_key(path: Path) -> X25519PrivateKey:
-    if path.stat().st_mode & 0o077:
-        raise CrosswalkError(f"{path} can be read by others; run: chmod 600 {path}")
-    with path.open("rb") as file:
-        content = file.read(MOST_FILE_BYTES)
-    passphrase = None
-    if b"ENCRYPTED" in content:
-        passphrase = click.prompt("Passphrase of the private key", hide_input=True, err=True).encode()
-    try:
-        key = serialization.load_pem_private_key(content, passphrase)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, X25519PrivateKey):
-        raise CrosswalkError(f"{path} is no private key of a crosswalk, or the passphrase is wrong")
-    return key
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _fail(error: Exception) -> int:
-    text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-    click.echo(f"Not done: {text}", err=True)
+    click.echo(f"Not done: {told(error)}", err=True)
     sys.stderr.flush()
     return EXIT_FAULT

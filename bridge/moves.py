@@ -192,7 +192,8 @@ class MoveRunner:
 
 def audit_move(audit: Audit, ended: Errand) -> None:
     """Write down with both cases what went where."""
-    counts = {name: ended.result[name] for name in ("images", "studies", "held", "duplicates", "with_originals")}
+    names = ("images", "studies", "held", "duplicates", "with_originals", "consent_document")
+    counts = {name: ended.result[name] for name in names}
     is_whole = bool(ended.asked["is_whole"])
     there = {"from": ended.case_id or "", "whole": is_whole, **counts}
     audit.append(ended.requested_by, "case.moved-in", f"case {ended.other_case_id}", there)

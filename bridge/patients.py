@@ -176,8 +176,8 @@ class PatientRights:
             images += gone
         delete_condemned(self.database, self.blobs)
         with self.database.read() as session:
-            waiting = Cases(session).condemned_blobs()
-        ours = tuple(f"cases/{case_id}/" for case_id in cases)
+            waiting = Cases(session).condemned_blobs(has_spared=True)
+        ours = tuple(f"{prefix}/{case_id}/" for case_id in cases for prefix in ("cases", "consents"))
         return Erased(
             cases=len(cases),
             images=images,

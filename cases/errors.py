@@ -12,6 +12,7 @@
     ├─ InvalidTransitionError   → 409
     │  ├─ AlreadyClaimedError
     │  ├─ CaseClosedError
+    │  ├─ DocumentsNotKeptError
     │  ├─ DraftLimitError
     │  ├─ NotReadyError
     │  ├─ OriginalsGoneError
@@ -108,6 +109,10 @@ class AlreadyClaimedError(InvalidTransitionError):
 
 class CaseClosedError(InvalidTransitionError):
     """The case takes no more images: it was submitted, published or removed; a linked new draft has to be opened."""
+
+
+class DocumentsNotKeptError(InvalidTransitionError):
+    """No documents of consents are kept here: there is no key to seal them to."""
 
 
 class DraftLimitError(InvalidTransitionError):

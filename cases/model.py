@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from cases.consents import ConsentDocument
 from cases.errands import Errand
 from deidentify.results import AgeBand, DelayReason, PixelVerdict
 from deidentify.review import MarkedBox
@@ -344,6 +345,8 @@ class CaseConsent:
     """The condition is so rare that it could identify somebody."""
     is_small_community: bool = False
     """The patient's community is so small that it could."""
+    document: ConsentDocument | None = None
+    """What is known of its document, where one is kept; nobody can open it here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from cases.consents import DocumentFate
+
 ERRAND_DIGITS = 8
 
 
@@ -111,6 +113,8 @@ class MoveResult:
     """Images that the other case had already: they stay as it has them."""
     with_originals: int
     """Images whose pseudonyms are those that they had got there at once."""
+    consent_document: DocumentFate = DocumentFate.NONE
+    """Of the case that was left: it is sealed for that one, and cannot go to another."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -120,6 +124,7 @@ class MoveResult:
             "held": self.held,
             "duplicates": self.duplicates,
             "with_originals": self.with_originals,
+            "consent_document": self.consent_document.value,
         }
 
 

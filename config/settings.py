@@ -225,6 +225,13 @@ class Settings(_Section):
         "give the path of a file, or leave it unset: then no crosswalk is kept",
         "unset",
     )
+    consent_key_file: Annotated[Path, AfterValidator(values.file)] | None = _setting(
+        None,
+        "Public key to which documents of consents are sealed (`casebridge consent keygen` makes one). Unset: none are "
+        "kept.",
+        "give the path of a file, or leave it unset: then no documents of consents are kept",
+        "unset",
+    )
     open: bool = _setting(
         False,
         "Any peer may send, whatever its AE title and address. For trials only.",

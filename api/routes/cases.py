@@ -1,6 +1,7 @@
 """Cases: lists, the whole, edits, and withdrawing a draft."""
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated
@@ -20,7 +21,7 @@ from api.schemas.public_cases import ListedCases, PublicCaseItem, PublicCaseOut,
 from cases.changes import CaseChanges
 from cases.errors import CaseError, CaseNotFoundError, IdentifyingTextError, VersionConflictError
 from cases.model import CaseDetail, CaseFilter, CaseModality, CaseScope, CaseStatus
-from cases.store import Audit, Cases, Collector, Playlists
+from cases.store import Audit, Cases, Collector, Consents, Playlists
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
 
@@ -144,16 +145,17 @@ def withdraw_case(call: Call, *, case_id: Key) -> Response:
     with call.database.write() as session:
         cases = Cases(session)
         call.permit_case(cases.summary(call.caller, case_id))
+        document_keys = Consents(session).blob_keys(case_id)
         blob_keys = cases.remove(call.caller, case_id)
         Audit(session).append(call.caller.name, "case.withdraw", case_id, {"images": len(blob_keys)})
-    _purge(call, blob_keys)
+    purge(call, [*blob_keys, *document_keys])
     with call.database.write() as session:
         Cases(session).promote_waiting()
     return Response(status_code=204)
 
 
-def _purge(call: AuthorizedCall, blob_keys: list[str]) -> None:
-    """Delete the images; one that cannot be deleted now stays condemned, and a worker tries again."""
+def purge(call: AuthorizedCall, blob_keys: Iterable[str]) -> None:
+    """Delete condemned blobs; one that cannot be deleted now stays on the list, and a worker tries again."""
     gone = []
     for key in blob_keys:
         with suppress(CaseError):

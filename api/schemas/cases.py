@@ -7,6 +7,7 @@ from pydantic import Field
 
 from api.schemas.common import ID_EXAMPLE, Answer
 from api.schemas.reruns import CaseRerunOut
+from cases.consents import DocumentType
 from cases.model import (
     CaseDetail,
     CaseImage,
@@ -219,6 +220,14 @@ class SeriesProgressOut(Answer):
     dropped: int = Field(examples=[0])
 
 
+class ConsentDocumentOut(Answer):
+    """What is told of a consent's document; who may open it does so elsewhere."""
+
+    kept_at: datetime
+    media_type: DocumentType
+    size_bytes: int = Field(examples=[182044])
+
+
 class ConsentOut(Answer):
     """What the publication of a case rests on."""
 
@@ -226,6 +235,7 @@ class ConsentOut(Answer):
     reference: str = Field(examples=["2026/117"], description="The number under which it is kept elsewhere.")
     is_rare: bool = Field(examples=[False], description="The condition is so rare that it could identify somebody.")
     is_small_community: bool = Field(examples=[False], description="So small is the patient's community.")
+    document: ConsentDocumentOut | None = Field(description="Null where none is kept.")
 
 
 class CaseOut(CaseItem):

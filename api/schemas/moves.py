@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from api.schemas.common import ID_EXAMPLE, Answer, Body, Key
+from cases.consents import DocumentFate
 from cases.errands import Errand, ErrandState
 from cases.moves import NewMove
 
@@ -26,6 +27,11 @@ class MoveResultOut(Answer):
         examples=[20],
         description="Images whose originals were there: they are as if they had come to that case at once, so that "
         "references between them and what it had are whole.",
+    )
+    consent_document: DocumentFate = Field(
+        DocumentFate.NONE,
+        description="Of the case that was left: it goes to no other case. `stays` with that one, or is `gone` with it; "
+        "give it anew where it is wanted.",
     )
 
 

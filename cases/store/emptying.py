@@ -1,4 +1,4 @@
-"""What goes when a case goes: its images, texts, holds and what was kept to know its patient again."""
+"""What goes when a case goes: images, texts, holds, the consent's document and what knows its patient again."""
 
 from sqlalchemy import delete, select, update
 
@@ -8,6 +8,7 @@ from cases.intake import InstanceOutcome
 from cases.store.clock import now as clock_now
 from cases.store.collections import Collections
 from cases.store.condemned import condemn
+from cases.store.consents import Consents
 from cases.store.errands import Errands
 from cases.store.event_rows import CaseEventRow
 from cases.store.filing import Filing
@@ -65,7 +66,7 @@ class Emptying(Filing):
         return len(keys)
 
     def _empty(self, case: CaseRow) -> list[str]:
-        """Empty a case that has become a tombstone, and return the keys of its condemned blobs."""
+        """Empty a case that has become a tombstone, and return the keys of its images' condemned blobs."""
         case.title = case.presentation = case.discussion = case.level = case.hold_reason = ""
         case.tags, case.systems = [], []
         for name in WRITTEN:
@@ -79,6 +80,7 @@ class Emptying(Filing):
         forget_answers_of(self._session, case.id)
         Errands(self._session).leave_case(case.id)
         self._forget_patient(case.id)
+        Consents(self._session).forget(case.id)
         Collections(self._session).leave_public(case.id)
         self._session.flush()
         return keys

@@ -8,7 +8,7 @@ from cases import build, states
 from cases.intake import InstanceOutcome
 from cases.store.arrivals import finish_instance
 from cases.store.clock import now as clock_now
-from cases.store.condemned import condemn, condemn_unused, condemned_blobs, forget_blob
+from cases.store.condemned import condemn, condemn_unused, condemned_blobs, forget_blob, spare_no_longer
 from cases.store.crosswalk import Crosswalk
 from cases.store.identifier_hashes import HashesOfIdentifiers
 from cases.store.manifests import Manifests
@@ -242,9 +242,12 @@ class Filing(Shells):
 
     # -- blobs that have to go ----------------------------------------------------------------------------------------
 
-    def condemned_blobs(self, limit: int = 1000) -> list[str]:
-        """Return keys of blobs that no image refers to any more, the oldest first."""
-        return list(condemned_blobs(self._session, limit))
+    def condemned_blobs(self, limit: int = 1000, *, has_spared: bool = False) -> list[str]:
+        """Return keys of blobs that nothing refers to any more, the oldest first.
+
+        ``has_spared``: whether those are among them that somebody may still come back for.
+        """
+        return list(condemned_blobs(self._session, limit, has_spared=has_spared))
 
     def condemn_blob(self, blob_key: str, case_id: str | None = None) -> None:
         """Keep that a blob has to be deleted which no image got to refer to: its case was closed meanwhile.
@@ -252,6 +255,16 @@ class Filing(Shells):
         Nothing when an image refers to it after all.
         """
         condemn_unused(self._session, [blob_key], case_id)
+
+    def give_up_blob(self, blob_key: str) -> bool:
+        """Keep that a blob which was condemned for later may be deleted at once: nobody will refer to it.
+
+        Returns
+        -------
+        bool
+            False where something refers to it after all.
+        """
+        return spare_no_longer(self._session, blob_key)
 
     def forget_blob(self, blob_key: str) -> None:
         """Keep no longer that a blob has to be deleted: it is."""

@@ -232,7 +232,7 @@ class Moves(Shells):
         staged: dict[str, StagedMoveRow],
     ) -> Errand:
         moving = Moving(self._session, cases[0], cases[1] or self._new_draft(asked, cases[0], plan))
-        result = moving.bring(plan, staged)
+        result = moving.bring(plan, staged, is_whole=asked.is_whole)
         errands = Errands(self._session)
         errands.drop_staged(errand.id)
         errands.end(errand.id, ErrandState.DONE, result.to_json())

@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 
 from cases import build, states
 from cases.changes import PRESENTATION_MAX, TAGS_MAX, TEXT_MAX
+from cases.consents import DocumentFate
 from cases.errors import InvalidTransitionError
 from cases.intake import InstanceOutcome
 from cases.moves import MovePlan, MoveResult, joined, union
 from cases.store import views
 from cases.store.clock import now as clock_now
 from cases.store.condemned import condemn
+from cases.store.consents import has_document
 from cases.store.crosswalk import Crosswalk
 from cases.store.emptying import Emptying
 from cases.store.errand_rows import StagedMoveRow
@@ -72,7 +74,7 @@ class Moving(Emptying):
         session.flush()
         return row
 
-    def bring(self, plan: MovePlan, staged: Mapping[str, StagedMoveRow]) -> MoveResult:
+    def bring(self, plan: MovePlan, staged: Mapping[str, StagedMoveRow], *, is_whole: bool) -> MoveResult:
         """Bring all of it there, with holds, resends and what is known of its patient."""
         knows_all = HashesOfIdentifiers(self._session).copy(self._source.id, self._target.id)
         Crosswalk(self._session).copy(self._source.id, self._target.id)
@@ -103,7 +105,13 @@ class Moving(Emptying):
             held=held,
             duplicates=self._duplicates,
             with_originals=sum(image.has_original for image in plan.images),
+            consent_document=self._fate_of_document(is_whole=is_whole),
         )
+
+    def _fate_of_document(self, *, is_whole: bool) -> DocumentFate:
+        if not has_document(self._session, self._source.id):
+            return DocumentFate.NONE
+        return DocumentFate.GONE if is_whole else DocumentFate.STAYS
 
     def _rows(self, plan: MovePlan) -> list[CaseImageRow]:
         keys = [image.arrival_id for image in plan.images]

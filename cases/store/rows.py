@@ -355,13 +355,15 @@ class CaseImageRow(Base):
 
 
 class CondemnedBlobRow(Base):
-    """A blob that no image refers to any more and that has to be deleted; kept until somebody did."""
+    """A blob that nothing refers to and that has to be deleted; kept until somebody did."""
 
     __tablename__ = "condemned_blob"
 
     blob_key: Mapped[str] = mapped_column(String(512), primary_key=True)
     case_id: Mapped[str | None] = mapped_column(String(ID), index=True)
     condemned_at: Mapped[datetime]
+    spared_until: Mapped[datetime | None]
+    """Until when whoever writes it may come to refer to it; None where nobody does."""
 
 
 class HoldRow(Base):

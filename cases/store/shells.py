@@ -20,6 +20,7 @@ from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_owner_named, lock_user
 from cases.store.arrivals import lock_study
 from cases.store.clock import now as clock_now
+from cases.store.consent_rows import ConsentDocumentRow
 from cases.store.crosswalk import Crosswalk
 from cases.store.errand_rows import ErrandRow
 from cases.store.errands import Errands
@@ -217,6 +218,7 @@ class Shells:
                 ~exists().where(CaseImageRow.case_id == CaseRow.id),
                 ~exists().where(CaseStudyRow.case_id == CaseRow.id),
                 ~exists().where(HoldRow.case_id == CaseRow.id, HoldRow.state == HoldState.OPEN),
+                ~exists().where(ConsentDocumentRow.case_id == CaseRow.id),
                 # What a re-run took out can come back under another revision.
                 ~exists().where(ErrandRow.case_id == CaseRow.id, ErrandRow.state == ErrandState.DONE),
                 # What came from it, and what of other studies goes to it, has its pseudonyms by its id.
@@ -228,13 +230,13 @@ class Shells:
         ).all()
         for case in empty:
             locked = lock_case(self._session, case.id)
-            if is_only_prefilled(locked):
+            if is_only_prefilled(locked) and self._session.get(ConsentDocumentRow, case.id) is None:
                 self._delete_shell(locked)
         return list(
             self._session.scalars(
                 select(CondemnedBlobRow.blob_key)
                 .join(CaseRow, CaseRow.id == CondemnedBlobRow.case_id)
-                .where(CaseRow.received_study == study_key)
+                .where(CaseRow.received_study == study_key, CondemnedBlobRow.spared_until.is_(None))
             )
         )
 

@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, Row, bindparam, func, inspect, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from cases import build
+from cases.consents import ConsentDocument, DocumentType
 from cases.errands import ErrandKind
 from cases.holds import HoldState
 from cases.intake import InstanceOutcome
@@ -31,6 +32,7 @@ from cases.model import (
     SeriesProgress,
 )
 from cases.store.account_rows import UserRow
+from cases.store.consent_rows import ConsentDocumentRow
 from cases.store.errands import Errands
 from cases.store.rows import (
     CaseImageRow,
@@ -98,6 +100,9 @@ _RECEIPTS_OF = (
         )
     )
     .order_by(ReceivedStudyRow.first_arrival_at, ReceivedStudyRow.key)
+)
+_DOCUMENT_OF = select(ConsentDocumentRow.kept_at, ConsentDocumentRow.media_type, ConsentDocumentRow.size_bytes).where(
+    ConsentDocumentRow.case_id == _ID
 )
 _WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}
 _PROGRESS_OF = (
@@ -230,6 +235,7 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             reference=row.consent_reference,
             is_rare=row.is_rare,
             is_small_community=row.is_small_community,
+            document=_document(session, row.id),
         ),
         milestones=Milestones(
             licence_accepted_at=row.licence_accepted_at,
@@ -240,6 +246,13 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
         key_image_id=row.key_image_id if any(image.id == row.key_image_id for image in rows) else "",
         suggested_case_ids=_of_one_patient(session, row),
     )
+
+
+def _document(session: Session, case_id: str) -> ConsentDocument | None:
+    row = session.execute(_DOCUMENT_OF, {"id": case_id}).one_or_none()
+    if row is None:
+        return None
+    return ConsentDocument(kept_at=row.kept_at, media_type=DocumentType(row.media_type), size_bytes=row.size_bytes)
 
 
 def faces(session: Session, case_id: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 from api.app import create_app
 from api.limits import CallBudgets
 from api.ports import Measurement
+from bridge.consent import ConsentKey
 from bridge.engine import EngineNotReadyError
 from bridge.move_desk import MoveDesk
 from bridge.peers import BridgePeers
@@ -35,6 +37,8 @@ from scp.spool import Spool
 from tests.api.pictures import instance
 from tests.api.seed import TEXT_KEY, Somebody, World
 from tests.bridge.looking import Looking, looking
+
+CONSENT_KEY = X25519PrivateKey.generate()
 
 
 class Condition:
@@ -157,6 +161,12 @@ def looks(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look
 
 
 @pytest.fixture
+def consent_seal() -> ConsentKey | None:
+    """What documents of consents are sealed to; its private half is ``CONSENT_KEY``."""
+    return ConsentKey(raw=CONSENT_KEY.public_key().public_bytes_raw())
+
+
+@pytest.fixture
 def budgets() -> CallBudgets:
     """How many calls a minute are answered."""
     return CallBudgets()
@@ -174,6 +184,7 @@ def app(
     reruns: RerunDesk,
     engine: Engine,
     looks: Looking,
+    consent_seal: ConsentKey | None,
     budgets: CallBudgets,
 ) -> FastAPI:
     return create_app(
@@ -189,6 +200,7 @@ def app(
         previews=looks.previews,
         impacts=looks.impacts,
         decisions=looks.decisions,
+        consent_seal=consent_seal,
         text_screen=KeyedTextScreen(lambda _generation: TEXT_KEY),
         version="0.1.0",
         budgets=budgets,

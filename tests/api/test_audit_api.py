@@ -165,6 +165,7 @@ LOOKS_ON_RECORD = {
     "preview_file",
     "get_hold",
     "get_held_frame",
+    "read_consent_document",
     "get_previewed_instance",
     "get_previewed_picture",
     "list_audit_entries",

@@ -1,5 +1,6 @@
 """Every call is made by every role on everything, and the answers must be those of the one table."""
 
+import hashlib
 import itertools
 import re
 import secrets
@@ -14,6 +15,7 @@ from sqlalchemy import delete, text
 
 from api.authorization import RULES, SEES_ALL, Relation, scopes_of
 from bridge.profile_book import revision_of
+from cases.consents import DocumentType, SealedDocument, document_blob_key
 from cases.featured import month_of
 from cases.holds import HoldFilter
 from cases.passwords import hashed
@@ -22,6 +24,7 @@ from cases.playlists import PlaylistChanges
 from cases.reviews import Decision, ReviewAction
 from cases.store import (
     Accounts,
+    Consents,
     Featured,
     Holds,
     Passwords,
@@ -35,7 +38,7 @@ from cases.store import (
 from cases.store.clock import now as clock_now
 from cases.store.collection_rows import FeaturedCaseRow
 from cases.store.rows import CaseRow
-from cases.users import ALL_SCOPES, Role, Scope, UserChange
+from cases.users import ALL_SCOPES, Role, Scope, User, UserChange
 from tests.api.routes import Call, calls_of
 from tests.api.seed import Somebody, World, burned_in
 from tests.bridge.books import shipped
@@ -80,6 +83,8 @@ MOVES = {"submit_case", "take_back_case", "set_case_visibility", "accept_case", 
 """Calls that move a case between its owner, the editors and everybody."""
 CASE_CALLS |= {"list_case_reruns", "edit_series", "get_case_history", "get_case_readiness", *MOVES}
 CASE_CALLS |= {"merge_case", "split_case", "move_images", "list_case_moves"}
+DOCUMENT_CALLS = {"keep_consent_document", "read_consent_document", "delete_consent_document"}
+CASE_CALLS |= DOCUMENT_CALLS
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
 PLAYLIST_CALLS = {"get_playlist", "edit_playlist", "set_playlist_entries", "delete_playlist"}
 SHARE_CALLS = {"list_shares", "create_share", "revoke_share"}
@@ -283,6 +288,14 @@ def of_files(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: S
         sent.raw = handed_in(scene.picture)
 
 
+def of_consents(scene: Scene, call: Call, _role: Role, _relation: Relation, sent: Sent) -> None:
+    if call.operation == "keep_consent_document":
+        sent.raw = {"content": b"%PDF-1.7 signed", "headers": {"Content-Type": "application/pdf"}}
+    elif call.operation in DOCUMENT_CALLS:
+        consented(scene.world, str(sent.values["case_id"]))
+        sent.raw = {"headers": {"Reason": "The patient asks."}}
+
+
 def of_playlists(scene: Scene, call: Call, role: Role, relation: Relation, sent: Sent) -> None:
     if "{playlist_id}" in call.path:
         of = scene.people[role] if relation is Relation.OWN else scene.somebody
@@ -333,6 +346,7 @@ ARRANGERS = (
     of_accounts,
     of_sessions,
     of_files,
+    of_consents,
 )
 """Each makes what the calls of one resource are about."""
 
@@ -428,6 +442,28 @@ def taught(world, somebody, picture):
         return hold.id, SiteLayouts(session).learn(admin, hold.id, "Room 3").id
 
 
+def consented(world: World, case_id: str) -> str:
+    """Let a case have the document of a consent, unless it has one; return where it lies."""
+    with world.database.read() as session:
+        if there := Consents(session).blob_keys(case_id):
+            return there[0]
+    editor = User(id="", name="editor", role=Role.EDITOR, draft_limit=0)
+    key, sealed = document_blob_key(case_id, secrets.token_hex(16)), b"sealed"
+    with world.database.write() as session:
+        Consents(session).begin(editor, case_id, key)
+    world.blobs.put(key, sealed)
+    document = SealedDocument(
+        blob_key=key,
+        key_id="k" * 32,
+        media_type=DocumentType.PDF,
+        size_bytes=15,
+        sha256=hashlib.sha256(sealed).hexdigest(),
+    )
+    with world.database.write() as session:
+        Consents(session).keep(editor, case_id, document)
+    return key
+
+
 def handed_in(picture):
     """Return how a file is sent."""
     parameters = {"profile": "teaching", "pixels": False}
@@ -461,7 +497,7 @@ def test_every_role_may_do_on_everything_what_the_table_says_and_no_more(app, ma
 
 OF_OTHERS = {("set_user_password", Relation.NONE), ("issue_token", Relation.FOREIGN)}
 """What gives somebody else's scopes away: a token that lacks them cannot, and no single scope has them all."""
-LIKELY = (Role.CONTRIBUTOR, Role.EDITOR, Role.ADMIN, Role.REVIEWER)
+LIKELY = (Role.CONTRIBUTOR, Role.EDITOR, Role.ADMIN, Role.REVIEWER, Role.PRIVACY_OFFICER)
 
 
 def test_every_call_needs_the_scope_that_the_table_says_and_no_other(app, matrix):

@@ -8,7 +8,7 @@ import pytest
 from cases.users import Role
 from tests.api.routes import calls_of
 from tests.api.seed import burned_in
-from tests.api.test_authorization import placed, shared
+from tests.api.test_authorization import consented, placed, shared
 from tests.bridge.books import shipped
 
 CANARY = "CANARY-DOE-JANE"
@@ -29,6 +29,7 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
 
     people = [world.user(f"a-{role.value}", role) for role in Role]
     case_id = world.study("a-contributor", [picture, picture], pending=1, holds=[burned_in()])
+    world.secrets.append(consented(world, case_id))
     world.study(None, [picture], holds=[burned_in()])
     errand = world.rerun_in_review(world.study("a-contributor", [picture]), shipped("strict"))
     study = world.detail(case_id).studies[0]
@@ -69,7 +70,7 @@ def test_no_answer_holds_a_key_of_the_spool_a_hospital_or_a_token(client, as_use
         query = {"called_ae": "NEURO", "made_under": errand.revision}
         for call in calls_of(client.app):
             if call.method == "GET":
-                answer = as_user(somebody).get(call.path.format(**values), params=query)
+                answer = as_user(somebody).get(call.path.format(**values), params=query, headers={"Reason": "A look."})
                 assert answer.status_code in {200, 403, 404}, call
                 told = everything_said(answer)
                 if call.operation == "list_audit_entries":

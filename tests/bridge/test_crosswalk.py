@@ -15,14 +15,13 @@ from bridge.__main__ import main
 from bridge.crosswalk import (
     CrosswalkKey,
     IdentifiedEntry,
-    NotOpenedError,
     SealedEntry,
     entry_of,
     load_crosswalk_key,
     open_entry,
-    private_key_id,
 )
 from bridge.crosswalk_command import CrosswalkError, read_entry
+from bridge.hpke import CROSSWALK, NotOpenedError, private_key_id
 from bridge.keys import SecretError
 from bridge.pipeline import Filed, Task
 from bridge.study import StudyRunner
@@ -84,7 +83,7 @@ def found(database: Database, case_id: str) -> tuple[str, bytes] | None:
 def test_an_entry_opens_with_the_private_key_for_its_case_alone() -> None:
     made = PUBLIC.seal(ENTRY, CASE)
 
-    assert made.key_id == PUBLIC.key_id == private_key_id(PRIVATE)
+    assert made.key_id == PUBLIC.key_id == private_key_id(CROSSWALK, PRIVATE)
     assert open_entry(made.sealed, PRIVATE, CASE) == ENTRY
     changed = bytearray(made.sealed)
     changed[40] ^= 1
@@ -126,9 +125,9 @@ def test_an_entry_says_what_the_header_says_and_a_long_value_is_cut() -> None:
     ("content", "says"),
     [
         (None, "the crosswalk is on, but its public key .* cannot be read"),
-        (b"", "is no public key of a crosswalk"),
+        (b"", "is no public key of the crosswalk"),
         (in_pem(public=False), "is a private key of the crosswalk: it must not be on this machine"),
-        (in_pem(public=True, key=Ed25519PrivateKey.generate()), "is no public key of a crosswalk"),
+        (in_pem(public=True, key=Ed25519PrivateKey.generate()), "is no public key of the crosswalk"),
     ],
 )
 def test_nothing_starts_with_a_crosswalk_whose_key_is_of_no_use(

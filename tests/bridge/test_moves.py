@@ -36,13 +36,14 @@ from cases.errors import (
     VersionConflictError,
 )
 from cases.intake import InstanceFacts, InstanceOutcome, NewArrival
-from cases.model import CaseDetail, CaseShell, CaseStatus
+from cases.model import CaseDetail, CaseShell, CaseStatus, ConsentKind
 from cases.moves import NewMove
 from cases.patients import PatientKeys
 from cases.store import (
     Accounts,
     Audit,
     Cases,
+    Consents,
     Crosswalk,
     Database,
     Errands,
@@ -61,6 +62,7 @@ from deidentify.deidentifier import Deidentifier
 from deidentify.pseudonyms import PseudonymScope
 from deidentify.results import IdentifierHashes
 from tests.builders import ct_instance, write_part10
+from tests.cases.test_consents import consented
 from tests.cases.world import HOLD, SCREEN, arrival, key, open_shell, receive, route, user
 from tests.deidentify.support import KEY, clear_screen, profile
 
@@ -270,6 +272,7 @@ def test_two_drafts_of_a_patient_become_one_case(bench: Bench, has_originals: bo
         "held": 0,
         "duplicates": 0,
         "with_originals": 2 if has_originals else 0,
+        "consent_document": "none",
     }
     case, files = bench.case(target.case_id), bench.files(target.case_id)
     assert len(files) == 4
@@ -447,6 +450,55 @@ def test_there_and_back_without_originals_every_file_is_what_it_was(bench: Bench
     assert bench.files(case.case_id) == before
     with bench.database.read() as session:
         assert set(session.scalars(select(ReceivedInstanceRow.born_in))) == {""}
+
+
+# -- documents of consents -------------------------------------------------------------------------------------------
+
+
+def documents(bench: Bench, *cases: CaseShell | str) -> list[list[str]]:
+    ids = [one if isinstance(one, str) else one.case_id for one in cases]
+    with bench.database.read() as session:
+        return [Consents(session).blob_keys(case_id) for case_id in ids]
+
+
+def told_of_document(bench: Bench, case_id: str) -> list[object]:
+    with bench.database.read() as session:
+        entries = Audit(session).entries(subject=f"case {case_id}", actions=("case.moved-in", "case.moved-out"))
+    return [one.detail["consent_document"] for one in entries]
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_a_merge_keeps_the_document_of_the_case_that_stays_and_says_that_the_other_is_gone(
+    bench: Bench, has_own: bool
+) -> None:
+    target, source = bench.study("first"), bench.study("second")
+    gone = consented(bench.database, source.case_id, "gone")
+    bench.blobs.put(gone, b"sealed")
+    own = [consented(bench.database, target.case_id, "own")] if has_own else []
+
+    ended = bench.done(merge(source, target))
+
+    assert ended.state is ErrandState.DONE, ended.reason
+    assert ended.result["consent_document"] == "gone"
+    assert documents(bench, target, source) == [own, []]
+    assert not bench.blobs.exists(gone)
+    assert told_of_document(bench, target.case_id) == told_of_document(bench, source.case_id) == ["gone"]
+
+
+def test_a_document_stays_with_the_case_that_something_is_split_from(bench: Bench) -> None:
+    case = bench.study("first", (1,))
+    bench.late("first", 2, series=2)
+    (study,) = bench.case(case.case_id).studies
+    kept = consented(bench.database, case.case_id)
+    text(bench, case.case_id, consent_kind=ConsentKind.PATIENT, consent_reference="2026/117")
+
+    ended = bench.done(NewMove(from_case=case.case_id, series=(study.series[1].id,)))
+
+    assert ended.state is ErrandState.DONE, ended.reason
+    assert ended.result["consent_document"] == "stays"
+    new = bench.case(ended.other_case_id or "")
+    assert (new.consent.reference, new.consent.document) == ("2026/117", None)
+    assert documents(bench, case, new.summary.id) == [[kept], []]
 
 
 # -- splitting and moving --------------------------------------------------------------------------------------------

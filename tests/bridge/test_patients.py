@@ -12,11 +12,12 @@ from cases.blobs import LocalBlobs
 from cases.errors import CaseClosedError, CaseNotFoundError, StoreUnavailableError
 from cases.intake import Destination, InstanceOutcome, NewArrival
 from cases.model import CaseShell, CaseStatus, Visibility
-from cases.store import Audit, Cases, Database, Generations, Holds, Intake, Shares
+from cases.store import Audit, Cases, Consents, Database, Generations, Holds, Intake, Shares
 from cases.store.rows import CaseRow
 from cases.users import Role
 from deidentify.pseudonyms import patient_key_of, patient_number_key_of
 from scp.spool import Spool
+from tests.cases.test_consents import consented, sealed
 from tests.cases.world import (
     HOLD,
     INBOX,
@@ -285,6 +286,23 @@ def test_erasing_takes_images_originals_holds_and_every_key_of_the_patient(
         assert Intake(session).summary().total.adds_up
         actions = [one.action for one in Audit(session).entries() if one.actor == "officer"]
     assert actions == ["patient.find", "patient.erase-study", "patient.erase", "patient.find"]
+
+
+def test_erasing_takes_the_document_of_the_consent_and_counts_what_is_still_on_its_way(
+    database: Database, search: PatientSearch, rights: PatientRights
+) -> None:
+    shell, other = file_of(database, "study", "4711"), file_of(database, "other", "4712")
+    gone, stays = consented(database, shell.case_id, "gone"), consented(database, other.case_id, "stays")
+    written = sealed(shell.case_id, "being written").blob_key
+    for blob in (gone, stays, written):
+        rights.blobs.put(blob, b"sealed")
+    with database.write() as session:
+        Consents(session).begin(user(database, "eve", Role.EDITOR), shell.case_id, written)
+
+    erased = rights.erase(find(search, "4711").findings)
+
+    assert [rights.blobs.exists(blob) for blob in (gone, stays)] == [False, True]
+    assert erased.blobs_left == 1
 
 
 def test_the_tombstone_of_a_removed_case_is_erased_too(

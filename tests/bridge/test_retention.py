@@ -18,13 +18,14 @@ from bridge.retention import Retention
 from cases.blobs import LocalBlobs
 from cases.holds import HoldFilter, HoldState
 from cases.intake import InstanceOutcome, NewArrival, ReceivedInstance
-from cases.store import Audit, Cases, Database, Holds, Intake
+from cases.store import Audit, Cases, Consents, Database, Holds, Intake, consents
 from cases.users import Role, User
 from config import load_settings
 from scp.arrival import Arrival
 from scp.spool import Spool
 from tests.bridge.spooled import arrive, spool_in
-from tests.cases.world import HOLD, INBOX
+from tests.cases.test_consents import sealed
+from tests.cases.world import HOLD, INBOX, file_study, route, user
 
 ADMIN = User(id="", name="admin", role=Role.ADMIN, draft_limit=0)
 
@@ -277,3 +278,22 @@ def test_images_that_nobody_refers_to_are_deleted(database: Database, spool: Spo
     assert not retention.blobs.exists("cases/a/b.dcm")
     with database.read() as session:
         assert Cases(session).condemned_blobs() == []
+
+
+def test_what_is_being_written_stays_until_its_time_is_over(
+    database: Database, spool: Spool, retention: Retention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = user(database, "ann")
+    case_id = file_study(database, route("ann"), "study").case_id
+    written, forgotten = sealed(case_id, "written").blob_key, sealed(case_id, "forgotten").blob_key
+    with database.write() as session:
+        Consents(session).begin(owner, case_id, written)
+    monkeypatch.setattr(consents, "WRITING", timedelta(0))
+    with database.write() as session:
+        Consents(session).begin(owner, case_id, forgotten)
+    for blob in (written, forgotten):
+        retention.blobs.put(blob, b"sealed")
+
+    retention.tick()
+
+    assert [retention.blobs.exists(blob) for blob in (written, forgotten)] == [True, False]

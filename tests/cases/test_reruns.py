@@ -19,7 +19,19 @@ from cases.intake import InstanceOutcome, NewArrival
 from cases.model import CaseDetail, CaseShell, CaseStatus
 from cases.profiles import ProfileRevision
 from cases.reruns import StagedInstance, rerun_blob_key
-from cases.store import Cases, Crosswalk, Database, Errands, Holds, Intake, Manifests, Originals, Profiles, Reruns
+from cases.store import (
+    Cases,
+    Consents,
+    Crosswalk,
+    Database,
+    Errands,
+    Holds,
+    Intake,
+    Manifests,
+    Originals,
+    Profiles,
+    Reruns,
+)
 from cases.store.condemned import condemn
 from cases.store.errand_rows import StagedInstanceRow
 from cases.store.rows import CaseImageRow, CondemnedBlobRow
@@ -36,6 +48,7 @@ from deidentify.results import (
     IdentifierHashes,
     TeachingText,
 )
+from tests.cases.test_consents import consented
 from tests.cases.world import HOLD, INBOX, NOON, SCREEN, arrival, file, image, open_shell, receive, route, uid, user
 
 NEW = ProfileRevision(name="strict", revision="b" * 16, text="name: strict")
@@ -140,6 +153,7 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
             title="Nodule", studies=(StudyChange(id=before.studies[0].id, findings="A nodule.", caption="axial"),)
         )
         Cases(session).patch(owner, shell.case_id, changes, before.summary.version, SCREEN)
+    document = consented(database, shell.case_id)
     old_blobs = blobs(database)
     errand = begun(database, shell)
 
@@ -171,7 +185,7 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
     assert (after.studies[0].series[0].specifics, after.summary.age_band, after.summary.sex) == ("", "", "")
     assert before.studies[0].series[0].specifics == "AX LUNG"
     assert condemned(database) == old_blobs
-    assert after.summary.version == before.summary.version + 1  # of the contributor's own edit alone
+    assert after.summary.version == before.summary.version + 2  # of the contributor's own edit and document alone
     assert ended.result == {
         "remade": 3,
         "changed": 3,
@@ -191,6 +205,7 @@ def test_an_open_draft_gets_what_was_made_and_keeps_rows_marks_and_texts(databas
     with database.read() as session:
         assert Profiles(session).cases_under(NEW.revision) == 1
         assert not session.scalars(select(StagedInstanceRow)).all()
+        assert Consents(session).blob_keys(shell.case_id) == [document]
 
 
 def test_late_images_of_a_case_that_was_made_anew_are_made_under_the_newer_revision(database: Database) -> None:

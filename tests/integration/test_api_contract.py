@@ -16,6 +16,7 @@ from cases.users import Role
 from tests.api.conftest import (  # noqa: F401 - the world that the API's own tests have
     app,
     condition,
+    consent_seal,
     empty_database,
     engine,
     figures,

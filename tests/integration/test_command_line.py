@@ -36,6 +36,7 @@ COMMANDS = (
     "audit",
     "profile",
     "crosswalk",
+    "consent",
     "secret",
     "spool",
     "spool-key",

@@ -11,6 +11,7 @@ from tests.api.conftest import (  # noqa: F401 - the world that the API's own te
     app,
     budgets,
     condition,
+    consent_seal,
     empty_database,
     engine,
     figures,
@@ -29,7 +30,9 @@ from tests.tools import require_peer
 CONFIGURATION = """
 content_type_overrides:
   image/png: application/octet-stream
+  image/jpeg: application/octet-stream
   application/dicom: application/octet-stream
+  application/pdf: application/octet-stream
 """
 """The generator knows few kinds of bytes by name; docs/developer.md says the same to whoever makes a client."""
 PROGRAM = """

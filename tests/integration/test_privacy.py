@@ -1,22 +1,26 @@
 """Planted values of patients, searched in everything that is not the spool's own originals."""
 
 import contextlib
+import http.client
 import io
 import json
 import socket
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless
 
+from bridge.consent import open_document
 from scp.send import send
 from tests.builders import (
     ROOT,
@@ -29,7 +33,7 @@ from tests.builders import (
     us_instance,
     write_part10,
 )
-from tests.integration.running import RunningBridge, eventually
+from tests.integration.running import ADMIN_TOKEN, RunningBridge, eventually
 from tests.integration.senders import settled, write_files
 from tests.scp.wire import EXPLICIT, Peer, context_item
 
@@ -90,7 +94,7 @@ WORDS = (
     "ornitha", "bedienerix", "volierenstadt", "käfigallee", "statvol77", "serial-vol-8812", "federabteilung",
     "volierenprotokoll", "gestürzlings", "rpid-31199", "schrittkanarie", "sperlingsdotter", "fiktiva", "spr-112277",
     "privatgezwitscher", "overlayspatz", "missratenwert", "dokumentenspatz", "preambelspatz", "metaspatz",
-    "dozwitscher",
+    "dozwitscher", "unterschriftsspatz",
 )  # fmt: skip
 DATES = tuple(
     form.format(day=day, year=day[:4], month=day[4:6], date=day[6:])
@@ -256,6 +260,10 @@ class Planted:
     modes: dict[str, int]
 
 
+CONSENT_KEY = X25519PrivateKey.generate()
+CONSENT = b"%PDF-1.7 UNTERSCHRIFTSSPATZ, Zwitschervogel^Kanaria"
+CONSENTED: list[str] = []
+"""The case that the document of a consent was sent for."""
 ERRANDS: dict[str, str] = {}
 """Kind and id of what the running bridge was asked to do with originals."""
 
@@ -264,7 +272,13 @@ ERRANDS: dict[str, str] = {}
 def planted_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
     folder = tmp_path_factory.mktemp("privacy")
     objects = write_files(folder / "objects", planted())
-    settings = {"CASEBRIDGE_LOG_LEVEL": "DEBUG", "CASEBRIDGE_AE_TITLE": "CASEBRIDGE"}
+    public = CONSENT_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (folder / "consent.pem").write_bytes(public)
+    settings = {
+        "CASEBRIDGE_LOG_LEVEL": "DEBUG",
+        "CASEBRIDGE_AE_TITLE": "CASEBRIDGE",
+        "CASEBRIDGE_CONSENT_KEY_FILE": str(folder / "consent.pem"),
+    }
     receiver = RunningBridge(data_dir=folder / "data", environment=settings, command=("scp",))
     receiver.start(wait=False)
     try:
@@ -285,6 +299,7 @@ def planted_bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted
         settled(bridge, SENDER, len(list(objects.iterdir())), within_s=180)
         eventually(lambda: not list(spool.glob("journal/*.jsonl")), within_s=30, what="the journals are taken over")
         run_errands(bridge)
+        CONSENTED.append(send_consent(bridge))
         modes = {
             str(path.relative_to(spool)): stat.S_IMODE(path.stat().st_mode) | stat.S_IFMT(path.stat().st_mode)
             for path in (spool, *spool.rglob("*"))
@@ -314,6 +329,34 @@ def run_errands(bridge: RunningBridge) -> None:
         )
 
 
+def send_consent(bridge: RunningBridge) -> str:
+    """Send the document of a consent for a case, and return the case."""
+    case_id = next(one["id"] for one in bridge.all_items("/api/v1/inbox") if one["image_count"])
+    bridge.fetch(f"/api/v1/inbox/{case_id}/claim", method="POST")
+    status, said = call(bridge, "PUT", case_id, body=CONSENT, headers={"Content-Type": "application/pdf"})
+    assert status == 200, said
+    assert json.loads(said)["consent"]["document"]["size_bytes"] == len(CONSENT)
+    return case_id
+
+
+def call(
+    bridge: RunningBridge,
+    method: str,
+    case_id: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str],
+    token: str = ADMIN_TOKEN,
+) -> tuple[int, bytes]:
+    """Make a call about the document of a case; return status and answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", bridge.http_port, timeout=30)
+    with contextlib.closing(connection):
+        path, told = f"/api/v1/cases/{case_id}/consent-document", {"Authorization": f"Bearer {token}", **headers}
+        connection.request(method, path, body=body, headers=told)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
 def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
         return True
@@ -327,8 +370,9 @@ def test_the_search_finds_what_is_planted(planted_bridge: Planted) -> None:
         word for word in WORDS if not any(word.encode(code) in originals.lower() for code in ("utf-8", "latin-1"))
     }
 
-    # Umlauts stand in two encodings; what only a refused object or file meta held never reached the spool.
-    assert missing <= {"preambelspatz", "metaspatz", "dozwitscher", "überweiserin"}
+    # Umlauts stand in two encodings; what only a refused object, file meta or a document held never reached the spool.
+    assert missing <= {"preambelspatz", "metaspatz", "dozwitscher", "überweiserin", "unterschriftsspatz"}
+    assert "unterschriftsspatz" in found_in(CONSENT)
     assert STUDY_DAY.encode() in originals
     assert ROOT.encode() in originals
 
@@ -413,6 +457,30 @@ def test_what_was_read_in_a_held_image_is_told_to_a_reviewer_alone_and_it_is_on_
     assert Image.open(io.BytesIO(png)).size[0] <= 200
 
 
+def test_the_document_of_a_consent_is_given_out_sealed_and_opens_with_the_private_key_alone(
+    planted_bridge: Planted,
+) -> None:
+    bridge, case_id = planted_bridge.bridge, CONSENTED[0]
+    officer = json.loads(
+        bridge.fetch("/api/v1/users", method="POST", body={"name": "officer", "role": "privacy_officer"})
+    )
+    issued = json.loads(bridge.fetch("/api/v1/tokens", method="POST", body={"label": "reading", "user": officer["id"]}))
+    why = {"Reason": "The patient asks."}
+
+    by_its_owner, _ = call(bridge, "GET", case_id, headers=why)
+    without_reason, _ = call(bridge, "GET", case_id, headers={}, token=issued["token"])
+    status, sealed = call(bridge, "GET", case_id, headers=why, token=issued["token"])
+
+    assert (by_its_owner, without_reason, status) == (403, 422, 200)
+    assert found_in(sealed) == set()
+    assert open_document(sealed, CONSENT_KEY, case_id) == CONSENT
+    blobs = [path for path in (bridge.data_dir / "blobs" / "consents").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in blobs] == [sealed]
+    assert stat.S_IMODE(blobs[0].stat().st_mode) == 0o600
+    reads = bridge.all_items("/api/v1/audit?action=consent.read")
+    assert [(one["actor"], one["subject"]) for one in reads] == [("officer", case_id)]
+
+
 def every_get(bridge: RunningBridge) -> Iterator[str]:
     """Yield every address that can be read, each with every key there is."""
     yield "/openapi.json"
@@ -441,8 +509,8 @@ def every_get(bridge: RunningBridge) -> Iterator[str]:
     for template, methods in bridge.get("/openapi.json")["paths"].items():
         if "get" not in methods or "/instances/" in template or "/frames/" in template:
             continue  # a preview of an instance, and a frame of a held one, show what the original says
-        if "/shared/{token}" in template:
-            continue  # a link shows less of a case than its own address, which is asked below
+        if "/shared/{token}" in template or template.endswith("/consent-document"):
+            continue  # a link shows less of a case than its own address does; the document has a test of its own
         path = template
         for key, value in told.items():
             path = path.replace(key, value)
