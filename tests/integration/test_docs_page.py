@@ -27,6 +27,7 @@ def origin(bridge: RunningBridge) -> str:
     return f"http://127.0.0.1:{bridge.http_port}"
 
 
+@pytest.mark.slow
 def test_the_page_lists_and_explains_every_call_and_sends_one_with_a_token(
     browser: Browser, bridge: RunningBridge, origin: str
 ) -> None:
