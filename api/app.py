@@ -1,7 +1,10 @@
 """The HTTP application: hand-written wiring of routes, errors, figures and the description."""
 
-from fastapi import FastAPI
+from functools import cache
+
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from api.context import Context
 from api.documentation import install_documentation
@@ -177,6 +180,20 @@ def create_app(
     app.add_middleware(RequestFrame, metrics=figures)
     install_problem_handlers(app)
     app.add_exception_handler(AnsweredBefore, replayed)
+    app.router.routes.extend(_routes())
+    install_documentation(app)
+    install_openapi(app)
+    return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """
+    Return the routes of all resources, for any application.
+
+    What the framework reads of a route's function is read once in a process: a route works on its request alone.
+    """
+    router = APIRouter(generate_unique_id_function=_operation_id)
     for resource in (
         health,
         accounts,
@@ -201,13 +218,11 @@ def create_app(
         reruns_routes,
         moves_routes,
     ):
-        app.include_router(resource.router)
-    app.include_router(profile_routes.router)  # before a profile's name could be taken for theirs
-    app.include_router(profiles_routes.router)
-    app.include_router(previews_routes.router)
-    install_documentation(app)
-    install_openapi(app)
-    return app
+        router.include_router(resource.router)
+    router.include_router(profile_routes.router)  # before a profile's name could be taken for theirs
+    router.include_router(profiles_routes.router)
+    router.include_router(previews_routes.router)
+    return tuple(router.routes)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -6,15 +6,17 @@ import os
 import shutil
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.util import LRUCache
 
 from cases.store import Database
 from tests.faults.ledger import HEAD, table
-from tests.postgres import PostgresCluster, temporary_postgres
+from tests.postgres import PostgresCluster, name_of, temporary_postgres
 
 # The tests start hundreds of programs; where Python may not keep what it compiled, each compiles everything anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -44,6 +46,30 @@ def logging_as_it_was() -> Iterator[None]:
     sys.excepthook, threading.excepthook = hooks
 
 
+class Statements(LRUCache[Any, Any]):
+    """What SQLAlchemy compiled for one kind of database: whichever database of the kind it was compiled for."""
+
+    def get(self, key: tuple[Any, ...], default: Any = None) -> Any:
+        return super().get(key[1:], default)
+
+    def __setitem__(self, key: tuple[Any, ...], value: Any) -> None:
+        super().__setitem__(key[1:], value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Share what was compiled among the databases of all tests; the first part of a key is the engine's dialect."""
+    kept = {"sqlite": Statements(1000), "postgresql": Statements(1000)}
+
+    def create(url: str, **options: Any) -> Engine:
+        shared = {"compiled_cache": kept[make_url(url).get_backend_name()]}
+        return create_engine(url, execution_options=shared, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cases.store.database.create_engine", create)
+        yield
+
+
 @pytest.fixture
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep passwords as always, but at a cost that hundreds of sign-ins can bear."""
@@ -68,13 +94,15 @@ def postgres_template(postgres_cluster: PostgresCluster) -> str:
     database = Database.open(url)
     database.migrate()
     database.close()
-    return url.split("@/")[1].split("?")[0]
+    return name_of(url)
 
 
 @pytest.fixture
-def postgres_url(postgres_cluster: PostgresCluster) -> str:
+def postgres_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
     """An empty database."""
-    return postgres_cluster.new_database()
+    url = postgres_cluster.new_database()
+    yield url
+    postgres_cluster.drop(url)
 
 
 @pytest.fixture(scope="session")
@@ -100,22 +128,16 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     """A migrated database, once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
         template: Path = request.getfixturevalue("sqlite_template")
-        url = f"sqlite:///{shutil.copy(template, tmp_path / 'cases.sqlite')}"
+        opened = Database.open(f"sqlite:///{shutil.copy(template, tmp_path / 'cases.sqlite')}")
+        yield opened
+        opened.close()
     else:
         cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
-        url = _copy_database(cluster, request.getfixturevalue("postgres_template"))
-    opened = Database.open(url)
-    yield opened
-    opened.close()
-
-
-def _copy_database(cluster: PostgresCluster, template: str) -> str:
-    import psycopg
-
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(host=str(cluster.folder), user=cluster.user, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return cluster.url(name)
+        url = cluster.new_database(request.getfixturevalue("postgres_template"))
+        opened = Database.open(url)
+        yield opened
+        opened.close()
+        cluster.drop(url)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
