@@ -28,7 +28,7 @@ from api.rendering import Renderer
 from api.repeats import begin_once
 from cases.blobs import BlobStore
 from cases.errors import StoreUnavailableError
-from cases.model import CaseSummary
+from cases.model import CaseStanding, CaseSummary
 from cases.states import is_public
 from cases.store import Accounts, Database
 from cases.text_screen import TextScreen
@@ -89,11 +89,11 @@ class AuthorizedCall:
         """Let the call through to a case of this owner, or refuse it; see ``authorization.permit``."""
         permit(self.operation, self.caller, relation_to(self.caller, owner, is_public=is_public))
 
-    def permit_case(self, case: CaseSummary) -> None:
+    def permit_case(self, case: CaseSummary | CaseStanding) -> None:
         """Let the call through to a case, or refuse it."""
         self.permit(case.owner, is_public=is_public(case.status, case.visibility))
 
-    def is_stranger_to(self, case: CaseSummary) -> bool:
+    def is_stranger_to(self, case: CaseSummary | CaseStanding) -> bool:
         """Return whether the caller may read a case as everybody may, and is shown what everybody is."""
         shown_to_all = is_public(case.status, case.visibility)
         return relation_to(self.caller, case.owner, is_public=shown_to_all) is Relation.PUBLIC

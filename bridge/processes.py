@@ -17,6 +17,8 @@ from config.settings import Settings
 log = logging.getLogger("casebridge.bridge")
 
 EXIT_CONFIG = 2
+CALLS_AT_ONCE = 6
+"""Threads that answer: more of them do no more, they take the interpreter from each other, and each ends later."""
 VERSION = importlib.metadata.version("casebridge")
 
 
@@ -63,6 +65,7 @@ def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) ->
     follow_supervisor(life_fd)
     configure_logging(settings.log_level, process="api")
     import uvicorn  # noqa: PLC0415
+    from anyio import to_thread  # noqa: PLC0415
 
     from bridge.app import build_api, check_secret, ensure_administrator, open_database  # noqa: PLC0415
     from bridge.audit_head import AuditHeadLog  # noqa: PLC0415
@@ -83,6 +86,7 @@ def run_api(settings: Settings, *, ready_fd: int | None, life_fd: int | None) ->
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: object = None) -> None:
+                to_thread.current_default_thread_limiter().total_tokens = CALLS_AT_ONCE
                 await super().startup(sockets)  # type: ignore[arg-type]
                 if self.started:
                     log.info("api ready", extra={"port": settings.http_port})

@@ -202,6 +202,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseStanding:
+    """What decides who may do what with a case."""
+
+    status: CaseStatus
+    visibility: Visibility
+    owner: str | None
+    """Its owner's name."""
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSummary:
     """A case as a list shows it."""
 
@@ -209,6 +220,7 @@ class CaseSummary:
     status: CaseStatus
     visibility: Visibility
     owner: str | None
+    """Its owner's name."""
     title: str
     age_band: AgeBand
     sex: str
@@ -225,6 +237,7 @@ class CaseSummary:
     previous_case_id: str | None
     submitted_at: datetime | None = None
     """When it went to the editors for the last time."""
+    owner_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,11 +76,14 @@ def get_case(call: Call, *, case_id: Key, quiz: Quiz = None, if_none_match: IfNo
     Readers of a public case are shown less than its owner, and in a quiz nobody is shown what would tell the diagnosis.
     """
     with call.database.read() as session:
-        detail = Cases(session).get(call.caller, case_id)
-        call.permit_case(detail.summary)
+        cases = Cases(session)
+        standing = cases.standing(call.caller, case_id)
+        call.permit_case(standing)
         if quiz is not None and not Playlists(session).holds(call.caller, quiz, case_id):
             raise CaseNotFoundError("no such playlist holds this case")
-        is_stranger = call.is_stranger_to(detail.summary)
+        is_stranger = call.is_stranger_to(standing)
+        is_for_all = is_stranger or quiz is not None
+        detail = cases.get_public(call.caller, case_id) if is_for_all else cases.get(call.caller, case_id)
         collectors = Collector(session).of_owners([detail.summary]) if is_stranger else {}
     if detail.summary.owner != call.caller.name and call.caller.role not in EDITS_ALL:
         detail = replace(detail, suggested_case_ids=())  # whose patient it is concerns who could merge them
@@ -144,7 +147,7 @@ def withdraw_case(call: Call, *, case_id: Key) -> Response:
     """Remove a case: its images are deleted, a tombstone stays, and its place is free for a waiting case."""
     with call.database.write() as session:
         cases = Cases(session)
-        call.permit_case(cases.summary(call.caller, case_id))
+        call.permit_case(cases.standing(call.caller, case_id))
         document_keys = Consents(session).blob_keys(case_id)
         blob_keys = cases.remove(call.caller, case_id)
         Audit(session).append(call.caller.name, "case.withdraw", case_id, {"images": len(blob_keys)})
@@ -183,7 +186,7 @@ def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected:
     screen = call.context.text_screen
     with call.database.write() as session:
         cases = Cases(session)
-        before = cases.summary(call.caller, case_id)
+        before = cases.standing(call.caller, case_id)
         call.permit_case(before)
         try:
             version = before.version if expected is None else expected
@@ -192,7 +195,7 @@ def _patched(call: AuthorizedCall, case_id: str, changes: CaseChanges, expected:
             if expected is not None:
                 raise
             # somebody was faster between reading and locking; the row is locked by now, and this caller does not mind
-            version = cases.summary(call.caller, case_id).version
+            version = cases.standing(call.caller, case_id).version
             detail = cases.patch(call.caller, case_id, changes, version, screen)
         Audit(session).append(call.caller.name, "case.edit", case_id, {"version": detail.summary.version})
     return detail

@@ -94,7 +94,7 @@ def keep_consent_document(
     version = expected_version(if_match)
     blob_key = document_blob_key(case_id, uuid4().hex)
     with call.database.write() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         Consents(session).begin(call.caller, case_id, blob_key, version=version)
     try:
         sealed = sent.seal.seal(sent.identified_document, case_id)
@@ -120,7 +120,7 @@ def read_consent_document(call: Call, *, case_id: Key, reason: Reason) -> Respon
     why = _as_text(reason)
     try:
         with call.database.write() as session:
-            call.permit_case(Cases(session).summary(call.caller, case_id))
+            call.permit_case(Cases(session).standing(call.caller, case_id))
             document = Consents(session).for_reading(case_id, why, call.context.text_screen)
             detail = {"reason": checked_reason(why), "key": document.key_id}
             Audit(session).append(call.caller.name, "consent.read", case_id, detail)
@@ -141,7 +141,7 @@ def read_consent_document(call: Call, *, case_id: Key, reason: Reason) -> Respon
 def delete_consent_document(call: Call, *, case_id: Key) -> Response:
     """Delete the document, whatever the state of the case; kind and reference of the consent stay as they are."""
     with call.database.write() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         blob_key = Consents(session).delete(case_id)
         Audit(session).append(call.caller.name, "consent.delete", case_id)
     purge(call, [blob_key])
@@ -150,7 +150,7 @@ def delete_consent_document(call: Call, *, case_id: Key) -> Response:
 
 def _kept(call: AuthorizedCall, case_id: str, document: SealedDocument, version: int | None) -> tuple[CaseDetail, str]:
     with call.database.write() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         detail, old_key = Consents(session).keep(call.caller, case_id, document, version=version)
         told = {
             "media_type": document.media_type.value,

@@ -24,7 +24,7 @@ def get_image(call: Call, *, case_id: Key, image_id: Key) -> ImageOut | PublicIm
     with call.database.read() as session:
         cases = Cases(session)
         image = cases.image(call.caller, case_id, image_id)
-        is_stranger = call.is_stranger_to(cases.summary(call.caller, case_id))
+        is_stranger = call.is_stranger_to(cases.standing(call.caller, case_id))
     shown = PublicImageOut if is_stranger else ImageOut
     return shown.of(image, base=f"/api/v1/cases/{case_id}/images/{image_id}")
 

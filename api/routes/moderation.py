@@ -52,7 +52,7 @@ class _Desk:
 @contextmanager
 def _desk(call: AuthorizedCall, case_id: str) -> Iterator[_Desk]:
     with call.database.write() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         yield _Desk(call=call, moderation=Moderation(session, call.context.text_screen), audit=Audit(session))
 
 
@@ -109,7 +109,7 @@ def push_back_case(call: Call, *, case_id: Key, body: PushBack) -> Response:
 def get_case_history(call: Call, *, case_id: Key) -> Listed[CaseEventOut]:
     """Show every step that a case went, the first of them first."""
     with call.database.read() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         steps = Moderation(session, call.context.text_screen).history(case_id)
     return Listed(items=[CaseEventOut.of(step) for step in steps])
 

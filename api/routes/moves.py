@@ -53,4 +53,4 @@ def _asked(call: AuthorizedCall, new: NewMove, if_match: str | None) -> CaseMove
 
 def _permit(call: AuthorizedCall, case_id: str) -> None:
     with call.database.read() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))

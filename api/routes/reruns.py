@@ -64,5 +64,5 @@ def discard_rerun(call: Call, *, rerun_id: Key) -> RerunOut:
 def list_case_reruns(call: Call, *, case_id: Key) -> Listed[CaseRerunOut]:
     """List what was made anew in a case, the latest first: its owner sees what changed."""
     with call.database.read() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
     return Listed(items=[CaseRerunOut.of(one) for one in call.context.reruns.list(case_id=case_id)])

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/v1/cases/{case_id}/shares", tags=["shares"])
 def list_shares(call: Call, *, case_id: Key) -> Listed[ShareOut]:
     """List the links that a case had, the newest first, with their use; their tokens cannot be read again."""
     with call.database.read() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         links = Shares(session).list(case_id)
     return Listed(items=[ShareOut.model_validate(link) for link in links])
 
@@ -29,7 +29,7 @@ def create_share(call: Call, *, case_id: Key, body: NewShare) -> NewShareOut:
     """Make a link that shows an unlisted case to whoever has it, without an account, until it ends."""
     try:
         with call.database.write() as session:
-            call.permit_case(Cases(session).summary(call.caller, case_id))
+            call.permit_case(Cases(session).standing(call.caller, case_id))
             link, token = Shares(session).make(
                 call.caller,
                 case_id,
@@ -51,7 +51,7 @@ def create_share(call: Call, *, case_id: Key, body: NewShare) -> NewShareOut:
 def revoke_share(call: Call, *, case_id: Key, share_id: Key) -> Response:
     """End a link at once."""
     with call.database.write() as session:
-        call.permit_case(Cases(session).summary(call.caller, case_id))
+        call.permit_case(Cases(session).standing(call.caller, case_id))
         Shares(session).revoke(case_id, share_id)
         Audit(session).append(call.caller.name, "share.revoke", case_id, {"link": share_id})
     return Response(status_code=204)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cases.errors import CaseNotFoundError, InvalidChangeError, LastAdministratorError
@@ -24,6 +24,17 @@ TOKEN_BYTES = 32
 SESSION = "session"
 """Label of a token that a password opened."""
 USE_NOTED_EVERY = timedelta(minutes=1)
+_OF_TOKEN = (
+    select(TokenRow, UserRow)
+    .join(UserRow, UserRow.id == TokenRow.user_id)
+    .where(
+        TokenRow.sha256 == bindparam("sha256"),
+        TokenRow.revoked_at.is_(None),
+        or_(TokenRow.expires_at.is_(None), TokenRow.expires_at > bindparam("moment")),
+        UserRow.disabled_at.is_(None),
+    )
+)
+"""Every call asks this."""
 
 
 class Accounts:
@@ -203,16 +214,7 @@ class Accounts:
         call ``note_use`` in a writing session: once a minute at most, so that reading stays reading.
         """
         moment = now or clock_now()
-        found = self._session.execute(
-            select(TokenRow, UserRow)
-            .join(UserRow, UserRow.id == TokenRow.user_id)
-            .where(
-                TokenRow.sha256 == digest_of(token),
-                TokenRow.revoked_at.is_(None),
-                or_(TokenRow.expires_at.is_(None), TokenRow.expires_at > moment),
-                UserRow.disabled_at.is_(None),
-            )
-        ).one_or_none()
+        found = self._session.execute(_OF_TOKEN, {"sha256": digest_of(token), "moment": moment}).one_or_none()
         if found is None:
             return None
         token_row, user_row = found

@@ -2,13 +2,23 @@
 
 import builtins
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from cases import states
 from cases.changes import CaseChanges
 from cases.errors import CaseNotFoundError, NotReadyError, VersionConflictError
-from cases.model import CaseDetail, CaseFilter, CaseImage, CaseScope, CaseStatus, CaseSummary, Page, Visibility
+from cases.model import (
+    CaseDetail,
+    CaseFilter,
+    CaseImage,
+    CaseScope,
+    CaseStanding,
+    CaseStatus,
+    CaseSummary,
+    Page,
+    Visibility,
+)
 from cases.store import views
 from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_user
@@ -25,6 +35,7 @@ from cases.text_screen import TextScreen, check_typed
 from cases.users import User
 
 _NO_FILTER = CaseFilter()
+_OWNER = select(UserRow.name).where(UserRow.id == bindparam("id"))
 
 
 class Cases(Emptying):
@@ -38,14 +49,15 @@ class Cases(Emptying):
     ) -> Page[CaseSummary]:
         """Return the cases that a viewer may see, the newest first; removed ones only when asked for."""
         size = checked_limit(limit)
-        query = select(*views.LISTED).where(_in_scope(viewer, filters))
+        named = select(*views.LISTED, UserRow.name.label("owner_name"))
+        query = named.outerjoin(UserRow, UserRow.id == CaseRow.owner_id).where(_in_scope(viewer, filters))
         if cursor is not None:
             at, row_id = decode_cursor(cursor)
             query = query.where(or_(CaseRow.created_at < at, and_(CaseRow.created_at == at, CaseRow.id < row_id)))
         rows = self._session.execute(query.order_by(CaseRow.created_at.desc(), CaseRow.id.desc()).limit(size + 1)).all()
         shown = rows[:size]
         return Page(
-            items=views.summaries(self._session, shown),
+            items=views.summaries(self._session, shown, {row.owner_id: row.owner_name for row in shown}),
             next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > size else None,
         )
 
@@ -58,6 +70,28 @@ class Cases(Emptying):
             When there is none that the viewer may see.
         """
         return views.detail(self._session, self._visible(viewer, case_id))
+
+    def get_public(self, viewer: User, case_id: str) -> CaseDetail:
+        """Return a case with all that anybody may be shown of it: what is for few is neither read nor told.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none that the viewer may see.
+        """
+        return views.public_detail(self._session, self._visible(viewer, case_id))
+
+    def standing(self, viewer: User, case_id: str) -> CaseStanding:
+        """Return what decides who may do what with a case.
+
+        Raises
+        ------
+        CaseNotFoundError
+            When there is none that the viewer may see.
+        """
+        row = self._visible(viewer, case_id)
+        owner = self._session.scalar(_OWNER, {"id": row.owner_id}) if row.owner_id else None
+        return CaseStanding(status=row.status, visibility=row.visibility, owner=owner, version=row.version)
 
     def summary(self, viewer: User, case_id: str) -> CaseSummary:
         """Return a case as a list shows it.

@@ -1,6 +1,6 @@
 """How many public cases somebody has: what a contributor collects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
@@ -26,12 +26,15 @@ class Collector:
         if not wanted["names"]:
             return {}
         owners = {user_id: name for user_id, name in self._session.execute(_OWNERS, wanted)}  # noqa: C416 - rows are no tuples
-        counted = self._session.execute(_COUNTS, {"ids": sorted(owners)})
-        return {owners[user_id]: count for user_id, count in counted if user_id is not None}
+        return self._counted(owners)
 
     def of_owners(self, cases: Iterable[CaseSummary]) -> dict[str, int]:
         """Return the counts of the owners of these cases."""
-        return self.counts(case.owner for case in cases if case.owner is not None)
+        return self._counted({case.owner_id: case.owner for case in cases if case.owner_id and case.owner})
+
+    def _counted(self, owners: Mapping[str, str]) -> dict[str, int]:
+        found = self._session.execute(_COUNTS, {"ids": sorted(owners)}) if owners else ()
+        return {owners[user_id]: count for user_id, count in found if user_id is not None}
 
 
 def _collected() -> ColumnElement[bool]:

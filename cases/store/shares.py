@@ -114,8 +114,8 @@ class Shares:
         return _value(found)
 
     def case(self, link: ShareLink) -> CaseDetail:
-        """Return the case of an open link."""
-        return views.detail(self._session, self._session.get_one(CaseRow, link.case_id))
+        """Return the case of an open link, as anybody may see it."""
+        return views.public_detail(self._session, self._session.get_one(CaseRow, link.case_id))
 
     def image(self, link: ShareLink, image_id: str) -> CaseImage:
         """Return an image of the case of an open link.

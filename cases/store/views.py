@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, func, inspect, or_, select
@@ -139,12 +140,22 @@ LISTED: tuple[InstrumentedAttribute[Any], ...] = (
 Listed = CaseRow | Row[*tuple[Any, ...]]
 
 
-def summaries(session: Session, rows: Sequence[Listed]) -> tuple[CaseSummary, ...]:
-    """Return the cases as a list shows them, with a handful of queries for all of them; of rows, ``LISTED`` is read."""
+def summaries(
+    session: Session, rows: Sequence[Listed], owners: Mapping[str, str] | None = None
+) -> tuple[CaseSummary, ...]:
+    """Return the cases as a list shows them, with a handful of queries for all of them.
+
+    Parameters
+    ----------
+    rows
+        Rows of cases, or of at least ``LISTED``.
+    owners
+        Names of their owners by id, where they are known.
+    """
     ids = [row.id for row in rows]
     if not ids:
         return ()
-    owners = _owners(session, rows)
+    owners = _owners(session, rows) if owners is None else owners
     studies = _studies(session, ids)
     counts = _counts(session, ids)
     bare = _arriving_modalities(session, [case_id for case_id in ids if case_id not in studies])
@@ -152,7 +163,7 @@ def summaries(session: Session, rows: Sequence[Listed]) -> tuple[CaseSummary, ..
         _summary(
             row,
             owner=owners.get(row.owner_id) if row.owner_id else None,
-            modalities=_modalities(studies[row.id]) if row.id in studies else bare.get(row.id, ()),
+            modalities=tuple(dict(studies[row.id])) if row.id in studies else bare.get(row.id, ()),
             studies=len(studies.get(row.id, ())),
             series=sum(series for _, series in studies.get(row.id, ())),
             counts=counts[row.id],
@@ -166,6 +177,7 @@ def _summary(row: Listed, **found: Any) -> CaseSummary:
         id=row.id,
         status=row.status,
         visibility=row.visibility,
+        owner_id=row.owner_id,
         title=row.title,
         age_band=AgeBand(row.age_band),
         sex=row.sex,
@@ -180,56 +192,37 @@ def _summary(row: Listed, **found: Any) -> CaseSummary:
     )
 
 
+def public_detail(session: Session, row: CaseRow) -> CaseDetail:
+    """Return a case with all that anybody may be shown of it; of what is for few nothing is read."""
+    return _shown(session, row)[0]
+
+
 def detail(session: Session, row: CaseRow) -> CaseDetail:
     """Return a case with all that is in it."""
-    studies = session.scalars(_STUDIES_OF, {"id": row.id}).all()
-    rows = session.execute(_IMAGES_OF, {"id": row.id}).all()
-    images: defaultdict[str, list[CaseImage]] = defaultdict(list)
-    for image in rows:
-        images[image.series_id].append(image_value(image))
-    series: defaultdict[str, list[CaseSeries]] = defaultdict(list)
-    for found in session.scalars(_SERIES_OF, {"id": row.id}):
-        series[found.case_study_id].append(_series_value(found, images[found.id]))
-    progress, unfiled = _progress(session, row.id)
-    modalities = _modalities((study.modality, 0) for study in studies)
-    summary = _summary(
-        row,
-        owner=_owners(session, [row]).get(row.owner_id) if row.owner_id else None,
-        modalities=modalities if studies else _arriving_modalities(session, [row.id]).get(row.id, ()),
-        studies=len(studies),
-        series=sum(len(of_study) for of_study in series.values()),
-        counts=_counts_of(len(rows), sum(image.frames for image in rows), unfiled),
-    )
-    offsets = build.day_offsets([study.study_day for study in studies])
+    shown, images = _shown(session, row)
+    progress, outcomes = _progress(session, row.id)
     held = session.execute(_HOLDS_OF, {"id": row.id})
     receipts = session.scalars(_RECEIPTS_OF, {"id": row.id, "received_study": row.received_study})
-    shown = _faces(image.report for image in rows)
-    return CaseDetail(
+    faces_shown = _faces(image.report for image in images)
+    counts = shown.summary.counts
+    summary = replace(shown.summary, counts=_counts_of(counts.images, counts.frames, outcomes))
+    if not shown.studies:
+        summary = replace(summary, modalities=_arriving_modalities(session, [row.id]).get(row.id, ()))
+    return replace(
+        shown,
         summary=summary,
-        presentation=row.presentation,
-        discussion=row.discussion,
-        studies=tuple(
-            _study_value(study, offset, series[study.id]) for study, offset in zip(studies, offsets, strict=True)
-        ),
         held_by_reason={reason: count for reason, count in held},  # noqa: C416 - rows are no tuples
-        tags=tuple(row.tags),
-        systems=tuple(CaseSystem(system) for system in row.systems),
-        level=CaseLevel(row.level) if row.level else None,
         hold_reason=DelayReason(row.hold_reason) if row.hold_reason else None,
         withheld_words=row.withheld_words,
         related_case_ids=_related(session, row),
         receipts=tuple(receipts),
-        knows_identifiers=bool(rows) and all(image.identifiers_kept for image in rows),
+        knows_identifiers=bool(images) and all(image.identifiers_kept for image in images),
         profile=row.profile,
         profile_revision=row.profile_revision,
         rerun=next(iter(Errands(session).list(ErrandKind.RERUN, case_id=row.id, is_whole=True, limit=1)), None),
         series_progress=progress,
-        faces=shown,
-        has_faces_acknowledged=sum(shown.values()) <= row.faces_acknowledged,
-        certainty=Certainty(row.certainty) if row.certainty else None,
-        certainty_evidence=row.certainty_evidence,
-        differential=row.differential,
-        is_quiz=row.is_quiz,
+        faces=faces_shown,
+        has_faces_acknowledged=sum(faces_shown.values()) <= row.faces_acknowledged,
         consent=CaseConsent(
             kind=ConsentKind(row.consent_kind) if row.consent_kind else None,
             reference=row.consent_reference,
@@ -243,9 +236,46 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
             first_published_at=row.first_published_at,
             approved_at=row.approved_at,
         ),
-        key_image_id=row.key_image_id if any(image.id == row.key_image_id for image in rows) else "",
         suggested_case_ids=_of_one_patient(session, row),
     )
+
+
+def _shown(session: Session, row: CaseRow) -> tuple[CaseDetail, Sequence[Row[*tuple[Any, ...]]]]:
+    studies = session.scalars(_STUDIES_OF, {"id": row.id}).all()
+    rows = session.execute(_IMAGES_OF, {"id": row.id}).all()
+    images: defaultdict[str, list[CaseImage]] = defaultdict(list)
+    for image in rows:
+        images[image.series_id].append(image_value(image))
+    series: defaultdict[str, list[CaseSeries]] = defaultdict(list)
+    for found in session.scalars(_SERIES_OF, {"id": row.id}):
+        series[found.case_study_id].append(_series_value(found, images[found.id]))
+    summary = _summary(
+        row,
+        owner=_owners(session, [row]).get(row.owner_id) if row.owner_id else None,
+        modalities=tuple(dict.fromkeys(study.modality for study in studies)),
+        studies=len(studies),
+        series=sum(len(of_study) for of_study in series.values()),
+        counts=_counts_of(len(rows), sum(image.frames for image in rows), {}),
+    )
+    offsets = build.day_offsets([study.study_day for study in studies])
+    shown = CaseDetail(
+        summary=summary,
+        presentation=row.presentation,
+        discussion=row.discussion,
+        studies=tuple(
+            _study_value(study, offset, series[study.id]) for study, offset in zip(studies, offsets, strict=True)
+        ),
+        held_by_reason={},
+        tags=tuple(row.tags),
+        systems=tuple(CaseSystem(system) for system in row.systems),
+        level=CaseLevel(row.level) if row.level else None,
+        certainty=Certainty(row.certainty) if row.certainty else None,
+        certainty_evidence=row.certainty_evidence,
+        differential=row.differential,
+        is_quiz=row.is_quiz,
+        key_image_id=row.key_image_id if any(image.id == row.key_image_id for image in rows) else "",
+    )
+    return shown, rows
 
 
 def _document(session: Session, case_id: str) -> ConsentDocument | None:
@@ -395,10 +425,6 @@ def _studies(session: Session, ids: Sequence[str]) -> dict[str, list[tuple[CaseM
     for case_id, modality, series in session.execute(_STUDIES, {"ids": ids}):
         studies[case_id].append((modality, series))
     return dict(studies)
-
-
-def _modalities(studies: Iterable[tuple[CaseModality, int]]) -> tuple[CaseModality, ...]:
-    return tuple(dict.fromkeys(modality for modality, _ in studies))
 
 
 def _counts(session: Session, ids: Sequence[str]) -> Mapping[str, Counts]:
