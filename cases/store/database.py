@@ -1,11 +1,19 @@
 """The one database: connections, transactions and its schema. SQLite for one machine, PostgreSQL for many."""
 
-from collections.abc import Iterator
+import select
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -20,6 +28,10 @@ VERSION_TABLE = "casebridge_schema"
 BUSY_TIMEOUT_MS = 30_000
 POOL_SIZE = 10
 POOL_OVERFLOW = 30
+_ONE_MOMENT: Mapping[str, dict[str, Any]] = {
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+}
+"""What makes a reading session see one moment; a transaction of SQLite always does. The driver says it as it begins."""
 MIGRATION_LOCK = 0x43415345  # "CASE": any constant of our own, for the advisory lock of PostgreSQL
 
 
@@ -32,7 +44,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._reading = engine.execution_options(casebridge_read_only=True)
+        self._reading = engine.execution_options(casebridge_read_only=True, **_ONE_MOMENT.get(engine.dialect.name, {}))
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -178,10 +190,9 @@ def _postgresql_engine(url: str) -> Engine:
         hide_parameters=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
-        pool_pre_ping=True,
         connect_args=postgresql_patience(url),
     )
-    event.listen(engine, "begin", _begin_postgresql)
+    event.listen(engine, "checkout", _renew_dead)
     return engine
 
 
@@ -200,6 +211,13 @@ def postgresql_patience(url: str) -> dict[str, int]:
     return {name: value for name, value in limits.items() if name not in make_url(url).query}
 
 
-def _begin_postgresql(connection: Connection) -> None:
-    if connection.get_execution_options().get("casebridge_read_only", False):
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+def _renew_dead(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Have an idle connection made anew where its server is gone: all that it could have to read is its end.
+
+    To ask the server instead, each time, costs as much as a query does.
+    """
+    watched = select.poll()
+    if not connection.closed:
+        watched.register(connection.fileno(), select.POLLIN)
+    if connection.closed or watched.poll(0):
+        raise DisconnectionError("the server closed an idle connection")
