@@ -5,6 +5,7 @@
     CaseError
     ├─ CaseNotFoundError        → 404
     ├─ BlobNotFoundError        → 404
+    ├─ DamagedBlobError         → 500
     ├─ ProfileNotKnownError     → 404
     ├─ NotAllowedError          → 403
     ├─ InvalidChangeError       → 422
@@ -73,6 +74,10 @@ class CaseNotFoundError(CaseError):
 
 class BlobNotFoundError(CaseError):
     """There is no blob under this key."""
+
+
+class DamagedBlobError(CaseError):
+    """A stored file is not the one that was filed: nobody is given it."""
 
 
 class ProfileNotKnownError(CaseError):

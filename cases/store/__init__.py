@@ -9,6 +9,7 @@ from cases.store.cases import Cases
 from cases.store.collections import Collections
 from cases.store.collector import Collector
 from cases.store.commitments import Commitments
+from cases.store.crc32s import Crc32s
 from cases.store.crosswalk import Crosswalk
 from cases.store.database import Database
 from cases.store.errands import Errands
@@ -47,6 +48,7 @@ __all__ = [
     "Collections",
     "Collector",
     "Commitments",
+    "Crc32s",
     "Crosswalk",
     "Database",
     "Errands",
