@@ -27,6 +27,7 @@ from api.rendering import RendererOnDemand
 from api.repeats import AnsweredBefore, KeepAnswers, replayed
 from api.routes import (
     accounts,
+    archive,
     audit,
     cases,
     featured,
@@ -180,6 +181,7 @@ def create_app(
         cases,
         moderation,
         images,
+        archive,
         playlists,
         featured,
         shares,

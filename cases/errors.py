@@ -7,6 +7,7 @@
     ├─ BlobNotFoundError        → 404
     ├─ DamagedBlobError         → 500
     ├─ ProfileNotKnownError     → 404
+    ├─ NotListableError         → 422
     ├─ NotAllowedError          → 403
     ├─ InvalidChangeError       → 422
     ├─ IdentifyingTextError     → 422
@@ -78,6 +79,10 @@ class BlobNotFoundError(CaseError):
 
 class DamagedBlobError(CaseError):
     """A stored file is not the one that was filed: nobody is given it."""
+
+
+class NotListableError(CaseError):
+    """An object of a case cannot stand in a DICOM directory."""
 
 
 class ProfileNotKnownError(CaseError):

@@ -12,9 +12,10 @@ from cases.exports.contents import ExportFile
 from cases.exports.zip_layout import ZipEntry, ZipLayout
 from cases.model import CaseImage
 
-__all__ = ["PIECE_BYTES", "checked_pieces", "crc32_of", "layout_of", "pieces_of_archive"]
+__all__ = ["PIECE_BYTES", "Pieces", "checked_pieces", "crc32_of", "layout_of", "pieces_of_archive"]
 
 PIECE_BYTES = 1 << 20
+Pieces = Generator[bytes, None, None]
 _SMALL_BYTES = 1 << 16
 
 
@@ -32,9 +33,7 @@ def crc32_of(blobs: BlobStore, image: CaseImage) -> int:
     return crc32
 
 
-def checked_pieces(
-    blobs: BlobStore, image: CaseImage, offset: int = 0, length: int | None = None
-) -> Generator[bytes, None, None]:
+def checked_pieces(blobs: BlobStore, image: CaseImage, offset: int = 0, length: int | None = None) -> Pieces:
     """Yield the bytes of an image, or of a part of it; of a whole one the last only once all of it was right.
 
     Parameters
@@ -95,7 +94,7 @@ def layout_of(files: Sequence[ExportFile]) -> ZipLayout:
 
 def pieces_of_archive(
     blobs: BlobStore, files: Sequence[ExportFile], layout: ZipLayout, start: int, stop: int
-) -> Generator[bytes, None, None]:
+) -> Pieces:
     """Yield the bytes of an archive from ``start`` to before ``stop``; raises as ``checked_pieces`` does.
 
     Headers come together with what follows: alone they would be thousands of tiny pieces.
@@ -113,9 +112,7 @@ def pieces_of_archive(
         yield bytes(small)
 
 
-def _pieces(
-    blobs: BlobStore, files: Sequence[ExportFile], layout: ZipLayout, start: int, stop: int
-) -> Generator[bytes, None, None]:
+def _pieces(blobs: BlobStore, files: Sequence[ExportFile], layout: ZipLayout, start: int, stop: int) -> Pieces:
     for part in layout.parts(start, stop):
         file = None if part.entry is None else files[part.entry]
         if file is None:

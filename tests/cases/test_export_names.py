@@ -12,7 +12,7 @@ WORDS = {
     ("1", "CT", "day 0"): "1 CT day 0",
     ("2", "DSA (angiography)", "day 12"): "2 DSA angiography day 12",
     ("02", "Axial", "T1/T2: fat-sat?"): "02 Axial T1 T2 fat-sat",
-    ("Schädel", "größer", "Œdème"): "Schadel grosser OEdeme",
+    ("Schädel", "größer", "Œdème"): "Schadel grosser Oedeme",
     ("череп",): "07",
     ("",): "07",
     ("..", "/etc/passwd"): "etc passwd",
