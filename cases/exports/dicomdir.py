@@ -7,6 +7,7 @@ where an identifier or number is empty, the place in the case stands for it, and
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
 from pydicom import dcmread, dcmwrite
@@ -209,7 +210,7 @@ def _in_order(nodes: Mapping[str, _Node]) -> list[_Node]:
 
 def _link(nodes: Mapping[str, _Node], places: Mapping[int, int]) -> None:
     siblings = list(nodes.values())
-    for node, following in zip(siblings, [*siblings[1:], None], strict=True):
+    for node, following in zip_longest(siblings, siblings[1:]):
         node.record.OffsetOfTheNextDirectoryRecord = 0 if following is None else places[id(following)]
         first = next(iter(node.below.values()), None)
         node.record.OffsetOfReferencedLowerLevelDirectoryEntity = 0 if first is None else places[id(first)]
