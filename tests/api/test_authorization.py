@@ -80,7 +80,7 @@ MOVES = {"submit_case", "take_back_case", "set_case_visibility", "accept_case", 
 """Calls that move a case between its owner, the editors and everybody."""
 CASE_CALLS |= {"list_case_reruns", "edit_series", "get_case_history", "get_case_readiness", *MOVES}
 CASE_CALLS |= {"merge_case", "split_case", "move_images", "list_case_moves", "download_case"}
-READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail", "download_case"}
+READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}
 PLAYLIST_CALLS = {"get_playlist", "edit_playlist", "set_playlist_entries", "delete_playlist"}
 SHARE_CALLS = {"list_shares", "create_share", "revoke_share"}
 HOLD_CALLS = {"get_hold", "get_held_frame", "decide_hold", "undo_decision"}
