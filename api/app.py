@@ -31,6 +31,7 @@ from api.rendering import RendererOnDemand
 from api.repeats import AnsweredBefore, KeepAnswers, replayed
 from api.routes import (
     accounts,
+    archive,
     audit,
     cases,
     consents,
@@ -204,6 +205,7 @@ def _routes() -> tuple[BaseRoute, ...]:
         consents,
         moderation,
         images,
+        archive,
         playlists,
         featured,
         shares,

@@ -140,6 +140,9 @@ RULES: Mapping[str, Rule] = {
     "get_image": _READ,
     "render_image": _READ,
     "get_thumbnail": _READ,
+    "download_case": Rule(
+        scope=Scope.READ, others_scope=Scope.MODERATE, own=WRITES, unowned=EDITS_ALL, foreign=EDITS_ALL
+    ),
     "list_playlists": Rule(scope=Scope.READ, none=EVERYONE),
     "create_playlist": Rule(scope=Scope.WRITE, none=WRITES),
     "get_playlist": Rule(scope=Scope.READ, own=EVERYONE, foreign=EVERYONE, public=EVERYONE),

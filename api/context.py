@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api.authorization import Relation, permit, relation_to, require, rule_of
 from api.errors import ForbiddenError, UnauthenticatedError
 from api.limited import note_rest, peer_of
-from api.limits import Budget, CallLimits, is_picture
+from api.limits import Budget, CallLimits, budget_of
 from api.metrics import AppMetrics
 from api.ports import (
     CaseMoves,
@@ -128,7 +128,7 @@ def _authorize(
 def _count(request: Request, context: Context, caller: User | None) -> None:
     """Count the call for its token; a wrong one for its address, and not against the callers beside it there."""
     if caller is not None:
-        budget = Budget.PICTURES if is_picture(request.scope["path"]) else Budget.CALLS
+        budget = budget_of(request.scope["path"])
         note_rest(request.scope, context.limits.spend(budget, caller.token_id or caller.id))
     elif "authorization" in request.headers:
         note_rest(request.scope, context.limits.spend_of_address(Budget.WRONG_TOKENS, peer_of(request.scope)))

@@ -7,9 +7,11 @@ ApiError
 ├─ GoneError                     → 410
 ├─ PreconditionFailedError       → 412
 ├─ UnsupportedMediaTypeError     → 415
+├─ RangeNotSatisfiableError      → 416
 ├─ InvalidRequestError           → 422
 ├─ NotRenderableError            → 422
-└─ TooManyRequestsError          → 429
+├─ TooManyRequestsError          → 429
+└─ ArchiveNotReadyError          → 503
 """
 
 from collections.abc import Mapping
@@ -43,6 +45,14 @@ class UnsupportedMediaTypeError(ApiError):
     """The body is not of the kind that the call takes."""
 
 
+class RangeNotSatisfiableError(ApiError):
+    """The part that is asked for begins behind the end."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__("The part that is asked for begins behind the end of the archive.")
+        self.headers = headers
+
+
 class InvalidRequestError(ApiError):
     """The request is well-formed, but its parts do not fit together."""
 
@@ -57,4 +67,12 @@ class TooManyRequestsError(ApiError):
     def __init__(self, headers: Mapping[str, str], *, retry_after_s: int) -> None:
         super().__init__("Too many calls: wait for as many seconds as Retry-After says.")
         self.headers = headers
+        self.retry_after_s = retry_after_s
+
+
+class ArchiveNotReadyError(ApiError):
+    """The images of a case are being read for the first time, or those of others are; the same call works soon."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
         self.retry_after_s = retry_after_s

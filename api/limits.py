@@ -33,6 +33,8 @@ class Budget(StrEnum):
     """Calls with a token, by token."""
     PICTURES = "pictures"
     """Calls for pictures, by token or address: a viewer makes hundreds at once."""
+    DOWNLOADS = "downloads"
+    """Calls for whole cases as an archive, by token: each may be gigabytes."""
     ANONYMOUS = "anonymous"
     """Calls without a token, by address."""
     WRONG_TOKENS = "wrong-tokens"
@@ -45,6 +47,7 @@ class CallBudgets:
 
     calls: int = 3000
     pictures: int = 12_000
+    downloads: int = 60
     anonymous: int = 600
     wrong_tokens: int = 30
 
@@ -203,6 +206,18 @@ class BoundedMemory(Storage):
 def is_picture(path: str) -> bool:
     """Return whether a path is that of a picture, whoever asks for it."""
     return path.endswith(("/rendered", "/thumbnail")) or "/frames/" in path or "/pictures/" in path
+
+
+def is_download(path: str) -> bool:
+    """Return whether a path is that of an archive."""
+    return path.endswith("/archive")
+
+
+def budget_of(path: str) -> Budget:
+    """Return what a call with a token is counted as."""
+    if is_picture(path):
+        return Budget.PICTURES
+    return Budget.DOWNLOADS if is_download(path) else Budget.CALLS
 
 
 def address_of(host: str | None) -> str:

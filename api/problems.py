@@ -31,10 +31,14 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.UnsupportedMediaTypeError: 415,
     errors.InvalidRequestError: 422,
     errors.NotRenderableError: 422,
+    errors.RangeNotSatisfiableError: 416,
     errors.TooManyRequestsError: 429,
+    errors.ArchiveNotReadyError: 503,
     case_errors.CaseNotFoundError: 404,
     case_errors.ProfileNotKnownError: 404,
     case_errors.BlobNotFoundError: 404,
+    case_errors.DamagedBlobError: 500,
+    case_errors.NotListableError: 422,
     case_errors.NotAllowedError: 403,
     case_errors.InvalidChangeError: 422,
     case_errors.IdentifyingTextError: 422,
@@ -69,6 +73,7 @@ _FIXED_DETAILS: Mapping[type[Exception], str] = {
     case_errors.CaseNotFoundError: "There is no such thing, or it is not yours to see.",
     case_errors.ProfileNotKnownError: "There is no such profile, or no such revision of one.",
     case_errors.BlobNotFoundError: "What was stored is gone.",
+    case_errors.DamagedBlobError: "A stored image is not what was filed; tell the administrator.",
     case_errors.StoreUnavailableError: "The store does not answer; try again shortly.",
 }
 WHAT_TO_DO: Mapping[TextReason, str] = {
@@ -91,7 +96,7 @@ _PLAIN_QUOTE = re.compile(
 )
 """A word of the language, a key with its value, a tag."""
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
-PHRASES: Mapping[int, str] = {413: "Content Too Large", 422: "Unprocessable Content"}
+PHRASES: Mapping[int, str] = {413: "Content Too Large", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 
 
 def problem_response(

@@ -60,6 +60,7 @@ def main() -> None:
     casebridge user     accounts and their passwords
     casebridge deidentify IN OUT   folders on disk, without a server
     casebridge screen PATH...   what is written in pixels, without a server
+    casebridge export CASE DIR   a case as a folder or a DICOM file set
     casebridge find-patient   one patient's cases, to withdraw or erase them
     casebridge audit    who did what, and whether the log of it is whole
     """  # noqa: D301 - click wants the character itself, to keep the lines apart
@@ -401,6 +402,31 @@ def screen_pixels(config_file: Path | None, **choice: Any) -> None:
     from bridge.screen_command import Choices, screen_files  # noqa: PLC0415
 
     sys.exit(screen_files(Choices(**choice), read_settings(config_file)))
+
+
+@main.command("export")
+@config_option
+@click.argument("case_id", metavar="CASE")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--dicomdir", is_flag=True, help="Make a DICOM file set: files named for it, and a DICOMDIR.")
+def export_case(config_file: Path | None, case_id: str, folder: Path, *, dicomdir: bool) -> None:
+    """Write what is filed of CASE, its images and its texts, into the new folder DIR. The audit log keeps who did.
+
+    The images are the de-identified ones, never originals. Exit status: 0 when all of it was written, 1 when nothing
+    was, 2 when the settings are wrong.
+    """
+    from bridge.app import open_database  # noqa: PLC0415
+    from bridge.export_command import Choice, cannot, export  # noqa: PLC0415
+    from cases.blobs import open_blobs  # noqa: PLC0415
+    from cases.errors import CaseError  # noqa: PLC0415
+
+    settings = read_settings(config_file)
+    try:
+        with open_database(settings) as database:
+            choice = Choice(case_id=case_id, folder=folder, dicomdir=dicomdir)
+            sys.exit(export(database, open_blobs(settings.blob_url), choice))
+    except CaseError as error:
+        sys.exit(cannot(error))
 
 
 main.add_command(profile)

@@ -390,6 +390,7 @@ def build_api(settings: Settings, database: "Database", *, version: str) -> "Fas
         budgets=CallBudgets(
             calls=settings.http_calls_per_minute,
             pictures=settings.http_pictures_per_minute,
+            downloads=settings.http_downloads_per_minute,
             anonymous=settings.http_anonymous_per_minute,
             wrong_tokens=settings.http_wrong_tokens_per_minute,
         ),

@@ -5,7 +5,9 @@
     CaseError
     ├─ CaseNotFoundError        → 404
     ├─ BlobNotFoundError        → 404
+    ├─ DamagedBlobError         → 500
     ├─ ProfileNotKnownError     → 404
+    ├─ NotListableError         → 422
     ├─ NotAllowedError          → 403
     ├─ InvalidChangeError       → 422
     ├─ IdentifyingTextError     → 422
@@ -74,6 +76,14 @@ class CaseNotFoundError(CaseError):
 
 class BlobNotFoundError(CaseError):
     """There is no blob under this key."""
+
+
+class DamagedBlobError(CaseError):
+    """A stored file is not the one that was filed: nobody is given it."""
+
+
+class NotListableError(CaseError):
+    """An object of a case cannot stand in a DICOM directory."""
 
 
 class ProfileNotKnownError(CaseError):

@@ -259,6 +259,8 @@ class CaseImage:
     blob_key: str
     sha256: str
     size_bytes: int
+    crc32: int | None = None
+    """Of the file, as an archive needs it; None before it was first asked for."""
     profile_revision: str = ""
     """That it was made under."""
     redacted: tuple[MarkedBox, ...] = ()

@@ -15,6 +15,8 @@ from deidentify.results import PixelVerdict
 
 __all__ = [
     "LICENCE",
+    "LICENCE_NAME",
+    "LICENCE_URL",
     "CaseEvent",
     "Completeness",
     "Fault",
@@ -27,6 +29,8 @@ __all__ = [
 
 LICENCE = "CC BY-NC-SA 3.0"
 """Under which others may use a case once its owner has accepted it; the owner keeps the rights."""
+LICENCE_NAME = "Creative Commons Attribution-NonCommercial-ShareAlike 3.0 Unported"
+LICENCE_URL = "https://creativecommons.org/licenses/by-nc-sa/3.0/"
 _SHOWABLE = frozenset({PixelVerdict.CLEAR, PixelVerdict.REDACT, PixelVerdict.NO_PIXELS})
 _WITHOUT_PROOF = frozenset({Certainty.POSSIBLE, Certainty.PROBABLE})
 

@@ -330,7 +330,7 @@ class Settings(_Section):
     ] = _setting("INFO", "Least weight of what is logged.", "give DEBUG, INFO, WARNING or ERROR")
     http_calls_per_minute: int = _setting(
         3000,
-        "Calls that one token may make in a minute, pictures aside; more answer 429. 0: any number.",
+        "Calls that one token may make in a minute, pictures and downloads aside; more answer 429. 0: any number.",
         "give a number from 0 to 1000000",
         ge=0,
         le=1_000_000,
@@ -338,6 +338,13 @@ class Settings(_Section):
     http_pictures_per_minute: int = _setting(
         12_000,
         "Pictures that one token, or one address without a token, may fetch in a minute. 0: any number.",
+        "give a number from 0 to 1000000",
+        ge=0,
+        le=1_000_000,
+    )
+    http_downloads_per_minute: int = _setting(
+        60,
+        "Downloads of cases, and parts of them, that one token may begin in a minute. 0: any number.",
         "give a number from 0 to 1000000",
         ge=0,
         le=1_000_000,

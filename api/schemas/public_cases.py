@@ -167,23 +167,26 @@ class PublicCaseOut(PublicCaseItem):
     @classmethod
     def of_detail(cls, detail: CaseDetail, collectors: Mapping[str, int] | None) -> Self:
         """Describe a whole case; ``collectors`` as in ``of``."""
-        return cls.model_validate(
-            {
-                **public_summary(detail.summary, collectors),
-                "presentation": detail.presentation,
-                "discussion": detail.discussion,
-                "tags": list(detail.tags),
-                "systems": list(detail.systems),
-                "level": detail.level,
-                "differential": detail.differential,
-                "certainty": detail.certainty,
-                "certainty_evidence": detail.certainty_evidence,
-                "suitable_for_quiz": detail.is_quiz,
-                "licence": LICENCE,
-                "key_image_id": detail.key_image_id,
-                "studies": [PublicStudyOut.model_validate(study) for study in detail.studies],
-            }
-        )
+        return cls.model_validate(public_case(detail, collectors))
+
+
+def public_case(detail: CaseDetail, collectors: Mapping[str, int] | None) -> dict[str, object]:
+    """Return what may be shown of a whole case; ``collectors`` as in ``public_summary``."""
+    return {
+        **public_summary(detail.summary, collectors),
+        "presentation": detail.presentation,
+        "discussion": detail.discussion,
+        "tags": list(detail.tags),
+        "systems": list(detail.systems),
+        "level": detail.level,
+        "differential": detail.differential,
+        "certainty": detail.certainty,
+        "certainty_evidence": detail.certainty_evidence,
+        "suitable_for_quiz": detail.is_quiz,
+        "licence": LICENCE,
+        "key_image_id": detail.key_image_id,
+        "studies": [PublicStudyOut.model_validate(study) for study in detail.studies],
+    }
 
 
 # -- quiz: what may be known before the answer -----------------------------------------------------------------------

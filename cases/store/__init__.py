@@ -10,6 +10,7 @@ from cases.store.collections import Collections
 from cases.store.collector import Collector
 from cases.store.commitments import Commitments
 from cases.store.consents import Consents
+from cases.store.crc32s import Crc32s
 from cases.store.crosswalk import Crosswalk
 from cases.store.database import Database
 from cases.store.errands import Errands
@@ -49,6 +50,7 @@ __all__ = [
     "Collector",
     "Commitments",
     "Consents",
+    "Crc32s",
     "Crosswalk",
     "Database",
     "Errands",

@@ -97,6 +97,11 @@ class Audit:
         order = AuditRow.place.desc() if newest_first else AuditRow.place
         return [AuditEntry(**row._mapping) for row in self._session.execute(query.order_by(order).limit(limit))]  # noqa: SLF001 - a public name of SQLAlchemy
 
+    def latest(self, filters: AuditFilter, limit: int = 20) -> tuple[AuditEntry, ...]:
+        """Return the newest entries that the filters leave in."""
+        rows = self._session.scalars(_filtered(select(AuditRow), filters).order_by(AuditRow.place.desc()).limit(limit))
+        return tuple(entry_of_row(row) for row in rows)
+
     def count(self, last: int, filters: AuditFilter = _NO_FILTER) -> int:
         """Return how many entries there are up to a place."""
         query = _filtered(select(func.count()).select_from(AuditRow), filters).where(AuditRow.place <= last)

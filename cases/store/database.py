@@ -22,7 +22,7 @@ from cases.repeats import CURRENT_ATTEMPT
 from cases.store.audit_chain import PENDING, chain_pending
 from cases.store.repeats import note_effect
 
-HEAD = "0015"
+HEAD = "0016"
 """The newest migration; a test holds it equal to what Alembic finds."""
 VERSION_TABLE = "casebridge_schema"
 BUSY_TIMEOUT_MS = 30_000

@@ -23,7 +23,7 @@ from sqlalchemy import (
     false,
     true,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
 from cases.errands import ErrandKind, ErrandState
 from cases.holds import HoldState
@@ -352,6 +352,15 @@ class CaseImageRow(Base):
     identifiers_kept: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     """Whether the hashes of every identifier of its original are kept for the text screen."""
     filed_at: Mapped[datetime]
+    crc32: Mapped[int | None] = mapped_column(BigInteger)
+    """Of the file that ``sha256`` is of; None before it was first asked for."""
+
+    @validates("sha256")
+    def _forget_crc32(self, _column: str, sha256: str) -> str:
+        """Keep no CRC-32 of another file: re-runs, moves and references put new files under old rows."""
+        if sha256 != self.sha256:
+            self.crc32 = None
+        return sha256
 
 
 class CondemnedBlobRow(Base):

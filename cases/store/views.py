@@ -358,6 +358,7 @@ def image_value(row: CaseImageRow | Row[*tuple[Any, ...]]) -> CaseImage:
         blob_key=row.blob_key,
         sha256=row.sha256,
         size_bytes=row.size_bytes,
+        crc32=row.crc32,
         profile_revision=row.profile_revision,
         redacted=tuple(
             MarkedBox(frame=frame, x=x, y=y, width=width, height=height)

@@ -163,6 +163,7 @@ ONLY_LOOKS = {"check_profile", "explain_profile", "translate_profile"}
 """Calls with a body that change nothing, and show nothing of a patient."""
 LOOKS_ON_RECORD = {
     "preview_file",
+    "download_case",
     "get_hold",
     "get_held_frame",
     "read_consent_document",

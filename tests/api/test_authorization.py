@@ -82,7 +82,7 @@ CASE_CALLS = {"get_case", "edit_case", "edit_study", "withdraw_case", "get_image
 MOVES = {"submit_case", "take_back_case", "set_case_visibility", "accept_case", "push_back_case"}
 """Calls that move a case between its owner, the editors and everybody."""
 CASE_CALLS |= {"list_case_reruns", "edit_series", "get_case_history", "get_case_readiness", *MOVES}
-CASE_CALLS |= {"merge_case", "split_case", "move_images", "list_case_moves"}
+CASE_CALLS |= {"merge_case", "split_case", "move_images", "list_case_moves", "download_case"}
 DOCUMENT_CALLS = {"keep_consent_document", "read_consent_document", "delete_consent_document"}
 CASE_CALLS |= DOCUMENT_CALLS
 READ_CALLS = {"get_case", "get_image", "render_image", "get_thumbnail"}

@@ -9,13 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.errors import TooManyRequestsError
 from api.limited import UNLIMITED
-from api.limits import BoundedMemory, Budget, CallBudgets, CallLimits, address_of, is_picture
+from api.limits import BoundedMemory, Budget, CallBudgets, CallLimits, address_of, budget_of, is_picture
 from tests.api.seed import burned_in
 
 
 @pytest.fixture
 def budgets():
-    return CallBudgets(calls=3, pictures=5, anonymous=2, wrong_tokens=2)
+    return CallBudgets(calls=3, pictures=5, downloads=2, anonymous=2, wrong_tokens=2)
 
 
 class Clock:
@@ -69,6 +69,17 @@ def test_what_is_a_picture_is_seen_by_the_path(app):
         "get_held_frame",
         "get_previewed_picture",
     }
+
+
+def test_downloads_have_a_budget_of_their_own(as_user, owner, world, picture, app):
+    from tests.api.routes import calls_of
+
+    path = f"/api/v1/cases/{world.study('owner', [picture])}/archive"
+    mine = as_user(owner)
+    assert [mine.head(path).status_code for _ in range(3)] == [200, 200, 429]
+    assert mine.get("/api/v1/me").status_code == 200
+    counted = {call.operation for call in calls_of(app) if budget_of(call.path) is Budget.DOWNLOADS}
+    assert counted == {"download_case"}
 
 
 def test_calls_without_a_token_are_counted_by_address(client, as_user, owner):

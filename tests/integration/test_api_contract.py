@@ -62,7 +62,7 @@ CHECKS = (  # one that is not here: "positive data is accepted" - what a schema 
 @pytest.fixture
 def budgets() -> CallBudgets:
     """Without limits: a program that asks as fast as it can would hear little else than 429."""
-    return CallBudgets(calls=0, pictures=0, anonymous=0, wrong_tokens=0)
+    return CallBudgets(calls=0, pictures=0, downloads=0, anonymous=0, wrong_tokens=0)
 
 
 @pytest.mark.slow

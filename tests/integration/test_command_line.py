@@ -25,6 +25,7 @@ COMMANDS = (
     "send",
     "demo",
     "deidentify",
+    "export",
     "screen",
     "status",
     "token",

@@ -33,13 +33,14 @@ content_type_overrides:
   image/jpeg: application/octet-stream
   application/dicom: application/octet-stream
   application/pdf: application/octet-stream
+  application/zip: application/octet-stream
 """
 """The generator knows few kinds of bytes by name; docs/developer.md says the same to whoever makes a client."""
 PROGRAM = """
 import sys
 
 from casebridge_client import AuthenticatedClient
-from casebridge_client.api.cases import edit_case, get_case, list_cases
+from casebridge_client.api.cases import download_case, edit_case, get_case, list_cases
 from casebridge_client.api.images import get_thumbnail
 from casebridge_client.api.inbox import claim_case
 from casebridge_client.models import CaseEdit, CaseOut, Problem
@@ -56,6 +57,8 @@ assert late.status_code == 412 and isinstance(late.parsed, Problem) and late.par
 assert get_case.sync(listed.id, client=client).title == "Bochdalek hernia"
 image = read.parsed.studies[0].series[0].images[0]
 assert get_thumbnail.sync_detailed(listed.id, image.id, client=client).status_code == 200
+archive = download_case.sync_detailed(listed.id, client=client)
+assert archive.status_code == 200 and archive.content[:4] == b"PK\\x03\\x04", archive.headers
 claims = [claim_case.sync_detailed(sys.argv[3], client=client, idempotency_key="the-same") for _ in range(2)]
 assert [claim.status_code for claim in claims] == [200, 200], claims
 assert claims[0].parsed == claims[1].parsed
