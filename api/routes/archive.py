@@ -83,8 +83,9 @@ def head_case(call: Call, *, case_id: Key, if_none_match: IfNoneMatch = None) ->
 
 def _archive(call: AuthorizedCall, case_id: str) -> Archive:
     with call.database.read() as session:
-        detail = Cases(session).get(call.caller, case_id)
-    call.permit_case(detail.summary)
+        cases = Cases(session)
+        call.permit_case(cases.standing(call.caller, case_id))
+        detail = cases.get(call.caller, case_id)
     return archive_of(call.context, detail)
 
 

@@ -19,7 +19,7 @@ from cases.model import (
     Page,
     Visibility,
 )
-from cases.store import views
+from cases.store import queries, views
 from cases.store.account_rows import UserRow
 from cases.store.accounts import draft_count, lock_user
 from cases.store.clock import now as clock_now
@@ -49,7 +49,7 @@ class Cases(Emptying):
     ) -> Page[CaseSummary]:
         """Return the cases that a viewer may see, the newest first; removed ones only when asked for."""
         size = checked_limit(limit)
-        named = select(*views.LISTED, UserRow.name.label("owner_name"))
+        named = select(*queries.LISTED, UserRow.name.label("owner_name"))
         query = named.outerjoin(UserRow, UserRow.id == CaseRow.owner_id).where(_in_scope(viewer, filters))
         if cursor is not None:
             at, row_id = decode_cursor(cursor)
@@ -92,17 +92,6 @@ class Cases(Emptying):
         row = self._visible(viewer, case_id)
         owner = self._session.scalar(_OWNER, {"id": row.owner_id}) if row.owner_id else None
         return CaseStanding(status=row.status, visibility=row.visibility, owner=owner, version=row.version)
-
-    def summary(self, viewer: User, case_id: str) -> CaseSummary:
-        """Return a case as a list shows it.
-
-        Raises
-        ------
-        CaseNotFoundError
-            When there is none that the viewer may see.
-        """
-        (found,) = views.summaries(self._session, [self._visible(viewer, case_id)])
-        return found
 
     def image(self, viewer: User, case_id: str, image_id: str) -> CaseImage:
         """Return one image of a case.

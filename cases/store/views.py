@@ -5,13 +5,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Row, bindparam, func, inspect, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
 
 from cases import build
 from cases.consents import ConsentDocument, DocumentType
 from cases.errands import ErrandKind
-from cases.holds import HoldState
 from cases.intake import InstanceOutcome
 from cases.model import (
     OPEN_STATUSES,
@@ -32,111 +31,17 @@ from cases.model import (
     SeriesDisplay,
     SeriesProgress,
 )
-from cases.store.account_rows import UserRow
-from cases.store.consent_rows import ConsentDocumentRow
+from cases.store import queries
 from cases.store.errands import Errands
 from cases.store.rows import (
     CaseImageRow,
     CaseRow,
     CaseSeriesRow,
     CaseStudyRow,
-    HoldRow,
-    ReceivedInstanceRow,
-    ReceivedStudyRow,
 )
 from deidentify.results import AgeBand, DelayReason
 from deidentify.review import MarkedBox
 
-# Most calls read cases, and to put a statement together costs as much as to run it: these are made once.
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_ID: BindParameter[Any] = bindparam("id")
-_OWNERS = select(UserRow.id, UserRow.name).where(UserRow.id.in_(_IDS))
-_STUDIES = (
-    select(
-        CaseStudyRow.case_id,
-        CaseStudyRow.modality,
-        select(func.count()).where(CaseSeriesRow.case_study_id == CaseStudyRow.id).scalar_subquery(),
-    )
-    .where(CaseStudyRow.case_id.in_(_IDS))
-    .order_by(CaseStudyRow.position)
-)
-_IMAGES = (
-    select(CaseImageRow.case_id, func.count(), func.sum(CaseImageRow.frames))
-    .where(CaseImageRow.case_id.in_(_IDS))
-    .group_by(CaseImageRow.case_id)
-)
-_NOT_FILED = (InstanceOutcome.RECEIVED, InstanceOutcome.HELD, InstanceOutcome.DROPPED)
-_OUTCOMES = (
-    select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome, func.count())
-    .where(ReceivedInstanceRow.case_id.in_(_IDS), ReceivedInstanceRow.outcome.in_(_NOT_FILED))
-    .group_by(ReceivedInstanceRow.case_id, ReceivedInstanceRow.outcome)
-)
-_CLASSES = (
-    select(ReceivedInstanceRow.case_id, ReceivedInstanceRow.sop_class_uid)
-    .where(ReceivedInstanceRow.case_id.in_(_IDS))
-    .distinct()
-)
-_STUDIES_OF = select(CaseStudyRow).where(CaseStudyRow.case_id == _ID).order_by(CaseStudyRow.position, CaseStudyRow.id)
-_SERIES_OF = (
-    select(CaseSeriesRow)
-    .join(CaseStudyRow, CaseStudyRow.id == CaseSeriesRow.case_study_id)
-    .where(CaseStudyRow.case_id == _ID)
-)
-# Columns, not objects: a case has thousands of images.
-_IMAGES_OF = select(*inspect(CaseImageRow).columns).where(CaseImageRow.case_id == _ID)
-_HOLDS_OF = (
-    select(HoldRow.reason, func.count())
-    .where(HoldRow.case_id == _ID, HoldRow.state == HoldState.OPEN)
-    .group_by(HoldRow.reason)
-    .order_by(HoldRow.reason)
-)
-_RECEIPTS_OF = (
-    select(ReceivedStudyRow.receipt_code)
-    .where(
-        or_(
-            ReceivedStudyRow.key == bindparam("received_study"),
-            ReceivedStudyRow.key.in_(
-                select(ReceivedInstanceRow.received_study).where(ReceivedInstanceRow.case_id == _ID)
-            ),
-        )
-    )
-    .order_by(ReceivedStudyRow.first_arrival_at, ReceivedStudyRow.key)
-)
-_DOCUMENT_OF = select(ConsentDocumentRow.kept_at, ConsentDocumentRow.media_type, ConsentDocumentRow.size_bytes).where(
-    ConsentDocumentRow.case_id == _ID
-)
-_WORKED_ON = {InstanceOutcome.FILED: "filed", InstanceOutcome.HELD: "held", InstanceOutcome.DROPPED: "dropped"}
-_PROGRESS_OF = (
-    select(
-        ReceivedInstanceRow.series_key,
-        ReceivedInstanceRow.outcome,
-        func.count(),
-        func.min(ReceivedInstanceRow.arrival_id),
-    )
-    .where(
-        ReceivedInstanceRow.case_id == _ID,
-        ReceivedInstanceRow.outcome.in_([InstanceOutcome.RECEIVED, *_WORKED_ON]),
-    )
-    .group_by(ReceivedInstanceRow.series_key, ReceivedInstanceRow.outcome)
-)
-
-LISTED: tuple[InstrumentedAttribute[Any], ...] = (
-    CaseRow.id,
-    CaseRow.owner_id,
-    CaseRow.status,
-    CaseRow.visibility,
-    CaseRow.title,
-    CaseRow.age_band,
-    CaseRow.sex,
-    CaseRow.sender,
-    CaseRow.arrived_at,
-    CaseRow.created_at,
-    CaseRow.updated_at,
-    CaseRow.version,
-    CaseRow.previous_case_id,
-    CaseRow.submitted_at,
-)
-"""What a list needs of a case: long texts stay where they are."""
 Listed = CaseRow | Row[*tuple[Any, ...]]
 
 
@@ -148,7 +53,7 @@ def summaries(
     Parameters
     ----------
     rows
-        Rows of cases, or of at least ``LISTED``.
+        Rows of cases, or of at least ``queries.LISTED``.
     owners
         Names of their owners by id, where they are known.
     """
@@ -201,8 +106,8 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
     """Return a case with all that is in it."""
     shown, images = _shown(session, row)
     progress, outcomes = _progress(session, row.id)
-    held = session.execute(_HOLDS_OF, {"id": row.id})
-    receipts = session.scalars(_RECEIPTS_OF, {"id": row.id, "received_study": row.received_study})
+    held = session.execute(queries.HOLDS_OF, {"id": row.id})
+    receipts = session.scalars(queries.RECEIPTS_OF, {"id": row.id, "received_study": row.received_study})
     faces_shown = _faces(image.report for image in images)
     counts = shown.summary.counts
     summary = replace(shown.summary, counts=_counts_of(counts.images, counts.frames, outcomes))
@@ -241,13 +146,13 @@ def detail(session: Session, row: CaseRow) -> CaseDetail:
 
 
 def _shown(session: Session, row: CaseRow) -> tuple[CaseDetail, Sequence[Row[*tuple[Any, ...]]]]:
-    studies = session.scalars(_STUDIES_OF, {"id": row.id}).all()
-    rows = session.execute(_IMAGES_OF, {"id": row.id}).all()
+    studies = session.scalars(queries.STUDIES_OF, {"id": row.id}).all()
+    rows = session.execute(queries.IMAGES_OF, {"id": row.id}).all()
     images: defaultdict[str, list[CaseImage]] = defaultdict(list)
     for image in rows:
         images[image.series_id].append(image_value(image))
     series: defaultdict[str, list[CaseSeries]] = defaultdict(list)
-    for found in session.scalars(_SERIES_OF, {"id": row.id}):
+    for found in session.scalars(queries.SERIES_OF, {"id": row.id}):
         series[found.case_study_id].append(_series_value(found, images[found.id]))
     summary = _summary(
         row,
@@ -279,7 +184,7 @@ def _shown(session: Session, row: CaseRow) -> tuple[CaseDetail, Sequence[Row[*tu
 
 
 def _document(session: Session, case_id: str) -> ConsentDocument | None:
-    row = session.execute(_DOCUMENT_OF, {"id": case_id}).one_or_none()
+    row = session.execute(queries.DOCUMENT_OF, {"id": case_id}).one_or_none()
     if row is None:
         return None
     return ConsentDocument(kept_at=row.kept_at, media_type=DocumentType(row.media_type), size_bytes=row.size_bytes)
@@ -303,11 +208,11 @@ def _progress(session: Session, case_id: str) -> tuple[tuple[SeriesProgress, ...
     counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"filed": 0, "held": 0, "dropped": 0, "received": 0})
     first: dict[str, str] = {}
     outcomes: Counter[InstanceOutcome] = Counter()
-    for key, outcome, count, arrival_id in session.execute(_PROGRESS_OF, {"id": case_id}).all():
+    for key, outcome, count, arrival_id in session.execute(queries.PROGRESS_OF, {"id": case_id}).all():
         outcomes[outcome] += count
         counts[key]["received"] += count
-        if outcome in _WORKED_ON:
-            counts[key][_WORKED_ON[outcome]] += count
+        if outcome in queries.WORKED_ON:
+            counts[key][queries.WORKED_ON[outcome]] += count
         first[key] = min(first.get(key, arrival_id), arrival_id)
     ordered = sorted(counts, key=lambda key: first[key])
     return tuple(SeriesProgress(number=number, **counts[key]) for number, key in enumerate(ordered, 1)), outcomes
@@ -416,22 +321,22 @@ def _study_value(row: CaseStudyRow, day_offset: int, series: Collection[CaseSeri
 
 def _owners(session: Session, rows: Sequence[Listed]) -> dict[str, str]:
     ids = {row.owner_id for row in rows if row.owner_id}
-    found = session.execute(_OWNERS, {"ids": sorted(ids)}) if ids else ()
+    found = session.execute(queries.OWNERS, {"ids": sorted(ids)}) if ids else ()
     return {user_id: name for user_id, name in found}  # noqa: C416 - rows are no tuples
 
 
 def _studies(session: Session, ids: Sequence[str]) -> dict[str, list[tuple[CaseModality, int]]]:
     """Return the modality of each study of the cases, in their order, with how many series it has."""
     studies: defaultdict[str, list[tuple[CaseModality, int]]] = defaultdict(list)
-    for case_id, modality, series in session.execute(_STUDIES, {"ids": ids}):
+    for case_id, modality, series in session.execute(queries.STUDIES, {"ids": ids}):
         studies[case_id].append((modality, series))
     return dict(studies)
 
 
 def _counts(session: Session, ids: Sequence[str]) -> Mapping[str, Counts]:
-    images = {case_id: (count, int(frames)) for case_id, count, frames in session.execute(_IMAGES, {"ids": ids})}
+    images = {case_id: (count, int(frames)) for case_id, count, frames in session.execute(queries.IMAGES, {"ids": ids})}
     outcomes: defaultdict[str | None, dict[InstanceOutcome, int]] = defaultdict(dict)
-    for case_id, outcome, count in session.execute(_OUTCOMES, {"ids": ids}):
+    for case_id, outcome, count in session.execute(queries.OUTCOMES, {"ids": ids}):
         outcomes[case_id][outcome] = count
     return {case_id: _counts_of(*images.get(case_id, (0, 0)), outcomes[case_id]) for case_id in ids}
 
@@ -451,6 +356,6 @@ def _arriving_modalities(session: Session, ids: Sequence[str]) -> dict[str, tupl
     if not ids:
         return {}
     classes: defaultdict[str | None, set[str]] = defaultdict(set)
-    for case_id, uid in session.execute(_CLASSES, {"ids": ids}):
+    for case_id, uid in session.execute(queries.CLASSES, {"ids": ids}):
         classes[case_id].add(uid)
     return {case_id: build.modalities_of_sop_classes(classes[case_id]) for case_id in ids if case_id in classes}

@@ -148,6 +148,6 @@ def test_the_collector_counts_own_public_cases(database: Database) -> None:
     with database.read() as session:
         assert Collector(session).counts(["ann", "bob", "nobody"]) == {"ann": 2}
         assert Collector(session).count("bob") == 0
-        shown = Cases(session).summary(user(database, "ann"), ids[1])
+        shown = Cases(session).get(user(database, "ann"), ids[1]).summary
         assert shown.visibility is Visibility.PUBLIC
         assert Collector(session).of_owners([shown]) == {"ann": 2}
