@@ -1,5 +1,6 @@
 """Fixtures of the API's tests: a real database, a real blob folder, and clients that speak HTTP to the application."""
 
+import asyncio
 import shutil
 import warnings
 
@@ -236,3 +237,26 @@ def admin(world: World) -> Somebody:
 @pytest.fixture
 def picture() -> bytes:
     return instance(np.arange(64, dtype="u2").reshape(8, 8))
+
+
+def unread(app, somebody, method, path, *, content_type, query=b""):
+    """Return the status of a request whose body must not be read."""
+    answers = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        answers.append(message)
+
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http",
+        "query_string": query, "http_version": "1.1", "server": ("testserver", 80), "client": None,
+        "headers": [
+            (b"content-type", content_type.encode()),
+            (b"content-length", b"1000"),
+            (b"authorization", somebody.headers["Authorization"].encode()),
+        ],
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    return answers[0]["status"]

@@ -1,6 +1,5 @@
 """Documents of consents over HTTP: sealed before they are written, given out sealed, and each reading on record."""
 
-import asyncio
 import json
 import logging
 
@@ -12,7 +11,7 @@ from cases.consents import MAX_DOCUMENT_BYTES
 from cases.errors import StoreUnavailableError, VersionConflictError
 from cases.store import Audit, Cases, Consents
 from cases.users import Role
-from tests.api.conftest import CONSENT_KEY
+from tests.api.conftest import CONSENT_KEY, unread
 
 CANARY = "Zwitschervogel"
 PDF = f"%PDF-1.7 signed by {CANARY}".encode()
@@ -167,35 +166,12 @@ class TestWithoutAKey:
         assert "give the reference number instead" in answer.json()["detail"]
         assert keys_of(world, case_id) == condemned(world) == []
         assert officer.get(path, headers=WHY).status_code == 404
-        assert unread(app, owner, path) == 409
+        assert unread(app, owner, "PUT", path, content_type="application/pdf") == 409
 
 
 @pytest.mark.parametrize("role", [Role.READER, Role.REVIEWER, Role.PRIVACY_OFFICER])
 def test_the_body_of_somebody_who_keeps_no_documents_is_not_read(app, world, path, role):
-    assert unread(app, world.user("somebody", role), path) == 403
-
-
-def unread(app, somebody, path):
-    """Return the status of an upload whose body must not be read."""
-    answers = []
-
-    async def receive():
-        raise AssertionError("the body was read")
-
-    async def send(message):
-        answers.append(message)
-
-    scope = {
-        "type": "http", "method": "PUT", "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http",
-        "query_string": b"", "http_version": "1.1", "server": ("testserver", 80), "client": None,
-        "headers": [
-            (b"content-type", b"application/pdf"),
-            (b"content-length", b"1000"),
-            (b"authorization", somebody.headers["Authorization"].encode()),
-        ],
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
-    return answers[0]["status"]
+    assert unread(app, world.user("somebody", role), "PUT", path, content_type="application/pdf") == 403
 
 
 def test_an_upload_on_an_older_version_is_refused(as_owner, world, case_id, path):

@@ -1,6 +1,5 @@
 """Previews and impacts over HTTP: asked for, worked on, read; what identifies is in no cache, log or database."""
 
-import asyncio
 import base64
 import logging
 import threading
@@ -10,6 +9,7 @@ import pytest
 from api.middleware import MAX_FILE_BYTES
 from bridge.file_preview import Pool
 from cases.store import Audit
+from tests.api.conftest import unread
 from tests.bridge.test_preview_command import with_text
 from tests.builders import ct_instance, write_part10
 
@@ -161,25 +161,7 @@ def test_a_body_of_another_kind_or_too_large_is_refused(client, world):
 
 
 def test_the_body_of_somebody_who_may_not_send_one_is_not_read(app, owner, world):
-    answers = []
-
-    async def receive():
-        raise AssertionError("the body was read")
-
-    async def send(message):
-        answers.append(message)
-
-    scope = {
-        "type": "http", "method": "POST", "path": FILE, "raw_path": FILE.encode(), "root_path": "", "scheme": "http",
-        "query_string": b"profile=teaching", "http_version": "1.1", "server": ("testserver", 80), "client": None,
-        "headers": [
-            (b"content-type", b"application/dicom"),
-            (b"content-length", b"1000"),
-            (b"authorization", owner.headers["Authorization"].encode()),
-        ],
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
-    assert answers[0]["status"] == 403
+    assert unread(app, owner, "POST", FILE, content_type="application/dicom", query=b"profile=teaching") == 403
     assert audited(world, "profile.preview") == ()
 
 
